@@ -1,0 +1,81 @@
+"""Every error StreamAVIS raises on purpose.
+
+    StreamAVISError
+    ├── InputError            a file, device or address cannot be read
+    │   ├── TruncatedInputError   it could be read in part; the part was kept
+    ├── MissingExtraError     an optional package is not installed
+    ├── CheckpointError       a weights file is of another kind, version or shape
+    ├── StreamStateError      a state does not fit the model or the batch
+    ├── ShapeError            a tensor or array has the wrong shape, dtype or device
+    ├── OutputError           a result file cannot be written
+    └── WireError             a message or an address is refused
+        ├── SchemaError           the message does not follow the schema
+        └── SchemaVersionError    the message has another major version
+
+Each message names the value, what was expected and what to do about it.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "CheckpointError",
+    "InputError",
+    "MissingExtraError",
+    "OutputError",
+    "SchemaError",
+    "SchemaVersionError",
+    "ShapeError",
+    "StreamAVISError",
+    "StreamStateError",
+    "TruncatedInputError",
+    "WireError",
+]
+
+
+class StreamAVISError(Exception):
+    """Base of every error StreamAVIS raises on purpose."""
+
+
+class InputError(StreamAVISError):
+    """A file, device or address cannot be read; the message names it and the cause."""
+
+
+class TruncatedInputError(InputError):
+    """The input broke off: everything before the break was delivered."""
+
+
+class MissingExtraError(StreamAVISError):
+    """An optional package is not installed; the message names the command that installs it."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(
+            f"{package} is not installed; install it with: pip install 'streamavis[{extra}]'"
+        )
+
+
+class CheckpointError(StreamAVISError):
+    """A weights file is of another kind, version or shape than the model."""
+
+
+class StreamStateError(StreamAVISError):
+    """A state does not fit the model or the batch it is used with."""
+
+
+class ShapeError(StreamAVISError, ValueError):
+    """A tensor or array has the wrong shape, dtype or device."""
+
+
+class OutputError(StreamAVISError):
+    """A result file cannot be written."""
+
+
+class WireError(StreamAVISError):
+    """A message or an address is refused."""
+
+
+class SchemaError(WireError):
+    """A message does not follow the schema."""
+
+
+class SchemaVersionError(SchemaError):
+    """A message has a major version this reader does not know."""

@@ -1,0 +1,35 @@
+"""Masks to run lengths and back (COCO's format, by pycocotools)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pycocotools import mask as coco
+
+from streamavis.errors import ShapeError
+from streamavis.types import Rle
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["decode", "encode"]
+
+
+def encode(mask: NDArray[np.bool_]) -> Rle:
+    """Encode a (H, W) bool mask.
+
+    Raises:
+        ShapeError: `mask` is not two-dimensional bool.
+    """
+    if mask.ndim != 2 or mask.dtype != np.bool_:
+        raise ShapeError(f"expected a (H, W) bool mask but got {mask.shape} {mask.dtype}")
+    packed = coco.encode(np.asfortranarray(mask.view(np.uint8)))
+    height, width = mask.shape
+    return Rle((height, width), packed["counts"].decode("ascii"))
+
+
+def decode(rle: Rle) -> NDArray[np.bool_]:
+    """Decode to a (H, W) bool mask."""
+    packed = {"size": list(rle.size), "counts": rle.counts.encode("ascii")}
+    return coco.decode(packed).astype(bool)

@@ -1,0 +1,125 @@
+"""What travels through StreamAVIS: frames and sound in, results out. No torch here.
+
+One clock per stream: int64 nanoseconds, monotonic, never wall time (`*_ns`). Coordinates are
+pixels of the source frame, origin top left, `[x, y, w, h]`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = [
+    "SAMPLE_RATE",
+    "WINDOW_SAMPLES",
+    "AudioChunk",
+    "AudioState",
+    "ClockSource",
+    "FrameResult",
+    "Rle",
+    "Stage",
+    "Track",
+    "VideoFrame",
+    "VideoState",
+]
+
+SAMPLE_RATE = 16_000  # Hz, mono: the rate of every audio ring and model
+WINDOW_SAMPLES = 15_360  # 0.96 s, the sound one frame hears
+
+AudioState = Literal["ok", "gap", "lost", "absent"]
+VideoState = Literal["ok", "stale", "lost"]
+ClockSource = Literal["pts", "driver", "arrival"]
+
+
+class Stage(StrEnum):
+    """Where a result was when its stamp was taken, in order."""
+
+    CAPTURE = "capture"
+    RECEIVE = "receive"
+    DECODE = "decode"
+    QUEUE = "queue"
+    PREPROCESS = "preprocess"
+    MODEL = "model"
+    POST = "post"
+    PUBLISH = "publish"
+
+
+@dataclass(slots=True)
+class VideoFrame:
+    """One picture and when it was taken."""
+
+    image: NDArray[np.uint8]  # (H, W, 3) RGB
+    capture_time_ns: int  # stream clock
+    index: int  # frames the source has produced before this one
+    clock: ClockSource
+    state: VideoState = "ok"
+    stamps: dict[str, int] = field(default_factory=dict)  # Stage -> monotonic ns of the engine
+
+
+@dataclass(slots=True)
+class AudioChunk:
+    """Consecutive mono samples at `SAMPLE_RATE` and when the first was taken."""
+
+    samples: NDArray[np.float32]  # (samples,), in [-1, 1]
+    start_time_ns: int  # stream clock, of samples[0]
+
+
+@dataclass(slots=True)
+class Rle:
+    """A binary mask as COCO's compressed run-length encoding (column-major)."""
+
+    size: tuple[int, int]  # height, width
+    counts: str  # COCO's ASCII alphabet
+
+
+@dataclass(slots=True)
+class Track:
+    """One object in one frame."""
+
+    id: int  # permanent within an epoch, never reused
+    label: str
+    class_id: int
+    score: float  # 0..1
+    sounding: float | None  # 0..1; None: unknown, the microphone is not heard
+    visible: float | None  # 0..1; None: the model does not know
+    box: tuple[int, int, int, int]  # x, y, w, h
+    centroid: tuple[float, float]  # x, y
+    area: int  # pixels
+    rle: Rle
+
+    @property
+    def is_sounding(self) -> bool:
+        """True when the object is heard; False when silent or unknown."""
+        return self.sounding is not None and self.sounding >= 0.5
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """(H, W) bool, decoded on every access."""
+        from streamavis.masks import decode
+
+        return decode(self.rle)
+
+
+@dataclass(slots=True)
+class FrameResult:
+    """What is seen and heard in one frame: the wire's `frame` message, field by field."""
+
+    stream: str
+    epoch: int  # rises when continuity broke; track ids start anew
+    seq: int  # rises by one for each captured frame of the stream, dropped ones included
+    capture_time_ns: int
+    size: tuple[int, int]  # height, width of the source frame
+    audio: AudioState
+    audio_delay_s: float
+    video: VideoState
+    clock: ClockSource
+    tracks: list[Track]
+    v: str = "1.0"
+    boot_id: str = ""  # random per engine start
+    wall_time: float = 0.0  # seconds since 1970, metadata only
+    stamps: dict[str, int] = field(default_factory=dict)  # Stage -> monotonic ns
