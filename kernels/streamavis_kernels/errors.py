@@ -1,0 +1,13 @@
+"""What the operators raise. Each message names the value and what was expected."""
+
+from __future__ import annotations
+
+__all__ = ["KernelArgumentError", "KernelBackendError"]
+
+
+class KernelArgumentError(ValueError):
+    """A tensor has the wrong shape, dtype or device for its operator."""
+
+
+class KernelBackendError(RuntimeError):
+    """The requested backend is unknown or cannot be had here."""
