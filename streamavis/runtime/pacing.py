@@ -1,0 +1,107 @@
+"""Hand on what a source yields when it is due, or on the engine's clock."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from streamavis.runtime.clock import Clock
+from streamavis.runtime.stats import Statistics
+from streamavis.types import AudioChunk, Stage, VideoFrame
+
+__all__ = ["live", "paced"]
+
+_JUMP_NS = 1_000_000_000  # a source that steps back further has begun anew
+
+
+def paced(
+    source: Iterable[AudioChunk | VideoFrame],
+    clock: Clock,
+    *,
+    speed: float | None,
+    cancelled: threading.Event,
+    statistics: Statistics | None = None,
+) -> Iterator[AudioChunk | VideoFrame]:
+    """Replay a recording at `speed` times real time, dropping nothing.
+
+    An item of time p is released at start + (p - first p) / speed. Sound counts with its first
+    sample, so it is never held beyond the frame that hears it. What is late is released at
+    once and the next ones catch up. When time jumps back (a looped file), pacing starts anew.
+
+    Each frame gets its `capture` (when it was due), `receive` and `decode` stamps; how long after
+    its due time it was released is recorded as `lateness`.
+
+    Args:
+        speed: greater than 0, or None for as fast as the consumer takes them (due at once).
+        cancelled: ends the iteration, also in the middle of a wait.
+
+    Raises:
+        ValueError: `speed` is not positive.
+    """
+    if speed is not None and speed <= 0:
+        raise ValueError(f"speed must be greater than 0 or None for max, got {speed}")
+    return _paced(source, clock, speed, cancelled, statistics)
+
+
+def _paced(
+    source: Iterable[AudioChunk | VideoFrame],
+    clock: Clock,
+    speed: float | None,
+    cancelled: threading.Event,
+    statistics: Statistics | None,
+) -> Iterator[AudioChunk | VideoFrame]:
+    timeline = _Timeline()
+    asked_ns = clock.now_ns()
+    for item in source:
+        due_ns = asked_ns if speed is None else timeline.due_ns(item, clock.now_ns(), speed)
+        if not clock.wait_until(due_ns, cancelled):
+            return
+        if isinstance(item, VideoFrame):
+            released_ns = clock.now_ns()
+            item.stamps[Stage.CAPTURE] = due_ns
+            item.stamps[Stage.RECEIVE] = max(due_ns, asked_ns)
+            item.stamps[Stage.DECODE] = released_ns
+            if statistics is not None and speed is not None:
+                statistics.record("lateness", released_ns - due_ns)
+        yield item
+        asked_ns = clock.now_ns()
+
+
+def live(
+    source: Iterable[AudioChunk | VideoFrame], clock: Clock
+) -> Iterator[AudioChunk | VideoFrame]:
+    """Put a live source's own timeline on `clock`, so that ages can be told.
+
+    The first item is taken to be captured when it arrives, every other keeps its distance to
+    it; when the source's time jumps back, the same starts anew. Each frame gets its `capture`,
+    `receive` and `decode` stamps.
+    """
+    timeline = _Timeline()
+    for item in source:
+        arrived_ns = clock.now_ns()
+        captured_ns = timeline.due_ns(item, arrived_ns, 1.0)
+        if isinstance(item, AudioChunk):
+            yield replace(item, start_time_ns=captured_ns)
+        else:
+            item.stamps[Stage.CAPTURE] = min(captured_ns, arrived_ns)
+            item.stamps[Stage.RECEIVE] = item.stamps[Stage.DECODE] = arrived_ns
+            yield replace(item, capture_time_ns=captured_ns)
+
+
+class _Timeline:
+    """Where a source's time lies on a clock."""
+
+    def __init__(self) -> None:
+        self._anchor: tuple[int, int] | None = None  # (clock, source) of one moment
+        self._last_ns: dict[type, int] = {}  # per kind: sound may run ahead of the picture
+
+    def due_ns(self, item: AudioChunk | VideoFrame, now_ns: int, speed: float) -> int:
+        time_ns = item.capture_time_ns if isinstance(item, VideoFrame) else item.start_time_ns
+        jumped = time_ns < self._last_ns.get(type(item), time_ns) - _JUMP_NS
+        if jumped:
+            self._last_ns.clear()
+        if jumped or self._anchor is None:
+            self._anchor = (now_ns, time_ns)
+        self._last_ns[type(item)] = time_ns
+        return self._anchor[0] + round((time_ns - self._anchor[1]) / speed)

@@ -1,0 +1,193 @@
+"""Bounded queues between a source's thread and the engine, each with a named policy.
+
+Both count every frame: at any moment `captured == processed + dropped + waiting`, and once the
+stream has ended and is drained nothing waits.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, deque
+from dataclasses import dataclass
+from enum import StrEnum
+
+from streamavis.runtime.clock import Clock
+from streamavis.types import AudioChunk, VideoFrame
+
+__all__ = ["DropCause", "LiveQueue", "QueueCounts", "ReplayQueue"]
+
+
+class DropCause(StrEnum):
+    """Why a captured frame was not processed."""
+
+    STALE = "stale"  # older than its budget when its turn came
+    SUPERSEDED = "superseded"  # a fresher frame came before its turn
+    CANCELLED = "cancelled"  # the consumer had stopped
+
+
+@dataclass(frozen=True, slots=True)
+class QueueCounts:
+    """Where a queue's frames went, taken at one moment."""
+
+    captured: int
+    processed: int
+    waiting: int
+    dropped: Counter[DropCause]
+
+
+class _FrameQueue:
+    """What both policies share: the items, the end of the stream, the counts, the lock."""
+
+    def __init__(self) -> None:
+        self._items: deque[AudioChunk | VideoFrame] = deque()
+        self._changed = threading.Condition()
+        self._closed = False
+        self._cancelled = False
+        self._error: BaseException | None = None
+        self._captured = 0
+        self._processed = 0
+        self._dropped: Counter[DropCause] = Counter()
+
+    def close(self) -> None:
+        """Producer: nothing more comes. What waits is still delivered."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def fail(self, error: BaseException) -> None:
+        """Producer: the source broke. What waits is still delivered, then `get` raises `error`."""
+        with self._changed:
+            if not self._closed:
+                self._error = error
+            self._closed = True
+            self._changed.notify_all()
+
+    def cancel(self) -> None:
+        """Consumer: nothing more is wanted. Both sides wake; what waits is dropped."""
+        with self._changed:
+            self._closed = self._cancelled = True
+            self._error = None
+            while self._items:
+                self._drop(self._items.popleft(), DropCause.CANCELLED)
+            self._changed.notify_all()
+
+    @property
+    def ended(self) -> bool:
+        """True once nothing waits and nothing can come."""
+        with self._changed:
+            return self._closed and not self._items
+
+    @property
+    def counts(self) -> QueueCounts:
+        """A consistent copy of the counters."""
+        with self._changed:
+            waiting = sum(isinstance(item, VideoFrame) for item in self._items)
+            return QueueCounts(self._captured, self._processed, waiting, self._dropped.copy())
+
+    def _take(self, timeout_s: float | None) -> AudioChunk | VideoFrame | None:
+        """The oldest item; None at the end or after `timeout_s`. Needs the lock."""
+        self._changed.wait_for(lambda: self._items or self._closed, timeout_s)
+        if self._items:
+            item = self._items.popleft()
+            self._changed.notify_all()
+            return item
+        if self._error is not None:
+            raise self._error
+        return None
+
+    def _drop(self, item: AudioChunk | VideoFrame, cause: DropCause) -> None:
+        if isinstance(item, VideoFrame):
+            self._dropped[cause] += 1
+
+
+class ReplayQueue(_FrameQueue):
+    """Every item in order: a full queue blocks its producer, nothing is ever dropped.
+
+    (Only `cancel`, the consumer leaving, drops what it did not take.)
+    """
+
+    def __init__(self, capacity: int = 8) -> None:
+        """Hold at most `capacity` >= 1 items.
+
+        Raises:
+            ValueError: `capacity` is below 1.
+        """
+        if capacity < 1:
+            raise ValueError(f"a queue holds at least one item, got capacity={capacity}")
+        super().__init__()
+        self._capacity = capacity
+
+    def put(self, item: AudioChunk | VideoFrame) -> bool:
+        """Add an item, waiting for room; False when the queue was closed meanwhile."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or len(self._items) < self._capacity)
+            if isinstance(item, VideoFrame):
+                self._captured += 1
+            if self._closed:
+                self._drop(item, DropCause.CANCELLED)
+                return False
+            self._items.append(item)
+            self._changed.notify_all()
+            return True
+
+    def get(self, timeout_s: float | None = None) -> AudioChunk | VideoFrame | None:
+        """Take the next item; None at the end (see `ended`) or after `timeout_s`.
+
+        Raises:
+            BaseException: what the producer gave to `fail`, after everything was delivered.
+        """
+        with self._changed:
+            item = self._take(timeout_s)
+            if isinstance(item, VideoFrame):
+                self._processed += 1
+            return item
+
+
+class LiveQueue(_FrameQueue):
+    """The freshest frame only, and none that is stale. Sound does not pass here: it is never
+    dropped and goes straight to the `AudioRing`.
+
+    One frame waits at most. A newer one supersedes it; when its turn comes and it is older
+    than the budget it is dropped before any work is spent on it.
+    """
+
+    def __init__(self, clock: Clock, *, staleness_s: float = 0.5) -> None:
+        """Drop frames whose `capture_time_ns` is over `staleness_s` behind `clock`.
+
+        The frames' stream clock must be `clock` (see `streamavis.runtime.pacing.live`).
+        """
+        super().__init__()
+        self._clock = clock
+        self._staleness_ns = round(staleness_s * 1e9)
+
+    def put(self, frame: VideoFrame) -> bool:
+        """Offer a frame, never waiting; False when the queue was closed."""
+        with self._changed:
+            self._captured += 1
+            if self._closed:
+                self._drop(frame, DropCause.CANCELLED)
+                return False
+            while self._items:
+                self._drop(self._items.popleft(), DropCause.SUPERSEDED)
+            self._items.append(frame)
+            self._changed.notify_all()
+            return True
+
+    def get(self, timeout_s: float | None = None) -> VideoFrame | None:
+        """Take the freshest frame; None at the end (see `ended`) or after `timeout_s`.
+
+        Raises:
+            BaseException: what the producer gave to `fail`, after everything was delivered.
+        """
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        with self._changed:
+            while True:
+                left = None if deadline is None else max(0.0, deadline - time.monotonic())
+                frame = self._take(left)
+                if not isinstance(frame, VideoFrame):
+                    return None
+                if self._clock.now_ns() - frame.capture_time_ns <= self._staleness_ns:
+                    self._processed += 1
+                    return frame
+                self._drop(frame, DropCause.STALE)
