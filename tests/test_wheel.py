@@ -126,7 +126,7 @@ def test_installed_it_runs_the_demo_in_an_empty_folder(wheel: Path, tmp_path: Pa
     environment = tmp_path / "venv"
     venv.create(environment, with_pip=False)
     purelib = sysconfig.get_path("purelib", vars={"base": str(environment)})
-    # A folder named in a .pth file is searched; the .pth files in it (our editable install) are not.
+    # Folders named in a .pth file are searched; .pth files in them (the editable install) are not.
     Path(purelib, "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
     python = environment / "bin" / "python"
     pip = [sys.executable, "-m", "pip", "--python", python]
