@@ -1,0 +1,26 @@
+"""The networks. Modules hold weights; a stream's past is a typed state passed to `step`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from streamavis.model.state import ModelState
+    from streamavis.model.streamavis import (
+        ClipOutput,
+        StepOutput,
+        StreamAVIS,
+        StreamAVISConfig,
+        nano,
+    )
+
+__all__ = ["ClipOutput", "ModelState", "StepOutput", "StreamAVIS", "StreamAVISConfig", "nano"]
+
+
+def __getattr__(name: str) -> Any:
+    # Lazy, so that the audio encoder can share `model.layers` without a circle.
+    if name not in __all__:
+        raise AttributeError(f"module 'streamavis.model' has no attribute {name!r}")
+    from streamavis.model import state, streamavis
+
+    return getattr(state if name == "ModelState" else streamavis, name)

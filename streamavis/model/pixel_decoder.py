@@ -1,0 +1,138 @@
+"""Pixel decoder: multi-scale deformable attention over the pyramid, then a path back to stride 4.
+
+N pictures, L levels (strides 32, 16, 8 in that order), S flattened positions, C channels.
+As Mask2Former's MSDeformAttn decoder (AVISM section 3), with batch norms and fewer channels in
+the light form.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from streamavis_kernels import audio_deform_attn
+from torch import Tensor, nn
+
+from streamavis.model.layers import ConvNorm, FeedForward, sine_position
+
+__all__ = ["DeformableLayer", "PixelDecoder", "PixelFeatures", "offset_directions"]
+
+LevelShapes = tuple[tuple[int, int], ...]
+
+
+@dataclass
+class PixelFeatures:
+    """What one picture looks like; nothing here has heard a sound."""
+
+    tokens: Tensor  # (N, S, C), levels one after another
+    level_shapes: LevelShapes  # (h, w) of strides 32, 16, 8
+    stride8: Tensor  # (N, C, H8, W8)
+    stride4: Tensor  # (N, mask_channels, H4, W4)
+    mask_features: Tensor  # (N, mask_channels, H4, W4)
+
+    def level(self, index: int) -> Tensor:
+        """(N, h*w, C), the tokens of one level."""
+        sizes = [h * w for h, w in self.level_shapes]
+        start = sum(sizes[:index])
+        return self.tokens[:, start : start + sizes[index]]
+
+
+class DeformableLayer(nn.Module):
+    """Deformable self-attention over all levels, then feed-forward; both post-norm."""
+
+    def __init__(self, channels: int, heads: int, levels: int, points: int, hidden: int) -> None:
+        super().__init__()
+        self.heads = heads
+        samples = heads * levels * points
+        self.value = nn.Linear(channels, channels)
+        self.projections = nn.Linear(channels, samples * 3)  # offsets in pixels, then logits
+        self.out = nn.Linear(channels, channels)
+        self.norm = nn.LayerNorm(channels)
+        self.feed_forward = FeedForward(channels, hidden)
+        nn.init.zeros_(self.projections.weight)
+        nn.init.zeros_(self.projections.bias)
+        with torch.no_grad():
+            self.projections.bias[: samples * 2] = offset_directions(heads, levels, points)
+
+    def forward(
+        self, tokens: Tensor, position: Tensor, references: Tensor, level_shapes: LevelShapes
+    ) -> Tensor:
+        """(N, S, C) -> (N, S, C); `references` (S, L, 2) are the centres of the tokens."""
+        value = self.value(tokens).unflatten(-1, (self.heads, -1))
+        gathered = audio_deform_attn(
+            value, level_shapes, self.projections(tokens + position), references
+        )
+        return self.feed_forward(self.norm(tokens + self.out(gathered)))
+
+
+def offset_directions(heads: int, levels: int, points: int) -> Tensor:
+    """(M*L*P*2,) start offsets: each head looks in its own direction, further with each point."""
+    angle = torch.arange(heads) * (2 * math.pi / heads)
+    direction = torch.stack([angle.cos(), angle.sin()], -1)
+    direction = direction / direction.abs().amax(-1, keepdim=True)
+    distance = torch.arange(1, points + 1).view(1, 1, points, 1)
+    return (direction.view(heads, 1, 1, 2) * distance).expand(-1, levels, -1, -1).flatten()
+
+
+@functools.lru_cache(maxsize=32)
+def _centres(level_shapes: LevelShapes, device: torch.device) -> Tensor:
+    """(S, L, 2) normalised (x, y) centre of every token, the same on each level."""
+    centres = []
+    for height, width in level_shapes:
+        y = (torch.arange(height) + 0.5) / height
+        x = (torch.arange(width) + 0.5) / width
+        centres.append(torch.stack(torch.meshgrid(x, y, indexing="xy"), -1).flatten(0, 1))
+    return torch.cat(centres)[:, None].repeat(1, len(level_shapes), 1).to(device)
+
+
+class PixelDecoder(nn.Module):
+    """Pyramid in, pixel features out."""
+
+    def __init__(
+        self,
+        inputs: tuple[int, ...],
+        channels: int,
+        mask_channels: int,
+        *,
+        layers: int,
+        heads: int,
+        points: int,
+        hidden: int,
+    ) -> None:
+        super().__init__()
+        c4, *coarse = inputs
+        self.project = nn.ModuleList(nn.Conv2d(c, channels, 1) for c in reversed(coarse))
+        self.level_embed = nn.Parameter(torch.randn(len(coarse), channels) * 0.02)
+        self.layers = nn.ModuleList(
+            DeformableLayer(channels, heads, len(coarse), points, hidden) for _ in range(layers)
+        )
+        self.lateral4 = nn.Conv2d(c4, mask_channels, 1)
+        self.down4 = nn.Conv2d(channels, mask_channels, 1)
+        self.smooth4 = ConvNorm(mask_channels, mask_channels, 3)
+        self.mask_features = nn.Conv2d(mask_channels, mask_channels, 1)
+
+    def forward(self, pyramid: list[Tensor]) -> PixelFeatures:
+        """Maps at strides 4, 8, 16, 32 -> features of the picture."""
+        x4, *coarse = pyramid
+        maps = [p(x) for p, x in zip(self.project, reversed(coarse), strict=True)]
+        level_shapes = tuple((m.shape[-2], m.shape[-1]) for m in maps)
+        tokens = torch.cat([m.flatten(2).transpose(1, 2) for m in maps], 1)
+        position = torch.cat(
+            [
+                sine_position(h, w, tokens.shape[-1], tokens.device) + self.level_embed[i]
+                for i, (h, w) in enumerate(level_shapes)
+            ]
+        )
+        references = _centres(level_shapes, tokens.device)
+        for layer in self.layers:
+            tokens = layer(tokens, position, references, level_shapes)
+        h8, w8 = level_shapes[-1]
+        stride8 = tokens[:, -h8 * w8 :].transpose(1, 2).unflatten(2, (h8, w8))
+        finer = F.interpolate(
+            self.down4(stride8), x4.shape[-2:], mode="bilinear", align_corners=False
+        )
+        stride4 = self.smooth4(F.relu(self.lateral4(x4) + finer))
+        return PixelFeatures(tokens, level_shapes, stride8, stride4, self.mask_features(stride4))

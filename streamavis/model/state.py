@@ -1,0 +1,69 @@
+"""A stream's past, as one typed dataclass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from streamavis.errors import StreamStateError
+from streamavis.model.memory import Counters, Ring
+
+__all__ = ["ModelState"]
+
+
+@dataclass
+class ModelState:
+    """Everything `StreamAVIS.step` remembers of B streams. Allocated once, written in place."""
+
+    object_rings: list[Ring]  # per object layer, then per audio layer
+    video_rings: list[Ring]  # per video decoder layer
+    slots: Tensor  # (B, V, C), video queries after the previous frame
+    evidence: Tensor  # (B, V, C), how well motion and sound of a slot have agreed
+    counters: Counters
+
+    @property
+    def streams(self) -> int:
+        return self.slots.shape[0]
+
+    def reset(self, streams: Tensor) -> None:
+        """Forget everything of the streams where `streams` (B,) is True, in place.
+
+        What the rings, slots and evidence still hold is never read again: the counters say so.
+
+        Raises:
+            StreamStateError: `streams` has another length than the state.
+        """
+        if streams.shape != (self.streams,) or streams.dtype != torch.bool:
+            raise StreamStateError(
+                f"reset takes a bool mask of shape ({self.streams},), one entry per stream, "
+                f"but got {tuple(streams.shape)} {streams.dtype}"
+            )
+        self.counters.reset(streams)
+
+    def clone(self) -> ModelState:
+        """A copy that shares no memory with this one."""
+        return ModelState(
+            [Ring(r.keys.clone(), r.values.clone()) for r in self.object_rings],
+            [Ring(r.keys.clone(), r.values.clone()) for r in self.video_rings],
+            self.slots.clone(),
+            self.evidence.clone(),
+            self.counters.clone(),
+        )
+
+    def copy_(self, other: ModelState) -> None:
+        """Take over `other`'s past in place; both must have the same shapes."""
+        for mine, theirs in zip(self.tensors(), other.tensors(), strict=True):
+            mine.copy_(theirs)
+
+    def tensors(self) -> list[Tensor]:
+        """Every tensor of the state, always in the same order."""
+        rings = [*self.object_rings, *self.video_rings]
+        kept = [t for ring in rings for t in (ring.keys, ring.values)]
+        return [*kept, self.slots, self.evidence, *self.counters.tensors()]
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the state in bytes, all streams together."""
+        return sum(t.numel() * t.element_size() for t in self.tensors())

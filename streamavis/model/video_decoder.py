@@ -1,0 +1,129 @@
+"""Video decoder: slots carried from frame to frame, one object each.
+
+B streams, T frames, V slots, Q object tokens a frame, C channels, K classes.
+Slots step at every frame, not once per remembered frame: only so can one tell which of two
+objects of a class moves when the sound is heard.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from streamavis.model.layers import Attention, FeedForward
+from streamavis.model.memory import MemoryAttention, MemoryPlan, MemoryRules, Ring
+
+__all__ = ["SlotCarry", "VideoDecoder", "VideoDecoderLayer"]
+
+_GAP_RANGE_S = (1e-3, 1e2)
+
+
+class SlotCarry(nn.Module):
+    """How much of the previous slot goes on: a learned gate that sees how long ago it was.
+
+    `carry` scales the whole: zero makes every frame start from the learned queries, as AVISM does.
+    """
+
+    def __init__(self, channels: int, carry: float) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.full((channels,), carry))
+        self.gate = nn.Linear(2 * channels, channels)
+        self.log_gap = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, base: Tensor, previous: Tensor, gap_s: Tensor, fresh: Tensor) -> Tensor:
+        """(V, C) learned queries and (B, V, C) previous slots -> (B, V, C) slots to start from.
+
+        Args:
+            base, previous: see above; gap_s: (B,) float64 seconds since `previous`.
+            fresh: (B,) bool, True where `previous` holds nothing.
+        """
+        base = base.expand_as(previous)
+        log_gap = gap_s.clamp(*_GAP_RANGE_S).log().to(base.dtype)[:, None, None]
+        gate = self.gate(torch.cat([base, previous], -1)) + self.log_gap * log_gap
+        carried = base + self.scale * gate.sigmoid() * (previous - base)
+        return torch.where(fresh[:, None, None], base, carried)
+
+
+class VideoDecoderLayer(nn.Module):
+    """Cross-attention to remembered object tokens, self-attention, feed-forward."""
+
+    def __init__(self, channels: int, heads: int, hidden: int, rules: MemoryRules) -> None:
+        super().__init__()
+        self.cross = MemoryAttention(channels, heads, rules)
+        self.cross_norm = nn.LayerNorm(channels)
+        self.self_attention = Attention(channels, heads)
+        self.self_norm = nn.LayerNorm(channels)
+        self.feed_forward = FeedForward(channels, hidden)
+
+    def forward(
+        self,
+        x: Tensor,
+        position: Tensor,
+        ring: Ring,
+        keys: Tensor,
+        values: Tensor,
+        bias: Tensor,
+    ) -> Tensor:
+        """(B, V, C) slots of one frame -> (B, V, C); the rest as `MemoryAttention.attend`."""
+        x = self.cross_norm(x + self.cross.attend(x + position, ring, keys, values, bias))
+        query = x + position
+        x = self.self_norm(x + self.self_attention(query, query, x))
+        return self.feed_forward(x)
+
+
+class VideoDecoder(nn.Module):
+    """The slot recurrence."""
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        slots: int,
+        frame_queries: int,
+        layers: int,
+        heads: int,
+        hidden: int,
+        rules: MemoryRules,
+        carry: float,
+    ) -> None:
+        super().__init__()
+        self.query_feat = nn.Parameter(torch.randn(slots, channels) * 0.5)
+        self.query_embed = nn.Parameter(torch.randn(slots, channels) * 0.5)
+        self.token_position = nn.Parameter(torch.randn(frame_queries, channels) * 0.02)
+        self.carry = SlotCarry(channels, carry)
+        self.layers = nn.ModuleList(
+            VideoDecoderLayer(channels, heads, hidden, rules) for _ in range(layers)
+        )
+        self.norm = nn.LayerNorm(channels)
+
+    def forward(
+        self, object_tokens: Tensor, plan: MemoryPlan, rings: list[Ring], slots: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Step the slots through a clip.
+
+        Args:
+            object_tokens: (B, T, Q, C); plan: of this clip.
+            rings: one per layer, advanced in place; slots: (B, V, C) carried in, not changed.
+
+        Returns:
+            video_queries (B, T, V, C), normalised; slots (B, V, C) after the last active frame.
+        """
+        memories = [
+            (
+                layer,
+                ring,
+                *layer.cross.keys_values(object_tokens + self.token_position, object_tokens),
+                layer.cross.bias(plan.ages, object_tokens.shape[2]),
+            )
+            for layer, ring in zip(self.layers, rings, strict=True)
+        ]
+        queries = []
+        for t in range(object_tokens.shape[1]):
+            x = self.carry(self.query_feat, slots, plan.gap_s[:, t], plan.fresh[:, t])
+            for layer, ring, keys, values, bias in memories:
+                x = layer(x, self.query_embed, ring, keys, values, bias[:, :, t : t + 1])
+            slots = torch.where(plan.active[:, t, None, None], x, slots)
+            queries.append(self.norm(x))
+        for _, ring, keys, values, _ in memories:
+            plan.store(ring, keys, values)
+        return torch.stack(queries, 1), slots
