@@ -7,14 +7,16 @@ The A/V join is a lookup, not a rendezvous: sound is written as it comes, and a 
 from __future__ import annotations
 
 import threading
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from streamavis.errors import ShapeError, StreamStateError
 from streamavis.types import SAMPLE_RATE, WINDOW_SAMPLES, AudioChunk, AudioState
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = ["NS_PER_SAMPLE", "AudioRing", "AudioWindow"]
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from streamavis.runtime.clock import Clock
-from streamavis.runtime.stats import Statistics
 from streamavis.types import AudioChunk, Stage, VideoFrame
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Iterable, Iterator
+
+    from streamavis.runtime.clock import Clock
+    from streamavis.runtime.stats import Statistics
 
 __all__ = ["live", "paced"]
 

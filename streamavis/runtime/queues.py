@@ -11,9 +11,12 @@ import time
 from collections import Counter, deque
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from streamavis.runtime.clock import Clock
 from streamavis.types import AudioChunk, VideoFrame
+
+if TYPE_CHECKING:
+    from streamavis.runtime.clock import Clock
 
 __all__ = ["DropCause", "LiveQueue", "QueueCounts", "ReplayQueue"]
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Mapping
 from itertools import pairwise
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 
 from streamavis.types import Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["Histogram", "LatencySummary", "Snapshot", "Statistics"]
 
