@@ -1,0 +1,91 @@
+"""The command tree of `streamavis`: global options, error reports, subcommands.
+
+Modules under `commands/` import typer and nothing heavier, so that help and completion are
+instant; each command imports its program when it runs.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import traceback
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from streamavis_apps.commands import bench, demo, doctor, replay, synth, view
+from streamavis_apps.exits import describe, exit_code_of
+
+__all__ = ["Commands", "app"]
+
+_EPILOG = """\
+[bold]Start here[/]
+  streamavis demo                               [dim]the whole path at work[/]
+  streamavis replay clip.mp4 --record out.mp4   [dim]your clip, annotated[/]
+  streamavis replay clip.mp4 --publish tcp://127.0.0.1:5555
+  streamavis view tcp://127.0.0.1:5555          [dim]in a second terminal[/]
+  streamavis doctor                             [dim]what is missing, and its cure[/]
+
+[bold]Exit codes[/]
+  0    done; also after SIGTERM, with every output closed
+  1    failed: one line on stderr says what and why
+  2    the command line is wrong
+  3    the input broke off; what could be decoded is in the outputs
+  130  interrupted by Ctrl-C, with every output closed
+"""
+
+
+class Commands(TyperGroup):
+    """Subcommands whose expected errors end in one line on stderr and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the subcommand; see `exits.describe` for the errors it reports."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise  # typer ends quietly when `| head` has seen enough
+        except (Exception, KeyboardInterrupt) as error:
+            line = describe(error)
+            if line is None:
+                raise
+            if ctx.params["debug"]:
+                traceback.print_exc()
+            typer.echo(f"streamavis: error: {line}", err=True)
+            raise typer.Exit(exit_code_of(error)) from error
+
+
+app = typer.Typer(
+    cls=Commands,
+    epilog=_EPILOG,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"streamavis {importlib.metadata.version('streamavis')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback behind an error.")
+    ] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """See and hear at once: which objects are in view, which of them sound, and where, live."""
+
+
+app.command("demo")(demo.command)
+app.command("replay")(replay.command)
+app.command("view")(view.command)
+app.command("synth")(synth.command)
+app.command("doctor")(doctor.command)
+app.add_typer(bench.app, name="bench")

@@ -1,0 +1,36 @@
+"""`streamavis demo`: its command line."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from streamavis_apps.commands.options import View
+
+__all__ = ["command"]
+
+
+def command(
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Where the clip, video and results go.")
+    ] = Path("out/demo"),
+    view: Annotated[
+        View | None,
+        typer.Option(help="Show a window or not.", show_default="a window where one can open"),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Which generated clip.")] = 7,
+) -> None:
+    """See the whole path at work in half a minute; needs no camera, data or display.
+
+    Draws a clip of animated objects with sound, replays it at real time
+    through the nano model on the CPU, and publishes the results over ZeroMQ
+    on loopback, where a second process shows who sounds. Ends with what was
+    measured and where the annotated video and the results are.
+
+    [bold]Examples[/]
+      streamavis demo
+      streamavis demo --seed 3 --out out/third
+    """
+    from streamavis_apps.demo import run
+
+    raise typer.Exit(run(out, seed=seed, view=view))

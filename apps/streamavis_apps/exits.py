@@ -1,0 +1,88 @@
+"""How the `streamavis` command ends: exit codes, one-line errors, Ctrl-C and SIGTERM."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+from streamavis.errors import MissingExtraError, StreamAVISError, TruncatedInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+__all__ = ["ExitCode", "Stop", "describe", "exit_code_of", "stop_on_signals"]
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+# Modules the command uses that a base installation (a robot's side) does not have.
+_ENGINE_MODULES = {"av", "cv2", "rich", "safetensors", "scipy", "sounddevice", "torch", "typer"}
+
+
+class ExitCode(IntEnum):
+    """What the shell sees; `streamavis --help` lists them."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2  # typer's own
+    TRUNCATED = 3
+    INTERRUPTED = 130  # 128 + SIGINT, as every shell does
+
+
+def describe(error: BaseException) -> str | None:
+    """One line for the user, or None when `error` is a bug of ours and needs its traceback."""
+    if isinstance(error, StreamAVISError):
+        return " ".join(str(error).split())
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    if isinstance(error, ModuleNotFoundError) and error.name in _ENGINE_MODULES:
+        return str(MissingExtraError(error.name, "engine"))
+    if isinstance(error, OSError) and error.strerror:
+        place = f"{error.filename}: " if error.filename else ""
+        return f"{place}{error.strerror}"
+    return None
+
+
+def exit_code_of(error: BaseException) -> ExitCode:
+    """The exit code that `error` ends the command with."""
+    if isinstance(error, TruncatedInputError):
+        return ExitCode.TRUNCATED
+    if isinstance(error, KeyboardInterrupt):
+        return ExitCode.INTERRUPTED
+    return ExitCode.FAILED
+
+
+@dataclass
+class Stop:
+    """A request to end soon and cleanly; threads wait on `event`."""
+
+    event: threading.Event = field(default_factory=threading.Event)
+    signal: int | None = None  # what asked; None while nothing did
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """INTERRUPTED after Ctrl-C; DONE otherwise: to end on SIGTERM is to do as told."""
+        return ExitCode.INTERRUPTED if self.signal == signal.SIGINT else ExitCode.DONE
+
+    def request(self, number: int, _frame: FrameType | None = None) -> None:
+        """Signal handler: the first signal asks, a second Ctrl-C insists."""
+        if self.event.is_set() and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.signal = number
+        self.event.set()
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[Stop]:
+    """Turn SIGINT and SIGTERM into a `Stop` for the time of the block (main thread only)."""
+    stop = Stop()
+    before = {number: signal.signal(number, stop.request) for number in _SIGNALS}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,114 @@
+"""Rich renderables that several programs share: the live board and the latency table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Group
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from streamavis_apps.board import sounding_names
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from streamavis.types import FrameResult, Track
+    from streamavis_apps.board import Board
+
+__all__ = ["board_panel"]
+
+_MIN_ROWS = 5  # the panel keeps its height while objects come and go
+_NARROW = 76  # columns below which box and score are left out
+_TINY = 56  # columns below which the meter is a number
+_WIDE = 96  # more than this makes the eye travel
+
+
+def board_panel(board: Board, *, title: str, age_s: float | None, columns: int) -> RenderableType:
+    """Draw the newest result: who sounds, every track, and the health of the stream.
+
+    Args:
+        board: has seen at least one result.
+        title: stream and address.
+        age_s: seconds from capture to now; None where unknown.
+        columns: width of the terminal.
+    """
+    result = board.result
+    assert result is not None, "board_panel before the first result"
+    return Panel(
+        Group(_heading(result), _tracks(board, result, columns), _health(board, result, age_s)),
+        title=Text(title, style="bold"),
+        title_align="left",
+        border_style="dim",
+        width=min(columns, _WIDE),
+        padding=(0, 2),
+    )
+
+
+def _heading(result: FrameResult) -> Text:
+    names = sounding_names(result)
+    style = "bold green" if any(track.is_sounding for track in result.tracks) else "dim"
+    if names.startswith("unknown"):
+        style = "yellow"
+    return Text.assemble("Now sounding: ", (names, style), overflow="fold")
+
+
+def _tracks(board: Board, result: FrameResult, columns: int) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, expand=True, padding=(0, 1), pad_edge=False)
+    table.add_column("id", justify="right", min_width=3)
+    table.add_column("object", ratio=1, no_wrap=True, overflow="ellipsis")
+    table.add_column("sounding", width=16 if columns >= _TINY else 8)
+    table.add_column("since", justify="right", min_width=8)
+    if columns >= _NARROW:
+        table.add_column("box x y w h", justify="right", min_width=19)
+        table.add_column("score", justify="right")
+    tracks = sorted(result.tracks, key=lambda track: track.id)
+    for track in tracks:
+        cells: list[RenderableType] = [
+            str(track.id),
+            track.label,
+            _meter(track, bar=columns >= _TINY),
+        ]
+        cells.append(f"{board.since_s(track):.1f} s")
+        if columns >= _NARROW:
+            cells += [" ".join(f"{side:4d}" for side in track.box), f"{track.score:.2f}"]
+        style = "bold green" if track.is_sounding else "dim" if track.visible == 0 else ""
+        table.add_row(*cells, style=style)
+    for _ in range(_MIN_ROWS - len(tracks)):
+        table.add_row()
+    return table
+
+
+def _meter(track: Track, *, bar: bool) -> RenderableType:
+    if track.sounding is None:
+        return Text("unknown", style="yellow")
+    if not bar:
+        return f"{track.sounding:.2f}"
+    meter = ProgressBar(
+        total=1.0,
+        completed=track.sounding,
+        width=10,
+        complete_style="green" if track.is_sounding else "dim",
+        finished_style="green",
+    )
+    grid = Table.grid(padding=(0, 1))
+    grid.add_row(meter, f"{track.sounding:.2f}")
+    return grid
+
+
+def _health(board: Board, result: FrameResult, age_s: float | None) -> Text:
+    parts = [_state("audio", result.audio), _state("video", result.video)]
+    if board.fps is not None:
+        parts.append(Text(f"{board.fps:.1f} frames/s"))
+    if age_s is not None:
+        parts.append(Text(f"age {age_s * 1e3:.0f} ms", style="red" if age_s > 0.5 else ""))
+    parts.append(Text(f"{board.missed} missed", style="yellow" if board.missed else ""))
+    return Text(" | ").join(parts)
+
+
+def _state(kind: str, state: str) -> Text:
+    style = {"ok": "green", "lost": "bold red"}.get(state, "yellow")
+    return Text.assemble(f"{kind} ", (state, style))

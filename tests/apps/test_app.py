@@ -1,0 +1,128 @@
+"""The command tree: help, version, usage errors, error reports, and how little it imports."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+import typer
+from streamavis_apps.app import Commands, app
+from typer.testing import CliRunner
+
+from streamavis.errors import InputError, TruncatedInputError
+
+COMMANDS = ["demo", "replay", "view", "synth", "doctor", "bench"]
+
+
+def invoke(*args, app=app):
+    return CliRunner().invoke(app, list(args), env={"COLUMNS": "200", "TERM": "dumb"})
+
+
+def plain(text):
+    return " ".join(re.sub(r"[│╭╮╰╯─]", " ", text).split())
+
+
+def failing_app(error):
+    """The tree's error handling around a command that fails."""
+    tree = typer.Typer(cls=Commands, pretty_exceptions_enable=False)
+
+    @tree.callback()
+    def options(debug: bool = False):
+        pass
+
+    @tree.command()
+    def fail():
+        raise error
+
+    return tree
+
+
+def test_help_lists_every_command_and_exit_code():
+    result = invoke("--help")
+    assert result.exit_code == 0
+    for name in COMMANDS:
+        assert name in result.stdout
+    assert "3 the input broke off" in plain(result.stdout)
+
+
+@pytest.mark.parametrize("name", [*COMMANDS, "bench pipeline"])
+def test_each_help_says_what_it_does_with_an_example(name):
+    result = invoke(*name.split(), "--help")
+    assert result.exit_code == 0
+    if name not in ("doctor", "bench"):
+        assert f"streamavis {name}" in result.stdout.split("Example")[1]
+
+
+def test_version():
+    assert re.fullmatch(r"streamavis \d+\.\d+\.\d+\S*\n", invoke("--version").stdout)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "replay",
+        "replay clip.mp4 --speed 0",
+        "replay clip.mp4 --speed fast",
+        "replay clip.mp4 --speed nan",
+        "replay clip.mp4 --view hologram",
+        "synth --out x --n 0 --seed 1",
+        "synth --out x --n 1 --seed 1 --size 320",
+        "synth --out x --n 1 --seed 1 --size 8x8",
+        "view",
+        "unheard-of",
+    ],
+)
+def test_a_wrong_command_line_is_a_usage_error(line):
+    result = invoke(*line.split())
+    assert result.exit_code == 2
+    assert result.stdout == ""
+
+
+def test_an_expected_error_is_one_line_on_stderr():
+    result = invoke("fail", app=failing_app(InputError("clip.mp4: empty file")))
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == "streamavis: error: clip.mp4: empty file\n"
+
+
+def test_truncation_and_interruption_have_codes_of_their_own():
+    assert invoke("fail", app=failing_app(TruncatedInputError("x"))).exit_code == 3
+    assert invoke("fail", app=failing_app(KeyboardInterrupt())).exit_code == 130
+
+
+def test_debug_shows_the_traceback_and_keeps_the_code():
+    result = invoke("--debug", "fail", app=failing_app(TruncatedInputError("broke off")))
+    assert result.exit_code == 3
+    assert "Traceback" in result.stderr
+    assert result.stderr.endswith("streamavis: error: broke off\n")
+
+
+def test_a_bug_is_reported_as_one():
+    code = (
+        "import sys; from streamavis_apps import cli, app\n"
+        "app.Commands.invoke = lambda *_: 1 / 0\n"
+        "sys.argv = ['streamavis', 'doctor']; cli.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("streamavis: error: internal error: ZeroDivisionError")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("module", ["streamavis_apps.app", "streamavis_apps.view"])
+def test_help_and_view_import_no_torch(module):
+    code = f"import sys, {module}; print(*{{'torch', 'av', 'cv2'}} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+def test_without_typer_the_command_names_the_extra():
+    code = (
+        "import sys; sys.modules['typer'] = None\n"
+        "from streamavis_apps.cli import main; sys.argv = ['streamavis', 'view']; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "streamavis: error: typer is not installed; "
+        "install it with: pip install 'streamavis[engine]'\n"
+    )
