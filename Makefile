@@ -27,9 +27,11 @@ test-slow: $(STAMP) ## run the tests that take longer
 	@$(BIN)/python -m pytest -m slow --timeout 1800 $(ARGS)
 
 lint: $(STAMP) ## check style, format and types
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	@status=0; \
+	$(BIN)/ruff check . || status=1; \
+	$(BIN)/ruff format --check . || status=1; \
+	$(BIN)/mypy || status=1; \
+	exit $$status
 
 format: $(STAMP) ## put the code into its format
 	$(BIN)/ruff check --fix .
