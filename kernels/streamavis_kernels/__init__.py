@@ -1,5 +1,6 @@
 """Kernels that sample feature maps, with sound: one operator, several backends, one reference."""
 
+from streamavis_kernels.backend import backend
 from streamavis_kernels.errors import KernelArgumentError, KernelBackendError
 from streamavis_kernels.op import audio_deform_attn, deform_attn
 
@@ -10,8 +11,3 @@ __all__ = [
     "backend",
     "deform_attn",
 ]
-
-
-def backend() -> str:
-    """The backend in use."""
-    return "reference"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from torch import Tensor
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def deform_attn(
         share = weights[:, :, :, index].transpose(1, 2).reshape(B * M, 1, Q, P)
         out = out + (sampled * share).sum(-1)
     out = out.view(B, M, D, Q).permute(0, 3, 1, 2).reshape(B, Q, M * D)
-    return out.to(value.dtype)
+    return out.to(value.dtype).contiguous()
 
 
 def sampling(
