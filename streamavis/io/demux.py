@@ -1,0 +1,85 @@
+"""Packets of a container, stream by stream, in bounded memory."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from typing import TYPE_CHECKING, Any
+
+import av
+
+if TYPE_CHECKING:
+    from av.packet import Packet
+    from av.stream import Stream
+
+    from streamavis.io.container import Media
+
+__all__ = ["PacketReader"]
+
+_QUEUE_BYTES = 64 << 20  # compressed, so minutes of video
+_MOST_ERRORS = 1000  # in a row: a demuxer that cannot go on repeats itself
+
+
+class PacketReader:
+    """Read the streams of a container each at its own pace.
+
+    Asking for one stream's next packet queues what comes of the other, at most `look_ahead`
+    packets and 64 MiB, so a badly interleaved file costs bounded memory.
+    """
+
+    def __init__(self, media: Media, look_ahead: int) -> None:
+        self._media = media
+        self._look_ahead = look_ahead
+        streams = [s for s in (media.video, media.audio) if s is not None]
+        self._queues: dict[int, deque[Packet[Any]]] = {s.index: deque() for s in streams}
+        self._queued_bytes = 0
+        self._source = media.container.demux()
+        self._errors = 0  # since the last packet
+        self.at_end = False
+        self.discarded: Counter[int] = Counter()  # stream index -> packets without room
+
+    def next(self, stream: Stream, *, wait: bool = True) -> Packet[Any] | None:
+        """The next packet of `stream`; None at its end or, unless `wait`, past the look-ahead.
+
+        With `wait` the other stream's packets are thrown away (and counted in `discarded`)
+        once there is no more room for them.
+        """
+        queue = self._queues[stream.index]
+        while not queue and not self.at_end and (wait or self._has_room()):
+            self._read(stream.index)
+        if not queue:
+            return None
+        packet = queue.popleft()
+        self._queued_bytes -= packet.size
+        return packet
+
+    @property
+    def broke_off(self) -> bool:
+        """True when the container ended in an error or inside a packet."""
+        return self.at_end and self._errors > 0
+
+    def _has_room(self) -> bool:
+        queued = sum(len(queue) for queue in self._queues.values())
+        return queued < self._look_ahead and self._queued_bytes < _QUEUE_BYTES
+
+    def _read(self, wanted: int) -> None:
+        try:
+            packet = next(self._source)
+        except StopIteration:
+            self.at_end = True
+            return
+        except (av.error.FFmpegError, OSError):
+            self._errors += 1
+            self.at_end = self._errors > _MOST_ERRORS
+            self._source = self._media.container.demux()  # an exception ends a generator
+            return
+        if packet.size == 0:  # PyAV's flush packets, at the end
+            return
+        self._errors = int(packet.is_corrupt)
+        index = packet.stream.index
+        if index not in self._queues:
+            return
+        if index != wanted and self._queued_bytes >= _QUEUE_BYTES:
+            self.discarded[index] += 1
+            return
+        self._queues[index].append(packet)
+        self._queued_bytes += packet.size

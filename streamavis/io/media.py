@@ -1,0 +1,217 @@
+"""Media files and generated test sources as frames and sound on one exact timeline."""
+
+from __future__ import annotations
+
+from collections import deque
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Self
+
+import av
+
+from streamavis.errors import InputError, TruncatedInputError
+from streamavis.io.container import open_media
+from streamavis.io.demux import PacketReader
+from streamavis.io.pictures import upright_rgb
+from streamavis.io.resample import MonoResampler
+from streamavis.io.structure import is_cut_short
+from streamavis.types import AudioChunk, VideoFrame
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from types import TracebackType
+
+    from av.audio.stream import AudioStream
+    from av.video.stream import VideoStream
+
+__all__ = ["MediaInfo", "MediaSource"]
+
+_NS = 1_000_000_000
+_NOMINAL_FPS = Fraction(25)  # where a container says nothing
+_HOPELESS_PACKETS = 300  # without one picture: the stream cannot be decoded
+
+
+@dataclass(frozen=True, slots=True)
+class MediaInfo:
+    """What is known of a source before it is read."""
+
+    name: str
+    width: int  # pixels, upright
+    height: int
+    fps: float | None  # nominal; the frames' own times count
+    has_audio: bool
+    duration_s: float | None  # None: endless or unknown
+
+
+class MediaSource:
+    """Frames and sound of a file or test source, all sound up to t before the frame at t.
+
+    Times are exact int64 ns: the container's own stamps less the earlier of the two streams'
+    starts. A frame without a stamp follows the one before by the nominal frame time; stamps that
+    repeat or go back are passed on as they are. Sound is 16 kHz mono; a gap in it stays a gap.
+    Can be iterated once; close it, or use it in a `with` statement.
+
+    Where a file is interleaved badly, it is read ahead up to `look_ahead` packets; then frames
+    go on and their sound follows late. 0 never holds a frame back for sound: for live sources.
+
+    Attributes:
+        info: what is known beforehand.
+        corrupt_packets: packets so far that could not be decoded and were skipped.
+    """
+
+    def __init__(
+        self,
+        url: str | Path,
+        *,
+        format: str | None = None,
+        threads: int = 1,
+        look_ahead: int = 600,
+    ) -> None:
+        """Open `url` and decode its first picture.
+
+        Args:
+            url: a path, an address, or `lavfi:GRAPH` with outputs `out0` (and `out1`, sound).
+            format: a libavformat name where it cannot be guessed, such as `lavfi` or `v4l2`.
+            threads: decoding threads. The pictures are the same; each one adds a frame of delay.
+            look_ahead: packets to read ahead for sound that comes late in the container.
+
+        Raises:
+            InputError: it cannot be opened or holds no picture; names it and the cause.
+        """
+        self.corrupt_packets = 0
+        self._media = open_media(url, format)
+        try:
+            if self._media.video is None:
+                raise InputError(f"{self._media.name}: holds no picture, only sound")
+            self._video: VideoStream = self._media.video
+            self._audio: AudioStream | None = self._media.audio
+            for stream in (self._video, self._audio):
+                if stream is not None:
+                    _require_decoder(self._media.name, stream)
+            self._video.codec_context.thread_count = threads
+            self._video.codec_context.thread_type = "AUTO"
+            self._cut_short = self._media.path is not None and is_cut_short(self._media.path)
+            self._reader = PacketReader(self._media, look_ahead)
+            self._resampler = MonoResampler()
+            self._decoded: deque[av.VideoFrame] = deque()
+            self._sound: deque[AudioChunk] = deque()
+            self._video_ended = False
+            self._frames = 0
+            self._time_ns = 0  # of the latest frame
+            self._first = self._next_frame()
+            if self._first is None:
+                raise InputError(f"{self._media.name}: none of its pictures can be decoded")
+            self.info = self._describe(self._first)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the file; safe to call twice, not while another thread iterates."""
+        self._media.container.close()
+
+    def __iter__(self) -> Iterator[AudioChunk | VideoFrame]:
+        """Yield sound and frames to the end.
+
+        Raises:
+            TruncatedInputError: the file broke off; everything before was yielded.
+        """
+        frame, self._first = self._first, None
+        while frame is not None:
+            yield from self._sound_before(frame.capture_time_ns)
+            yield frame
+            frame = self._next_frame()
+        yield from self._sound_before(None)
+        if self._cut_short or self._reader.broke_off:
+            told_s = self.info.duration_s
+            of = "" if told_s is None else f" of {told_s:.2f} s"
+            raise TruncatedInputError(
+                f"{self.info.name}: breaks off after {self._frames} frames "
+                f"({self._time_ns / _NS:.2f} s{of}); everything up to there was kept"
+            )
+
+    def _next_frame(self) -> VideoFrame | None:
+        while True:
+            while not self._decoded:
+                if self._video_ended or (
+                    not self._frames and self.corrupt_packets > _HOPELESS_PACKETS
+                ):
+                    return None
+                packet = self._reader.next(self._video)
+                self._video_ended = packet is None
+                with self._skipping_corrupt():
+                    self._decoded.extend(self._video.codec_context.decode(packet))
+            frame = self._decoded.popleft()
+            with self._skipping_corrupt():
+                image = upright_rgb(frame)
+                self._time_ns = self._frame_time_ns(frame)
+                self._frames += 1
+                return VideoFrame(image, self._time_ns, index=self._frames - 1, clock="pts")
+
+    def _frame_time_ns(self, frame: av.VideoFrame) -> int:
+        if frame.pts is not None and self._video.time_base is not None:
+            return round((frame.pts * self._video.time_base - self._media.origin_s) * _NS)
+        if not self._frames:
+            return 0
+        return self._time_ns + round(_NS / (self._video.guessed_rate or _NOMINAL_FPS))
+
+    def _sound_before(self, time_ns: int | None) -> Iterator[AudioChunk]:
+        """All sound that begins before `time_ns`, or all there is."""
+        while True:
+            while self._sound and (time_ns is None or self._sound[0].start_time_ns < time_ns):
+                yield self._sound.popleft()
+            if self._audio is None or (time_ns is not None and self._resampler.end_ns >= time_ns):
+                return
+            packet = self._reader.next(self._audio, wait=time_ns is None)
+            if packet is None and not self._reader.at_end:
+                return
+            with self._skipping_corrupt():
+                for frame in self._audio.codec_context.decode(packet):
+                    time_s = self._sound_time_s(frame, self._audio)
+                    self._sound.extend(self._resampler.feed(frame, time_s))
+            if packet is None:
+                self._sound.extend(self._resampler.flush())
+                self._audio = None
+
+    def _sound_time_s(self, frame: av.AudioFrame, stream: AudioStream) -> Fraction | None:
+        if frame.pts is None or stream.time_base is None:
+            return None
+        return frame.pts * stream.time_base - self._media.origin_s
+
+    @contextmanager
+    def _skipping_corrupt(self) -> Iterator[None]:
+        try:
+            yield
+        except av.error.FFmpegError:
+            self.corrupt_packets += 1
+
+    def _describe(self, first: VideoFrame) -> MediaInfo:
+        height, width = first.image.shape[:2]
+        rate = self._video.average_rate or self._video.guessed_rate
+        duration = self._media.container.duration
+        return MediaInfo(
+            name=self._media.name,
+            width=width,
+            height=height,
+            fps=float(rate) if rate else None,
+            has_audio=self._media.audio is not None,
+            duration_s=duration / av.time_base if duration and duration > 0 else None,
+        )
+
+
+def _require_decoder(name: str, stream: VideoStream | AudioStream) -> None:
+    if stream.codec_context is None:
+        raise InputError(f"{name}: its {stream.type} is of a kind that FFmpeg cannot decode")
