@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -51,14 +51,14 @@ def _field(size: tuple[int, int], rng: np.random.Generator, cells: int) -> NDArr
 
 
 def _gradient(size: tuple[int, int], top: tuple[int, ...], bottom: tuple[int, ...]) -> Picture:
-    column = np.linspace(np.float32(top), np.float32(bottom), size[0])[:, None]
-    return np.repeat(column, size[1], 1).astype(np.uint8)
+    column = np.linspace(np.array(top, float), np.array(bottom, float), size[0])
+    return np.repeat(column[:, None], size[1], 1).astype(np.uint8)
 
 
 def _fill(canvas: Picture, corners: NDArray[np.float64], colour: tuple[int, ...]) -> None:
     """Paint a polygon whose corners are shares of the picture's width and height."""
-    points = np.asarray(corners) * (canvas.shape[1], canvas.shape[0])
-    cv2.fillPoly(canvas, [np.int32(np.round(points * 8))], colour, cv2.LINE_AA, 3)
+    points = corners * (canvas.shape[1], canvas.shape[0])
+    cv2.fillPoly(canvas, [np.round(points * 8).astype(np.int32)], colour, cv2.LINE_AA, 3)
 
 
 def _box(canvas: Picture, x: float, y: float, w: float, h: float, colour: tuple[int, ...]) -> None:
@@ -77,7 +77,8 @@ def _cloth(size: tuple[int, int], rng: np.random.Generator) -> NDArray[np.float3
     if rng.random() < 0.5:
         wave *= np.sin((y * np.cos(angle) - x * np.sin(angle)) * rate)
     edge = np.clip(wave * rng.uniform(1, 6), -1, 1)
-    return _field(size, rng, 3) * 0.6 + 50 + edge[..., None] * np.float32(rng.uniform(-35, 35, 3))
+    contrast = rng.uniform(-35, 35, 3).astype(np.float32)
+    return _field(size, rng, 3) * 0.6 + 50 + edge[..., None] * contrast
 
 
 def _marble(size: tuple[int, int], rng: np.random.Generator) -> NDArray[np.float32]:
@@ -88,7 +89,8 @@ def _marble(size: tuple[int, int], rng: np.random.Generator) -> NDArray[np.float
         grid = rng.standard_normal(cells).astype(np.float32)
         noise += cv2.resize(grid, size[::-1], interpolation=cv2.INTER_CUBIC) * 0.62**octave
     share = 1 / (1 + np.exp(-noise * rng.uniform(0.8, 2.5)))[..., None]
-    return np.float32(_colour(rng)) * share + np.float32(_colour(rng)) * (1 - share)
+    one, two = np.array([_colour(rng), _colour(rng)], np.float32)
+    return one * share + two * (1 - share)
 
 
 def _clutter(size: tuple[int, int], rng: np.random.Generator) -> Picture:
@@ -136,16 +138,13 @@ def _meadow(size: tuple[int, int], rng: np.random.Generator) -> Picture:
             axes = (int(0.06 * size[1]), int(rng.uniform(0.03, 0.07) * size[0]))
             place = (int((x + dx) * size[1]), int(y * size[0]))
             cv2.ellipse(canvas, place, axes, 0, 0, 360, tone, -1, cv2.LINE_AA)
-    x = np.linspace(0, 1, 40)
+    along = np.linspace(0, 1, 40)
     ground = rng.uniform((20, 70, 20), (130, 170, 90))
     for k in range(int(rng.integers(2, 5))):
-        ridge = (
-            0.5
-            + 0.14 * k
-            + rng.uniform(0.02, 0.08) * np.sin(x * rng.uniform(4, 14) + 6 * rng.random())
-        )
-        corners = np.concatenate([np.stack([x, ridge], 1), [(1, 1), (0, 1)]])
-        _fill(canvas, corners, tuple(np.clip(ground * (1 - 0.14 * k), 0, 255).astype(int).tolist()))
+        waves = rng.uniform(0.02, 0.08) * np.sin(along * rng.uniform(4, 14) + 6 * rng.random())
+        ridge = np.stack([along, 0.5 + 0.14 * k + waves], 1)
+        colour = tuple((ground * (1 - 0.14 * k)).astype(int).tolist())
+        _fill(canvas, np.concatenate([ridge, [(1, 1), (0, 1)]]), colour)
     return canvas
 
 
@@ -180,6 +179,6 @@ def _bricks(size: tuple[int, int], rng: np.random.Generator) -> Picture:
     return canvas
 
 
-_KINDS: tuple[Callable[[tuple[int, int], np.random.Generator], NDArray], ...] = (
+_KINDS: tuple[Callable[[tuple[int, int], np.random.Generator], NDArray[Any]], ...] = (
     _colours, _cloth, _marble, _clutter, _room, _meadow, _city, _bricks,
 )  # fmt: skip

@@ -30,8 +30,8 @@ class WorldConfig:
     duration_s: float = 4.0
     min_objects: int = 2
     max_objects: int = MAX_OBJECTS
-    silent_clip: float = 0.12  # clips in which nothing is heard at all
-    pause: float = 0.45  # other clips in which everybody stops for a while at once
+    silent_clip: float = 0.1  # clips in which nothing is heard at all
+    pause: float = 0.35  # other clips in which everybody stops for a while at once
     pair: float = 0.66  # clips with two objects of one class
     pair_solo: float = 0.88  # of these, only one of the two sounds at a time
     off_screen: float = 0.5  # not silent clips with a sound whose source is never in view

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Picture = NDArray[np.uint8]
-    Affine = NDArray[np.float32]  # (2, 3)
+    Affine = NDArray[np.float64]  # (2, 3)
 
 __all__ = ["clip", "render"]
 
@@ -73,7 +73,7 @@ def render(scene: Scene, seed: int, config: WorldConfig) -> WorldClip:
     )
 
 
-def _latest(values: NDArray, hops: NDArray[np.int64], first: float) -> NDArray[np.float32]:
+def _latest(values: NDArray[Any], hops: NDArray[np.int64], first: float) -> NDArray[np.float32]:
     """Value of the last complete hop at each frame, `first` where there is none."""
     return np.where(hops > 0, values[np.maximum(hops - 1, 0)], first).astype(np.float32)
 
@@ -103,30 +103,26 @@ def _film(
     lens = _Lens(generator(seed, 13), generator(seed, 14), height, width)
     frames = np.empty((len(times_ns), height, width, 3), np.uint8)
     ids = np.zeros((len(times_ns), height, width), np.uint8)
+    picture = np.empty((height, width, 3), np.uint8)
     margin = round(MARGIN * height)
     for n, time_ns in enumerate(times_ns):
         time_s = time_ns / 1e9
         share = time_s / config.duration_s
         view = _view(scene.camera, time_s, share, (width, height), unit)
         inner = view.copy()  # of the scenery, whose corner lies a margin outside
-        inner[:, 2] -= view[:, :2] @ np.float32([margin, margin])
-        picture = cv2.warpAffine(
-            scenery, inner, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
-        )
+        inner[:, 2] -= view[:, :2] @ (margin, margin)
+        cv2.warpAffine(scenery, inner, (width, height), picture, borderMode=cv2.BORDER_REFLECT)
         for i, actor in enumerate(scene.actors):
             x, y = actor.place(share)
-            at = np.float32(
-                [
-                    (x + actor.sway[0].at(time_s) / ASPECT) * width,
-                    (y + actor.sway[1].at(time_s)) * height,
-                ]
-            )
+            x += actor.sway[0].at(time_s) / ASPECT
+            y += actor.sway[1].at(time_s)
+            at = np.array([x * width, y * height])
             turn = actor.tilt_deg + actor.sway[2].at(time_s)
-            pose = _pose(actor, at, turn, unit)
+            pose = _pose(actor, turn, unit)
             full = (view[:, :2] @ pose, view[:, :2] @ at + view[:, 2])
             _paint(picture, ids[n], i + 1, actor, float(level[n, i]), float(side[n, i]), *full)
         _forget_slivers(ids[n])
-        frames[n] = lens.take(picture, time_s)
+        lens.take(picture, time_s, frames[n])
     return frames, ids
 
 
@@ -135,23 +131,18 @@ def _view(
 ) -> Affine:
     """World pixels to picture pixels."""
     zoom = camera.zoom[0] + (camera.zoom[1] - camera.zoom[0]) * share
-    centre = np.float32(size) / 2
-    offset = unit * np.float32(
-        [p * (share - 0.5) + s.at(time_s) for p, s in zip(camera.pan, camera.shake, strict=True)]
+    x, y = (
+        0.5 * length * (1 - zoom) + unit * (pan * (share - 0.5) + shake.at(time_s))
+        for length, pan, shake in zip(size, camera.pan, camera.shake, strict=True)
     )
-    return np.float32(
-        [
-            [zoom, 0, centre[0] * (1 - zoom) + offset[0]],
-            [0, zoom, centre[1] * (1 - zoom) + offset[1]],
-        ]
-    )
+    return np.array([[zoom, 0, x], [0, zoom, y]])
 
 
-def _pose(actor: Actor, at: NDArray[np.float32], turn_deg: float, unit: float) -> Affine:
+def _pose(actor: Actor, turn_deg: float, unit: float) -> NDArray[np.float64]:
     """Linear part of sprite units to world pixels."""
     angle, scale = np.radians(turn_deg), actor.scale * unit
     cos, sin = scale * np.cos(angle), scale * np.sin(angle)
-    return np.float32([[cos * actor.flip, -sin], [sin * actor.flip, cos]])
+    return np.array([[cos * actor.flip, -sin], [sin * actor.flip, cos]])
 
 
 def _paint(
@@ -161,8 +152,8 @@ def _paint(
     actor: Actor,
     level: float,
     side: float,
-    linear: NDArray[np.float32],
-    origin: NDArray[np.float32],
+    linear: NDArray[np.float64],
+    origin: NDArray[np.float64],
 ) -> None:
     """Draw one object over the picture and, by the same polygons, into the ids."""
     shapes = SPRITES[CLASSES[actor.class_id]](level, side, actor.look)
@@ -221,14 +212,14 @@ class _Lens:
         self._grain = (grain * np.float32(sigma)).round().astype(np.int16)
         self._grain_rng = grain_rng
 
-    def take(self, picture: Picture, time_s: float) -> Picture:
-        """The picture as the camera delivers it."""
+    def take(self, picture: Picture, time_s: float, out: Picture) -> None:
+        """Write to `out` the picture as the camera delivers it."""
         size, rate, phase = self._flicker
         gain = self._tint * (1 + size * np.sin(2 * np.pi * rate * time_s + phase))
         curve = np.arange(256)[:, None] * gain + self._lift
         table = np.clip(np.round(curve), 0, 255).astype(np.uint8)[None]
         if self._blur > 0.3:
-            picture = cv2.GaussianBlur(picture, (0, 0), self._blur)
+            cv2.GaussianBlur(picture, (0, 0), self._blur, picture)
         y, x = self._grain_rng.integers(0, 32, 2)
         grain = self._grain[y : y + picture.shape[0], x : x + picture.shape[1]]
-        return cv2.add(cv2.LUT(picture, table), grain, dtype=cv2.CV_8U)
+        cv2.add(cv2.LUT(picture, table), grain, out, dtype=cv2.CV_8U)

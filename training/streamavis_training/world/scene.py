@@ -25,15 +25,17 @@ if TYPE_CHECKING:
 __all__ = ["ASPECT", "Actor", "Camera", "Scene", "Sway", "Voice", "generator", "plan"]
 
 ASPECT = 16 / 9
-_SHARE = (0.019, 0.1)  # of the picture that an object fills, before zoom and pose
-_CROWDED_SHARE = (0.019, 0.07)  # where there are four or five
+_SHARE = (0.02, 0.125)  # of the picture that an object fills, before zoom and pose
+_CROWDED_SHARE = (0.02, 0.08)  # where there are four or five
 _SKIN: tuple[Colour, ...] = (
     (255, 219, 188), (241, 194, 150), (224, 172, 120), (198, 134, 82), (141, 85, 48), (92, 58, 38),
 )  # fmt: skip
 _HAIR: tuple[Colour, ...] = (
     (40, 30, 28), (92, 60, 36), (170, 110, 50), (226, 190, 110), (190, 80, 40), (200, 200, 204),
 )  # fmt: skip
-_HUES = {"bird": 0.14, "frog": 0.33, "drum": 0.0, "bell": 0.12, "car": 0.6, "radio": 0.78, "kettle": 0.5}  # fmt: skip
+_HUES = {
+    "bird": 0.14, "frog": 0.33, "drum": 0.0, "bell": 0.12, "car": 0.6, "radio": 0.78, "kettle": 0.5,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -131,8 +133,10 @@ def _voices(
         part = improvise(class_id, gate, idle, rng)
         voices.append(Voice(class_id, part, rng.uniform(-8, 0)))
     hidden = _off_screen_class(class_ids, gates, config, rng)
-    gate = schedule(config, 1, False, rng)[0]
-    if not silent and rng.random() < config.off_screen and gate.any():
+    if not silent and rng.random() < config.off_screen:
+        gate = np.zeros(gates.shape[1], bool)
+        start = int(rng.uniform(-0.3, 0.6) * len(gate))
+        gate[max(start, 0) : start + int(rng.uniform(0.4, 1.2) * len(gate))] = True
         part = improvise(hidden, gate, np.zeros_like(gate), rng)
         voices.append(Voice(hidden, part, rng.uniform(-11, -2)))
     return voices

@@ -12,15 +12,25 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    Points = NDArray[np.float32]  # (n, 2) x, y
+    Points = NDArray[np.float64]  # (n, 2) x, y
     Colour = tuple[int, int, int]  # RGB
 
 __all__ = [
-    "Look", "Shape", "arc", "box", "blend", "detail", "oval", "poly", "rotated", "solid",
+    "Look",
+    "Shape",
+    "arc",
+    "blend",
+    "box",
+    "detail",
+    "moved",
+    "oval",
+    "poly",
+    "rotated",
+    "solid",
 ]  # fmt: skip
 
 _ANGLES = np.linspace(0, 2 * np.pi, 28, endpoint=False)
-_CIRCLE = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], 1).astype(np.float32)
+_CIRCLE = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], 1)
 
 
 class Shape(NamedTuple):
@@ -53,13 +63,13 @@ def detail(points: Points, colour: Colour) -> Shape:
 
 def oval(x: float, y: float, rx: float, ry: float) -> Points:
     """An ellipse around (x, y)."""
-    return _CIRCLE * np.float32([rx, ry]) + np.float32([x, y])
+    return _CIRCLE * (rx, ry) + (x, y)
 
 
 def arc(x: float, y: float, rx: float, ry: float, start_deg: float, end_deg: float) -> Points:
     """A segment of an ellipse, clockwise from 3 o'clock, closed by its chord."""
     angles = np.radians(np.linspace(start_deg, end_deg, 16))
-    return np.stack([x + rx * np.cos(angles), y + ry * np.sin(angles)], 1).astype(np.float32)
+    return np.stack([x + rx * np.cos(angles), y + ry * np.sin(angles)], 1)
 
 
 def box(left: float, top: float, right: float, bottom: float, *, round_: float = 0.0) -> Points:
@@ -77,15 +87,19 @@ def box(left: float, top: float, right: float, bottom: float, *, round_: float =
 
 def poly(*corners: tuple[float, float]) -> Points:
     """A polygon through the corners."""
-    return np.array(corners, np.float32)
+    return np.array(corners, float)
+
+
+def moved(points: Points, x: float, y: float) -> Points:
+    """The points shifted by (x, y)."""
+    return points + np.array([x, y])
 
 
 def rotated(points: Points, degrees: float, about: tuple[float, float] = (0, 0)) -> Points:
     """The points turned clockwise (y is down)."""
     turn = np.radians(degrees)
-    matrix = np.float32([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
-    centre = np.float32(about)
-    return (points - centre) @ matrix + centre
+    matrix = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
+    return (points - about) @ matrix + about
 
 
 def blend(a: Sequence[int], b: Sequence[int], share: float) -> Colour:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy.signal import butter, oaconvolve, sosfilt
@@ -28,18 +28,23 @@ _TABLE = 4096  # samples of one period in a wavetable
 _FORMANTS = ((730, 1090, 2440), (530, 1840, 2480), (400, 2000, 2550), (570, 840, 2410))  # a e i o
 
 
+class Score(NamedTuple):
+    """What a timbre plays from, sample by sample."""
+
+    level: Samples  # 0..1
+    age_s: Samples  # since the syllable began
+    syllable: NDArray[np.int64]  # counted from 0
+
+
 def voice(class_id: int, part: Performance, rng: np.random.Generator) -> Samples:
     """The dry sound of one object, (J * HOP_SAMPLES,), RMS 1 at amplitude 1, about."""
     samples = len(part.amplitude) * HOP_SAMPLES
-    level = _upsample(part.level)
-    onsets = np.zeros(samples, np.int64)
-    starts = part.onsets[1:] * HOP_SAMPLES
-    onsets[starts] = 1
-    syllable = np.cumsum(onsets)  # which syllable each sample belongs to
-    age_s = ((np.arange(samples) - (part.onsets * HOP_SAMPLES)[syllable]) / SAMPLE_RATE).astype(
-        np.float32
-    )
-    dry = _TIMBRES[CLASSES[class_id]](level, age_s, syllable, rng)
+    starts = part.onsets * HOP_SAMPLES
+    begun = np.zeros(samples, np.int64)
+    begun[starts[1:]] = 1
+    syllable = np.cumsum(begun)
+    age_s = ((np.arange(samples) - starts[syllable]) / SAMPLE_RATE).astype(np.float32)
+    dry = _TIMBRES[CLASSES[class_id]](Score(_upsample(part.level), age_s, syllable), rng)
     dry /= np.sqrt(np.mean(dry**2)) + 1e-6
     return dry * _upsample(part.amplitude)
 
@@ -73,7 +78,7 @@ def mix(
         wet *= target / np.sqrt(np.mean(loud**2))
     noise = _noise(samples, rng)
     if rng.random() < 0.85:  # otherwise silence is digital silence
-        wet += noise * np.float32(target * 10 ** (rng.uniform(-42, -15) / 20))
+        wet += noise * np.float32(target * 10 ** (rng.uniform(-45, -18) / 20))
     peak = float(np.abs(wet).max(initial=0))
     return wet * np.float32(min(1.0, 0.97 / max(peak, 1e-9)))
 
@@ -85,18 +90,18 @@ def _upsample(hops: NDArray[np.float32]) -> Samples:
     return (ends[:-1, None] + np.diff(ends)[:, None] * steps).astype(np.float32).ravel()
 
 
-def _play(table: Samples, frequency: Samples | float, samples: int) -> Samples:
+def _play(table: Samples, frequency: NDArray[np.floating] | float, samples: int) -> Samples:
     """One period read at a frequency in Hz that may change from sample to sample."""
-    step = np.full(samples, frequency) if np.isscalar(frequency) else np.asarray(frequency)
-    phase = np.cumsum(step * (_TABLE / SAMPLE_RATE))
+    phase = np.cumsum(np.broadcast_to(frequency, samples) * (_TABLE / SAMPLE_RATE))
     return table[phase.astype(np.int64) % _TABLE]
 
 
-@cache
 def _harmonics(*amplitudes: float) -> Samples:
-    place = 2 * np.pi * np.arange(_TABLE) / _TABLE
-    waves = (a * np.sin((k + 1) * place + k * k) for k, a in enumerate(amplitudes))
-    return np.sum(list(waves), 0, dtype=np.float32)
+    """One period of a tone with these partials, their phases spread against sharp peaks."""
+    order = np.arange(len(amplitudes))
+    spectrum = np.zeros(_TABLE // 2 + 1, complex)
+    spectrum[1 : 1 + len(order)] = np.array(amplitudes) * np.exp(1j * order**2)
+    return (np.fft.irfft(spectrum) * (_TABLE / 2)).astype(np.float32)
 
 
 @cache
@@ -109,11 +114,11 @@ def _hiss(samples: int, low_hz: float, high_hz: float, rng: np.random.Generator)
     return sosfilt(_band(low_hz, high_hz), white).astype(np.float32)
 
 
-def _person(level: Samples, age_s: Samples, syllable: Samples, rng: np.random.Generator) -> Samples:
+def _person(score: Score, rng: np.random.Generator) -> Samples:
     f0 = rng.uniform(105, 250)
-    time = np.arange(len(level)) / SAMPLE_RATE
-    lilt = rng.uniform(-0.12, 0.12, 64)[syllable % 64]
-    pitch = f0 * (1 + lilt + 0.1 * level + 0.015 * np.sin(2 * np.pi * 5.5 * time))
+    time = np.arange(len(score.level)) / SAMPLE_RATE
+    lilt = rng.uniform(-0.12, 0.12, 64)[score.syllable % 64]
+    pitch = f0 * (1 + lilt + 0.1 * score.level + 0.015 * np.sin(2 * np.pi * 5.5 * time))
     place = np.arange(1, 30) * f0
     tract = rng.uniform(0.92, 1.12)
     vowels = []
@@ -123,66 +128,66 @@ def _person(level: Samples, age_s: Samples, syllable: Samples, rng: np.random.Ge
         )
         vowels.append(_harmonics(*((gain + 0.03) / np.arange(1, 30) ** 0.3)))
     phase = np.cumsum(pitch * (_TABLE / SAMPLE_RATE)).astype(np.int64) % _TABLE
-    choice = rng.integers(0, len(vowels), 64)[syllable % 64]
+    choice = rng.integers(0, len(vowels), 64)[score.syllable % 64]
     return np.stack(vowels)[choice, phase]
 
 
-def _bird(level: Samples, age_s: Samples, syllable: Samples, rng: np.random.Generator) -> Samples:
+def _bird(score: Score, rng: np.random.Generator) -> Samples:
     base = rng.uniform(2900, 4200)
-    sweep = rng.uniform(-0.9, 0.9, 64)[syllable % 64]
-    trill = 0.06 * np.sin(2 * np.pi * rng.uniform(22, 38) * age_s)
-    pitch = base * (1 + sweep * (age_s - 0.08) * 2.2 + trill)
-    return _play(_harmonics(1.0, 0.12), np.clip(pitch, 2200, 6200), len(level))
+    sweep = rng.uniform(-0.9, 0.9, 64)[score.syllable % 64]
+    trill = 0.06 * np.sin(2 * np.pi * rng.uniform(22, 38) * score.age_s)
+    pitch = base * (1 + sweep * (score.age_s - 0.08) * 2.2 + trill)
+    return _play(_harmonics(1.0, 0.12), np.clip(pitch, 2200, 6200), len(score.level))
 
 
-def _frog(level: Samples, age_s: Samples, syllable: Samples, rng: np.random.Generator) -> Samples:
+def _frog(score: Score, rng: np.random.Generator) -> Samples:
     rate, tone = rng.uniform(26, 42), rng.uniform(480, 760)
-    pulse = (age_s * rate) % 1
-    rasp = _play(_harmonics(1.0, 0.7, 0.25), tone * (1 + 0.25 * level), len(level))
+    pulse = (score.age_s * rate) % 1
+    rasp = _play(_harmonics(1.0, 0.7, 0.25), tone * (1 + 0.25 * score.level), len(score.level))
     return rasp * np.exp(-4.5 * pulse) * np.minimum(pulse * 12, 1)
 
 
-def _drum(level: Samples, age_s: Samples, syllable: Samples, rng: np.random.Generator) -> Samples:
+def _drum(score: Score, rng: np.random.Generator) -> Samples:
     base = rng.uniform(62, 95)
-    thump = _play(_harmonics(1.0, 0.25), base * (1 + 1.3 * np.exp(-age_s / 0.03)), len(level))
-    snap = _hiss(len(level), 900, 3200, rng) * np.exp(-age_s / 0.018)
-    return thump * np.exp(-age_s / 0.16) + 0.5 * snap
+    pitch = base * (1 + 1.3 * np.exp(-score.age_s / 0.03))
+    thump = _play(_harmonics(1.0, 0.25), pitch, len(score.level))
+    snap = _hiss(len(score.level), 900, 3200, rng) * np.exp(-score.age_s / 0.018)
+    return thump * np.exp(-score.age_s / 0.16) + 0.5 * snap
 
 
-def _bell(level: Samples, age_s: Samples, syllable: Samples, rng: np.random.Generator) -> Samples:
-    base = rng.uniform(820, 1250)
-    out = np.zeros(len(level), np.float32)
+def _bell(score: Score, rng: np.random.Generator) -> Samples:
+    base = rng.uniform(1000, 1450)
+    out = np.zeros(len(score.level), np.float32)
     for ratio, gain, decay in ((1, 1, 0.5), (2.0, 0.6, 0.4), (2.76, 0.8, 0.3), (5.4, 0.45, 0.15)):
-        out += gain * _play(_harmonics(1.0), base * ratio, len(level)) * np.exp(-age_s / decay)
+        tone = _play(_harmonics(1.0), base * ratio, len(score.level))
+        out += gain * tone * np.exp(-score.age_s / decay)
     return out
 
 
-def _car(level: Samples, age_s: Samples, syllable: Samples, rng: np.random.Generator) -> Samples:
+def _car(score: Score, rng: np.random.Generator) -> Samples:
     idle = rng.uniform(38, 58)
     engine = _harmonics(1, 0.9, 0.3, 0.7, 0.2, 0.5, 0.15, 0.3, 0.1, 0.2)
-    rumble = _hiss(len(level), 110, 420, rng)
-    return _play(engine, idle * (1 + 0.9 * level), len(level)) + 2.2 * rumble
+    rumble = _hiss(len(score.level), 160, 700, rng)
+    return _play(engine, idle * (1 + 0.9 * score.level), len(score.level)) + 2.2 * rumble
 
 
-def _radio(level: Samples, age_s: Samples, syllable: Samples, rng: np.random.Generator) -> Samples:
-    key = rng.uniform(390, 560)
+def _radio(score: Score, rng: np.random.Generator) -> Samples:
+    key = rng.uniform(470, 620)
     scale = np.array([0, 2, 4, 7, 9, 12])
-    notes = scale[rng.integers(0, len(scale), 64)][syllable % 64]
+    notes = scale[rng.integers(0, len(scale), 64)][score.syllable % 64]
     square = _harmonics(1, 0, 1 / 3, 0, 1 / 5, 0, 1 / 7, 0, 1 / 9)
-    tune = _play(square, key * 2 ** (notes / 12), len(level))
-    bass = _play(square, key * 0.5, len(level))
-    return tune + 0.5 * bass
+    return _play(square, key * 2 ** (notes / 12), len(score.level))
 
 
-def _kettle(level: Samples, age_s: Samples, syllable: Samples, rng: np.random.Generator) -> Samples:
+def _kettle(score: Score, rng: np.random.Generator) -> Samples:
     whistle = rng.uniform(1750, 2250)
-    time = np.arange(len(level)) / SAMPLE_RATE
-    wobble = 1 + 0.012 * np.sin(2 * np.pi * 7 * time) + 0.06 * level
-    steam = _hiss(len(level), 3200, 7600, rng)
-    return 2.4 * steam + 0.55 * _play(_harmonics(1.0), whistle * wobble, len(level))
+    time = np.arange(len(score.level)) / SAMPLE_RATE
+    wobble = 1 + 0.012 * np.sin(2 * np.pi * 7 * time) + 0.06 * score.level
+    steam = _hiss(len(score.level), 3200, 7600, rng)
+    return 2.4 * steam + 0.55 * _play(_harmonics(1.0), whistle * wobble, len(score.level))
 
 
-_TIMBRES: dict[str, Callable[[Samples, Samples, Samples, np.random.Generator], Samples]] = {
+_TIMBRES: dict[str, Callable[[Score, np.random.Generator], Samples]] = {
     "person": _person,
     "bird": _bird,
     "frog": _frog,

@@ -15,7 +15,17 @@ import numpy as np
 
 from streamavis_training.world.config import CLASSES
 from streamavis_training.world.shapes import (
-    Look, Shape, arc, blend, box, detail, oval, poly, rotated, solid,
+    Look,
+    Shape,
+    arc,
+    blend,
+    box,
+    detail,
+    moved,
+    oval,
+    poly,
+    rotated,
+    solid,
 )  # fmt: skip
 
 if TYPE_CHECKING:
@@ -156,14 +166,10 @@ def drum(level: float, side: float, look: Look) -> list[Shape]:
     ]
     for hand in (-1, 1):
         raised = 62 * (1 - level) if hand == side else 52
-        stick = poly((0.0, -0.05), (0.92, -0.045), (0.92, 0.045), (0.0, 0.05)) + np.float32(
-            [0.02, 0]
-        )
-        shapes = (stick, oval(0.0, 0, 0.13, 0.12))
-        for part in shapes:  # lies from the head outwards, pivots at the hand
-            turned = rotated(part, -12 + raised, (0.92, 0)) * np.float32([hand, 1])
-            shift = np.float32([hand * 0.26, top - 0.22])
-            out.append(solid(turned + shift, (190, 130, 70) if part is stick else (225, 175, 110)))
+        stick = poly((0.02, -0.05), (0.94, -0.045), (0.94, 0.045), (0.02, 0.05))
+        for part, colour in ((stick, (190, 130, 70)), (oval(0, 0, 0.13, 0.12), (225, 175, 110))):
+            turned = rotated(part, raised - 12, (0.92, 0))  # lies outwards, pivots at the hand
+            out.append(solid(moved(turned * (hand, 1), 0.26 * hand, top - 0.22), colour))
     return out
 
 
@@ -218,24 +224,15 @@ def car(level: float, side: float, look: Look) -> list[Shape]:
     for k, size in enumerate((0.24, 0.3, 0.34)):
         reach = level * (0.55 + 0.5 * k)
         if reach > 0.08:
-            out.append(
-                solid(
-                    oval(-1.06 - 0.22 * reach, 0.34 - 0.42 * reach, size * level, size * level),
-                    smoke,
-                )
-            )
+            x, y = -1.06 - 0.22 * reach, 0.34 - 0.42 * reach
+            out.append(solid(oval(x, y, size * level, size * level), smoke))
     if level > 0.06:
+        far = 1.06 + 0.36 * level
         beam = poly(
-            (1.06, 0.02),
-            (1.06 + 0.36 * level, -0.28 * level),
-            (1.06 + 0.36 * level, 0.42 * level + 0.08),
-            (1.06, 0.14),
-        )
-        out.append(solid(rotated(beam, -9 * level) + np.float32([0, hop]), _GLOW))
-    out += [
-        Shape(rotated(p.points, -9 * level) + np.float32([0, hop]), p.colour, p.solid)
-        for p in parts
-    ]
+            (1.06, 0.02), (far, -0.28 * level), (far, 0.42 * level + 0.08), (1.06, 0.14)
+        )  # fmt: skip
+        parts.append(solid(beam, _GLOW))
+    out += [Shape(moved(rotated(p.points, -9 * level), 0, hop), p.colour, p.solid) for p in parts]
     for x in (-0.66, 0.66):
         out += [
             solid(oval(x, 0.42, 0.28, 0.28), _DARK),
@@ -325,6 +322,6 @@ def areas(class_id: int) -> tuple[float, float]:
         canvas = np.zeros((4 * unit, 4 * unit), np.uint8)
         for shape in SPRITES[CLASSES[class_id]](float(level), 1.0, plain):
             if shape.solid:
-                cv2.fillPoly(canvas, [np.int32((shape.points + 2) * unit)], 1)
+                cv2.fillPoly(canvas, [((shape.points + 2) * unit).astype(np.int32)], 1)
         found.append(int(canvas.sum()) / unit**2)
     return min(found), max(found)
