@@ -27,7 +27,8 @@ class WorldConfig:
     width: int = 640  # pixels
     height: int = 360
     fps: float = 10.0  # 5..30 frames per second
-    duration_s: float = 4.0
+    duration_s: float = 4.0  # of pictures
+    lead_s: float = 0.0  # of sound before the first picture, for whoever needs a past
     min_objects: int = 2
     max_objects: int = MAX_OBJECTS
     silent_clip: float = 0.1  # clips in which nothing is heard at all
@@ -49,11 +50,18 @@ class WorldConfig:
             raise ValueError(f"fps is {self.fps}; choose {MIN_FPS:g} to {MAX_FPS:g}")
         if round(self.duration_s * self.fps) < 1:
             raise ValueError(f"duration_s {self.duration_s} holds no frame at {self.fps} fps")
+        if self.lead_s < 0:
+            raise ValueError(f"lead_s is {self.lead_s}; it cannot be negative")
         if not 1 <= self.min_objects <= self.max_objects <= MAX_OBJECTS:
             raise ValueError(
                 f"objects per clip are {self.min_objects}..{self.max_objects};"
                 f" choose within 1..{MAX_OBJECTS}"
             )
+
+    @property
+    def sound_s(self) -> float:
+        """Length of the sound, from stream time 0 to the end of the last picture."""
+        return self.lead_s + self.duration_s
 
     @property
     def num_frames(self) -> int:

@@ -41,7 +41,8 @@ def clip(seed: int, config: WorldConfig | None = None) -> WorldClip:
 
 def render(scene: Scene, seed: int, config: WorldConfig) -> WorldClip:
     """Render a planned scene. The seed draws what the plan leaves open: scenery, noise, room."""
-    times_ns = np.round(np.arange(config.num_frames) * (1e9 / config.fps)).astype(np.int64)
+    times_s = config.lead_s + np.arange(config.num_frames) / config.fps
+    times_ns = np.round(times_s * 1e9).astype(np.int64)
     hops = rhythm.hops_before(times_ns)
     num_objects = len(scene.actors)
     parts = [voice.part for voice in scene.voices]
@@ -51,9 +52,7 @@ def render(scene: Scene, seed: int, config: WorldConfig) -> WorldClip:
     heard = np.zeros((len(times_ns), len(CLASSES)), bool)
     for voice, on in zip(scene.voices, emitting.T, strict=True):
         heard[:, voice.class_id] |= on
-    frames, ids = _film(scene, seed, config, times_ns, level, side)
-    areas = np.stack([np.bincount(i.ravel(), minlength=num_objects + 1)[1:] for i in ids])
-    visible = areas > 0
+    frames, ids, visible = _film(scene, seed, config, times_ns, level, side)
     return WorldClip(
         frames=frames,
         times_ns=times_ns,
@@ -81,7 +80,7 @@ def _latest(values: NDArray[Any], hops: NDArray[np.int64], first: float) -> NDAr
 def _record(scene: Scene, seed: int, config: WorldConfig) -> NDArray[np.float32]:
     rng = generator(seed, 10)
     reverb = bool(rng.random() < config.reverb)
-    samples = round(config.duration_s * SAMPLE_RATE)
+    samples = round(config.sound_s * SAMPLE_RATE)
     sources = [v for v in scene.voices if v.part.amplitude.any()]
     dry = [sound.voice(v.class_id, v.part, rng) for v in sources]
     gains = [v.gain_db for v in sources]
@@ -95,19 +94,20 @@ def _film(
     times_ns: NDArray[np.int64],
     level: NDArray[np.float32],
     side: NDArray[np.float32],
-) -> tuple[Picture, Picture]:
-    """Pictures (T, H, W, 3) and ids (T, H, W)."""
+) -> tuple[Picture, Picture, NDArray[np.bool_]]:
+    """Pictures (T, H, W, 3), ids (T, H, W) and who is in view (T, N)."""
     height, width = config.height, config.width
     unit = 0.75 * np.sqrt(width * height)  # pixels; the height where the picture is 16:9
     scenery = backdrop(width, height, generator(seed, 11), generator(seed, 12))
     lens = _Lens(generator(seed, 13), generator(seed, 14), height, width)
     frames = np.empty((len(times_ns), height, width, 3), np.uint8)
     ids = np.zeros((len(times_ns), height, width), np.uint8)
+    visible = np.zeros(level.shape, bool)
     picture = np.empty((height, width, 3), np.uint8)
     margin = round(MARGIN * height)
     for n, time_ns in enumerate(times_ns):
         time_s = time_ns / 1e9
-        share = time_s / config.duration_s
+        share = time_s / config.sound_s
         view = _view(scene.camera, time_s, share, (width, height), unit)
         inner = view.copy()  # of the scenery, whose corner lies a margin outside
         inner[:, 2] -= view[:, :2] @ (margin, margin)
@@ -121,9 +121,9 @@ def _film(
             pose = _pose(actor, turn, unit)
             full = (view[:, :2] @ pose, view[:, :2] @ at + view[:, 2])
             _paint(picture, ids[n], i + 1, actor, float(level[n, i]), float(side[n, i]), *full)
-        _forget_slivers(ids[n])
+        visible[n] = _in_view(ids[n], len(scene.actors))
         lens.take(picture, time_s, frames[n])
-    return frames, ids
+    return frames, ids, visible
 
 
 def _view(
@@ -186,11 +186,13 @@ def _shade(region: Picture, mask: Picture, scale: float) -> None:
     region[:] = cv2.multiply(region, cv2.cvtColor(255 - dark, cv2.COLOR_GRAY2RGB), scale=1 / 255)
 
 
-def _forget_slivers(ids: Picture) -> None:
-    """Take objects of which next to nothing is in view out of the truth."""
-    areas = np.bincount(ids.ravel())
-    for value in np.flatnonzero((areas > 0) & (areas < _MIN_VISIBLE * ids.size)):
-        ids[ids == value] = 0
+def _in_view(ids: Picture, num_objects: int) -> NDArray[np.bool_]:
+    """Which objects are in view (N,); those that next to nothing is seen of leave `ids`."""
+    areas = np.bincount(ids.ravel(), minlength=num_objects + 1)[1:]
+    visible = areas >= _MIN_VISIBLE * ids.size
+    for i in np.flatnonzero((areas > 0) & ~visible):
+        ids[ids == i + 1] = 0
+    return visible
 
 
 class _Lens:

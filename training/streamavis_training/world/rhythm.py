@@ -125,7 +125,7 @@ def schedule(
     config: WorldConfig, num_objects: int, has_pair: bool, rng: np.random.Generator
 ) -> NDArray[np.bool_]:
     """Who is on when: (N, J) bool. In a pair, objects 0 and 1 are of one class."""
-    hops = int(np.ceil(config.duration_s * HOPS_PER_S)) + 1
+    hops = int(np.ceil(config.sound_s * HOPS_PER_S)) + 1
     gates = np.zeros((num_objects, hops), bool)
     order = rng.permutation(num_objects)
     active = list(order[: rng.choice([1, 2, 3], p=[0.45, 0.4, 0.15])])
