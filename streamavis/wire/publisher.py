@@ -1,0 +1,291 @@
+"""The sending side: one socket and one thread per stream."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import secrets
+import socket
+import threading
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import zmq
+
+from streamavis.errors import WireError
+from streamavis.types import FrameResult, Stage
+from streamavis.wire.address import host_boot_id, to_bind
+from streamavis.wire.codec import encode
+from streamavis.wire.outbox import Outbox
+from streamavis.wire.schema import (
+    KINDS,
+    EndOfStream,
+    EndReason,
+    Hello,
+    Kind,
+    Message,
+    Status,
+    kind_of,
+    topic,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+__all__ = ["STATUS_INTERVAL_S", "Publisher", "StatusTicker"]
+
+STATUS_INTERVAL_S: Final = 0.1  # twice the promised 5 Hz, so that a late tick keeps the promise
+
+# Twice the messages of a tick (a frame and a status): more keeps a slow reader in the past, less
+# than a burst drops messages for healthy ones.
+_SEND_MARK: Final = 4
+_LINGER_MS: Final = 200  # for the end of stream to leave
+_JOIN_S: Final = 1.0
+_MAX_SUBSCRIPTION: Final = 4_096  # bytes; all a reader ever sends
+_MAX_GREETED: Final = 1_000  # subscriptions a round, so that no reader can hold up the rest
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class StatusTicker:
+    """Says when the next status is due, by the clock it is given."""
+
+    clock: Callable[[], int]  # monotonic ns
+    due_ns: int = 0
+
+    def wait_ms(self) -> int:
+        """Return how long to wait for the next tick, 0 to `STATUS_INTERVAL_S` in ms."""
+        wait_ns = self.due_ns - self.clock()
+        return min(max(0, -(-wait_ns // 1_000_000)), round(STATUS_INTERVAL_S * 1_000))
+
+    def tick(self) -> bool:
+        """Return True once per interval; ticks that were missed are not made up for."""
+        now_ns = self.clock()
+        if now_ns < self.due_ns:
+            return False
+        self.due_ns = now_ns + round(STATUS_INTERVAL_S * 1e9)
+        return True
+
+
+class Publisher:
+    """Publishes one stream's results on loopback; nothing here ever waits for a reader.
+
+    A context manager. All methods may be called from any thread.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        stream: str,
+        *,
+        hello: Hello,
+        status: Callable[[], Status] | None = None,
+        clock: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        """Bind, and start answering readers.
+
+        Args:
+            address: `tcp://127.0.0.1:PORT`, `tcp://127.0.0.1:*` for any free port, or
+                `ipc://PATH`.
+            stream: 1 to 64 letters, digits, `_` or `-`.
+            hello: what late joiners are told at once; its `boot_id` becomes that of every
+                message, a random one if it is empty.
+            status: called ten times a second by the publisher's own thread, so it must return at
+                once and be safe to call there; None: send only what `status()` is given.
+            clock: monotonic ns, of the engine's stamps.
+
+        Raises:
+            WireError: the address is malformed, not loopback, in use or cannot be bound, or the
+                stream name or `hello` is not allowed.
+        """
+        self.stream = stream
+        self._topics = {kind: topic(stream, kind) for kind in KINDS}
+        self.boot_id = hello.boot_id or secrets.token_hex(8)
+        self._clock = clock
+        self._make_status = status
+        self._status_failing = False
+        self._ticker = StatusTicker(clock)
+        self._outbox = Outbox()
+        self._last_status: Status | None = None
+        self._last_seq: int | None = None
+        self._ended = self._closed = False
+        self.hello(hello)
+        self._context = zmq.Context()
+        self._socket = self._bind(address)
+        self.endpoint: str = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
+        self._ear, self._bell = socket.socketpair()
+        self._ear.setblocking(False)
+        self._bell.setblocking(False)
+        self._thread = threading.Thread(target=self._run, name=f"publish-{stream}", daemon=True)
+        self._thread.start()
+
+    @property
+    def dropped(self) -> int:
+        """Frames dropped because the publisher's thread did not keep up."""
+        return self._outbox.dropped
+
+    def publish(self, result: FrameResult) -> None:
+        """Send one frame's result, with the publisher's boot id, wall time and `publish` stamp.
+
+        Raises:
+            WireError: the result is of another stream or engine, or the stream has ended.
+            SchemaError: a value is not allowed on the wire.
+        """
+        if result.stream != self.stream or result.boot_id not in ("", self.boot_id):
+            raise WireError(
+                f"a result of stream {result.stream!r}, boot {result.boot_id!r} was given to the "
+                f"publisher of {self.stream!r}, boot {self.boot_id!r}"
+            )
+        self._send(
+            replace(
+                result,
+                boot_id=self.boot_id,
+                wall_time=result.wall_time or time.time(),
+                stamps={**result.stamps, Stage.PUBLISH: self._clock()},
+            )
+        )
+        self._last_seq = result.seq
+
+    def hello(self, hello: Hello) -> None:
+        """Replace what late joiners are told, and tell everybody."""
+        self._send(replace(hello, host_boot_id=host_boot_id(), **self._identity()))
+
+    def status(self, status: Status) -> None:
+        """Send a status now."""
+        self._send(self._sign(status))
+
+    def end(self, end: EndOfStream) -> None:
+        """Send the end of the stream; after it nothing more can be sent."""
+        self._send(replace(end, **self._identity()))
+        self._ended = True
+
+    def close(self, reason: EndReason = "stopped") -> None:
+        """End the stream unless `end` has, let readers have it, and give the address back."""
+        if self._closed:
+            return
+        if not self._ended:
+            self.end(self._last_words(reason))
+        self._closed = True
+        self._ring()
+        self._thread.join(_JOIN_S)
+        if self._thread.is_alive():
+            _log.warning("publisher of %s: status() does not return, socket left", self.stream)
+            return
+        self._context.term()
+        self._ear.close()
+        self._bell.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close("failed" if isinstance(error, Exception) else "stopped")
+
+    def _identity(self) -> dict[str, Any]:
+        return {"stream": self.stream, "boot_id": self.boot_id, "wall_time": time.time()}
+
+    def _sign(self, status: Status) -> Status:
+        self._last_status = replace(
+            status,
+            host_boot_id=host_boot_id(),
+            monotonic_ns=self._clock(),
+            **self._identity(),
+        )
+        return self._last_status
+
+    def _last_words(self, reason: EndReason) -> EndOfStream:
+        if (last := self._last_status) is None:
+            return EndOfStream(reason=reason, seq=self._last_seq)
+        return EndOfStream(
+            reason=reason,
+            epoch=last.epoch,
+            seq=self._last_seq,
+            captured=last.captured,
+            processed=last.processed,
+            dropped=last.dropped,
+        )
+
+    def _bind(self, address: str) -> zmq.Socket[bytes]:
+        endpoint = to_bind(address)
+        xpub = self._context.socket(zmq.XPUB)
+        # Options count only for what is bound after them.
+        xpub.set(zmq.SNDHWM, _SEND_MARK)
+        xpub.set(zmq.LINGER, _LINGER_MS)
+        xpub.set(zmq.HEARTBEAT_IVL, 500)
+        xpub.set(zmq.HEARTBEAT_TIMEOUT, 1_500)
+        xpub.set(zmq.MAXMSGSIZE, _MAX_SUBSCRIPTION)
+        xpub.set(zmq.XPUB_VERBOSE, 1)  # the second reader of a topic is a late joiner too
+        xpub.set(zmq.IPV6, int("[" in endpoint))
+        try:
+            xpub.bind(endpoint)
+        except zmq.ZMQError as error:
+            xpub.close()
+            self._context.term()
+            if error.errno == zmq.EADDRINUSE:
+                cure = "it is in use; choose another port, or tcp://127.0.0.1:* for a free one"
+            else:
+                cure = str(error.strerror)
+            raise WireError(f"cannot publish on {address}: {cure}") from error
+        return xpub
+
+    def _send(self, message: Message) -> None:
+        if self._ended:
+            raise WireError(f"stream {self.stream!r} has ended; open another Publisher")
+        self._outbox.put(kind_of(message), encode(message))
+        self._ring()
+
+    def _ring(self) -> None:
+        # A full bell is a bell that rings already.
+        with contextlib.suppress(BlockingIOError):
+            self._bell.send(b"\0")
+
+    # What follows runs in the publisher's thread, the only one that touches the socket.
+
+    def _run(self) -> None:
+        poller = zmq.Poller()
+        poller.register(self._socket, zmq.POLLIN)
+        poller.register(self._ear, zmq.POLLIN)
+        try:
+            while not self._closed:
+                poller.poll(self._ticker.wait_ms() if self._make_status else None)
+                with contextlib.suppress(BlockingIOError):
+                    self._ear.recv(4_096)
+                self._greet()
+                if self._make_status and self._ticker.tick():
+                    self._report(self._make_status)
+                self._flush()
+            self._flush()  # what was handed over between the last round and the end
+        finally:
+            self._socket.close()
+
+    def _greet(self) -> None:
+        """Tell new readers what they subscribed to and would otherwise have missed."""
+        asked: set[Kind] = set()
+        with contextlib.suppress(zmq.Again):
+            for _ in range(_MAX_GREETED):
+                event = self._socket.recv(zmq.NOBLOCK)
+                if event[:1] == b"\1":
+                    asked |= {kind for kind in KINDS if self._topics[kind].startswith(event[1:])}
+        self._outbox.repeat(asked)
+
+    def _report(self, make_status: Callable[[], Status]) -> None:
+        # A status that cannot be made must not take the results with it. Readers see it missing.
+        try:
+            self._outbox.put("status", encode(self._sign(make_status())))
+            self._status_failing = False
+        except Exception:
+            if not self._status_failing:
+                _log.exception("publisher of %s: status() failed", self.stream)
+            self._status_failing = True
+
+    def _flush(self) -> None:
+        for data in self._outbox.take():
+            self._socket.send(data)  # never blocks: XPUB drops for the reader that is full

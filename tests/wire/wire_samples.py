@@ -1,0 +1,187 @@
+"""One message of each kind, and any number of generated ones."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import strategies as st
+
+from streamavis import masks
+from streamavis.types import FrameResult, Rle, Stage, Track
+from streamavis.wire import EndOfStream, Hello, Message, StageLatency, Status
+
+WAIT_S = 10.0  # longer than anything takes; only a failing test waits for it
+
+HELLO = Hello(
+    model="nano",
+    classes=("dog", "drum"),
+    size=(6, 8),
+    fps=29.97,
+    stream="cam-1",
+    boot_id="b0",
+    host_boot_id="h0",
+    wall_time=1.5,
+)
+STATUS = Status(
+    source="running",
+    audio="lost",
+    video="ok",
+    epoch=2,
+    seq=41,
+    captured=45,
+    processed=42,
+    dropped={"stale": 3},
+    latency={Stage.MODEL: StageLatency(p50_ms=30.0, p95_ms=41.5, p99_ms=60.25, max_ms=61.0)},
+    stream="cam-1",
+    boot_id="b0",
+    host_boot_id=None,
+    wall_time=2.5,
+    monotonic_ns=123_456_789_012,
+)
+EOS = EndOfStream(
+    reason="failed",
+    detail="camera 0 was unplugged",
+    epoch=2,
+    seq=41,
+    captured=45,
+    processed=42,
+    dropped={"stale": 3},
+    stream="cam-1",
+    boot_id="b0",
+    wall_time=3.5,
+)
+DOG = np.zeros((6, 8), dtype=bool)
+DOG[1:4, 2:7] = True
+FRAME = FrameResult(
+    stream="cam-1",
+    epoch=2,
+    seq=41,
+    capture_time_ns=987_654_321,
+    size=(6, 8),
+    audio="ok",
+    audio_delay_s=0.02,
+    video="ok",
+    clock="driver",
+    tracks=[
+        Track(7, "dog", 0, 0.75, 0.5, None, (2, 1, 5, 3), (4.0, 2.0), 15, masks.encode(DOG)),
+        Track(9, "drum", 1, 1.0, None, 0.25, (0, 0, 8, 6), (3.5, 2.5), 48, Rle((6, 8), "0`1")),
+    ],
+    boot_id="b0",
+    wall_time=4.5,
+    stamps={Stage.CAPTURE: 1_000, Stage.PUBLISH: 31_000},
+)
+SAMPLES: dict[str, Message] = {"hello": HELLO, "status": STATUS, "eos": EOS, "frame": FRAME}
+
+
+def frame(seq: int, stream: str = "cam-1", **fields: object) -> FrameResult:
+    """Return a result without tracks, as an engine gives it to a publisher."""
+    values: dict[str, object] = {
+        "epoch": 0,
+        "capture_time_ns": seq,
+        "size": (6, 8),
+        "audio": "ok",
+        "audio_delay_s": 0.0,
+        "video": "ok",
+        "clock": "driver",
+        "tracks": [],
+    }
+    return FrameResult(stream=stream, seq=seq, **(values | fields))
+
+
+def hello(**fields: object) -> Hello:
+    """Return a hello as an engine gives it to a publisher."""
+    return Hello(**({"model": "nano", "classes": ("dog",), "size": (6, 8)} | fields))
+
+
+_unit = st.floats(0, 1)
+_count = st.integers(0, 2**63 - 1)
+_text = st.text(st.characters(exclude_categories=("Cs",)), max_size=40)
+_states = st.sampled_from(["ok", "gap", "lost", "absent"])
+_videos = st.sampled_from(["ok", "stale", "lost"])
+_sizes = st.tuples(st.integers(1, 40), st.integers(1, 40))
+_place = st.floats(-16_384, 32_768)
+_common = {
+    "stream": st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True),
+    "boot_id": _text,
+    "wall_time": st.floats(0, 1e12),
+}
+_named = st.dictionaries(_text, _count, max_size=6)
+_progress = {
+    "epoch": _count,
+    "seq": st.none() | _count,
+    "captured": _count,
+    "processed": _count,
+    "dropped": _named,
+}
+
+
+@st.composite
+def rles(draw: st.DrawFn) -> Rle:
+    """Draw a mask of any size, blank, full, noisy or smooth, as run lengths."""
+    size = draw(_sizes)
+    noise = np.random.default_rng(draw(st.integers(0, 2**32 - 1))).random(size)
+    if draw(st.booleans()):
+        noise = np.sort(noise, axis=draw(st.integers(0, 1)))
+    return masks.encode(noise < draw(_unit))
+
+
+_tracks = st.builds(
+    Track,
+    id=_count,
+    label=_text,
+    class_id=st.integers(0, 2**31 - 1),
+    score=_unit,
+    sounding=st.none() | _unit,
+    visible=st.none() | _unit,
+    box=st.tuples(*[st.integers(-16_384, 32_768)] * 4),
+    centroid=st.tuples(_place, _place),
+    area=st.integers(0, 16_384**2),
+    rle=rles(),
+)
+frames = st.builds(
+    FrameResult,
+    epoch=_count,
+    seq=_count,
+    capture_time_ns=st.integers(-(2**63) + 1, 2**63 - 1),
+    size=_sizes,
+    audio=_states,
+    audio_delay_s=st.floats(0, 10),
+    video=_videos,
+    clock=st.sampled_from(["pts", "driver", "arrival"]),
+    tracks=st.lists(_tracks, max_size=4),
+    stamps=st.dictionaries(st.sampled_from(list(Stage)), _count),
+    **_common,
+)
+hellos = st.builds(
+    Hello,
+    model=_text,
+    classes=st.lists(_text, max_size=30).map(tuple),
+    size=_sizes,
+    fps=st.none() | st.floats(0, 240),
+    has_audio=st.booleans(),
+    host_boot_id=st.none() | _text,
+    **_common,
+)
+_latency = st.floats(0, 1e6)
+statuses = st.builds(
+    Status,
+    source=st.sampled_from(["starting", "running", "stalled", "reconnecting", "failed", "ended"]),
+    audio=_states,
+    video=_videos,
+    latency=st.dictionaries(
+        _text,
+        st.builds(StageLatency, p50_ms=_latency, p95_ms=_latency, p99_ms=_latency, max_ms=_latency),
+        max_size=4,
+    ),
+    host_boot_id=st.none() | _text,
+    monotonic_ns=_count,
+    **_progress,
+    **_common,
+)
+ends = st.builds(
+    EndOfStream,
+    reason=st.sampled_from(["ended", "stopped", "failed"]),
+    detail=_text,
+    **_progress,
+    **_common,
+)
+messages = frames | hellos | statuses | ends
