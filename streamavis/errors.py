@@ -6,6 +6,7 @@
     ├── MissingExtraError     an optional package is not installed
     ├── CheckpointError       a weights file is of another kind, version or shape
     ├── StreamStateError      a state does not fit the model or the batch
+    ├── ModelOutputError      the model produced NaN or infinity
     ├── ShapeError            a tensor or array has the wrong shape, dtype or device
     ├── OutputError           a result file cannot be written
     └── WireError             a message or an address is refused
@@ -21,6 +22,7 @@ __all__ = [
     "CheckpointError",
     "InputError",
     "MissingExtraError",
+    "ModelOutputError",
     "OutputError",
     "SchemaError",
     "SchemaVersionError",
@@ -59,6 +61,10 @@ class CheckpointError(StreamAVISError):
 
 class StreamStateError(StreamAVISError):
     """A state does not fit the model or the batch it is used with."""
+
+
+class ModelOutputError(StreamAVISError):
+    """The model produced NaN or infinity: its weights or its state are damaged."""
 
 
 class ShapeError(StreamAVISError, ValueError):

@@ -1,0 +1,162 @@
+"""A model, sources and sinks that behave exactly as told, for tests of the runtime."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import avg_pool2d, pad
+
+from streamavis.runtime.delivery import EngineReport
+from streamavis.types import SAMPLE_RATE, AudioChunk, FrameResult, VideoFrame
+
+CLASSES = ("red thing", "green thing", "blue thing")
+NS = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class FakeConfig:
+    classes: tuple[str, ...] = CLASSES
+    short_side: int = 64
+
+
+@dataclass
+class FakeState:
+    steps: Tensor  # (B,)
+
+    def reset(self, streams: Tensor) -> None:
+        self.steps.masked_fill_(streams, 0)
+
+
+@dataclass
+class FakeOutput:
+    class_logits: Tensor
+    mask_logits: Tensor
+    sounding_logits: Tensor
+    visible_logits: Tensor | None
+    identity: Tensor
+
+
+@dataclass
+class FakeModel:
+    """Slot k shows what is of colour k; everything red sounds when there is sound."""
+
+    config: FakeConfig = field(default_factory=FakeConfig)
+    break_at: int | None = None  # steps before it gives NaN
+    knows_visible: bool = True
+    calls: list[tuple[Tensor, Tensor, Tensor]] = field(default_factory=list)
+    state: FakeState | None = None
+
+    def parameters(self) -> Iterator[Tensor]:
+        return iter(())
+
+    def init_state(self, streams: int) -> FakeState:
+        self.state = FakeState(torch.zeros(streams, dtype=torch.int64))
+        return self.state
+
+    def step(
+        self, frames: Tensor, audio: Tensor, state: FakeState, *, times_s: Tensor
+    ) -> FakeOutput:
+        assert times_s.dtype == torch.float64
+        assert audio.shape == (1, 15_360)
+        assert audio.dtype == torch.float32
+        self.calls.append((frames.clone(), audio.clone(), times_s.clone()))
+        height, width = frames.shape[2:]
+        padded = pad(frames.float(), (0, -width % 32, 0, -height % 32))
+        others = padded.sum(1, keepdim=True) - padded
+        masks = avg_pool2d(padded - others, 4) / 16 - 8  # > 0 where one colour dominates
+        shown = (masks > 0).flatten(2).any(2)
+        class_logits = torch.full((1, 3, 4), -4.0)
+        for slot in range(3):
+            class_logits[0, slot, slot if shown[0, slot] else 3] = 4.0 - slot
+        loud = audio.pow(2).mean() > 1e-4
+        sounding = torch.tensor([[4.0 if loud else -4.0, -4.0, -4.0]])
+        if self.break_at is not None and int(state.steps[0]) >= self.break_at:
+            masks = masks * float("nan")
+        state.steps += 1
+        visible = torch.where(shown, 4.0, -4.0) if self.knows_visible else None
+        return FakeOutput(class_logits, masks, sounding, visible, 3 * torch.eye(3)[None])
+
+
+def picture(
+    *boxes: tuple[int, int, int, int, int], height: int = 90, width: int = 160
+) -> np.ndarray:
+    """(H, W, 3) with filled boxes (colour, x, y, w, h) on black."""
+    image = np.zeros((height, width, 3), np.uint8)
+    for colour, x, y, w, h in boxes:
+        image[y : y + h, x : x + w, colour] = 255
+    return image
+
+
+def clip(
+    frames: int,
+    *,
+    fps: float = 10.0,
+    sound: bool = True,
+    at: Callable[[int], int] | None = None,
+) -> Iterator[AudioChunk | VideoFrame]:
+    """A red box that moves and a green one that rests; all sound up to a frame comes before it.
+
+    `at` maps a frame's number to its time in ns.
+    """
+    heard = 0
+    noise = np.random.default_rng(0)
+    for n in range(frames):
+        time_ns = at(n) if at else round(n / fps * NS)
+        until = time_ns * SAMPLE_RATE // NS
+        if sound and until > heard:
+            samples = noise.normal(0, 0.1, until - heard).astype(np.float32)
+            yield AudioChunk(samples, heard * NS // SAMPLE_RATE)
+            heard = until
+        image = picture((0, 10 + n % 40, 10, 40, 30), (1, 100, 50, 30, 30))
+        yield VideoFrame(image, time_ns, index=n, clock="pts")
+
+
+@dataclass
+class FakeSource:
+    """Yields `items`, then raises `error` if there is one."""
+
+    items: Iterable[AudioChunk | VideoFrame]
+    error: Exception | None = None
+
+    def __iter__(self) -> Iterator[AudioChunk | VideoFrame]:
+        yield from self.items
+        if self.error is not None:
+            raise self.error
+
+
+@dataclass
+class ListSink:
+    """Keeps what it gets; waits for `gate` or breaks at result `break_at` if asked to."""
+
+    name: str = "list"
+    inline: bool = False
+    break_at: int | None = None
+    break_close: bool = False
+    gate: threading.Event | None = None
+    results: list[FrameResult] = field(default_factory=list)
+    pictures: list[np.ndarray] = field(default_factory=list)
+    closed: list[EngineReport] = field(default_factory=list)
+    threads: set[int] = field(default_factory=set)
+    report: Callable[[], EngineReport] | None = None
+
+    def start(self, report: Callable[[], EngineReport]) -> None:
+        self.report = report
+
+    def write(self, frame: VideoFrame, result: FrameResult) -> None:
+        self.threads.add(threading.get_ident())
+        if self.gate is not None:
+            self.gate.wait()
+        if len(self.results) == self.break_at:
+            raise OSError("no space left on device")
+        self.results.append(result)
+        self.pictures.append(frame.image)
+
+    def close(self, report: EngineReport) -> None:
+        self.closed.append(report)
+        if self.break_close:
+            raise OSError("cannot finish the file")

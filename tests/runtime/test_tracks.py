@@ -1,0 +1,344 @@
+"""Identities over time, from scripted embeddings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streamavis.errors import ShapeError
+from streamavis.runtime.tracks import Sightings, TrackBook, TrackConfig, Tracked, TrackState
+
+SLOTS, CLASSES, CHANNELS, SIDE = 8, 3, 64, 32
+
+
+@dataclass
+class Thing:
+    """One object as a slot would show it."""
+
+    slot: int
+    look: int  # its own direction in embedding space
+    class_id: int = 0
+    score: float = 0.9
+    at: tuple[int, int] = (0, 0)  # row, column of its 4 x 4 mask
+    sounding: float = 0.0
+    visible: float = 1.0
+
+
+def look_of(number: int) -> np.ndarray:
+    return np.random.default_rng(number).normal(size=CHANNELS).astype(np.float32)
+
+
+def see(*things: Thing, slots: int = SLOTS, noise: int | None = None) -> Sightings:
+    seen = Sightings(
+        scores=np.zeros(slots, np.float32),
+        class_probs=np.full((slots, CLASSES), 0.05, np.float32),
+        masks=np.zeros((slots, SIDE, SIDE), np.bool_),
+        embeddings=np.ones((slots, CHANNELS), np.float32),
+        sounding=np.zeros(slots, np.float32),
+        visible=np.zeros(slots, np.float32),
+    )
+    jitter = np.random.default_rng(noise)
+    for thing in things:
+        row, column = thing.at
+        seen.scores[thing.slot] = thing.score
+        seen.class_probs[thing.slot, thing.class_id] = 0.9
+        seen.masks[thing.slot, row : row + 4, column : column + 4] = True
+        wobble = 0 if noise is None else 0.2 * jitter.normal(size=CHANNELS)
+        seen.embeddings[thing.slot] = look_of(thing.look) + wobble
+        seen.sounding[thing.slot] = thing.sounding
+        seen.visible[thing.slot] = thing.visible
+    return seen
+
+
+def by_slot(tracked: list[Tracked]) -> dict[int, int]:
+    return {seen.slot: seen.id for seen in tracked}
+
+
+def test_an_object_is_born_at_its_second_confident_step_and_keeps_its_id():
+    book = TrackBook()
+    assert book.update(0.0, see(Thing(slot=3, look=1))) == []
+    ids = {by_slot(book.update(0.1 * n, see(Thing(slot=3, look=1))))[3] for n in range(1, 50)}
+    assert ids == {1}
+
+
+def test_a_flicker_or_a_weak_object_is_never_born():
+    book = TrackBook()
+    for n in range(20):
+        things = [Thing(slot=1, look=1, score=0.49, at=(20, 20))]
+        if n % 2:
+            things.append(Thing(slot=0, look=2))
+        assert book.update(0.1 * n, see(*things)) == []
+
+
+def test_two_of_one_class_cross_while_their_slots_swap():
+    book = TrackBook()
+    for n in range(29):
+        swap = n >= 15  # where they meet, each slot goes on with the other object
+        left = Thing(slot=1 if swap else 0, look=1, at=(8, n))
+        right = Thing(slot=0 if swap else 1, look=2, at=(16, 28 - n))
+        ids = by_slot(book.update(0.1 * n, see(left, right, noise=n)))
+        if n == 1:
+            first, second = ids[left.slot], ids[right.slot]
+        if n >= 1:
+            assert ids == {left.slot: first, right.slot: second}
+
+
+def test_one_hides_behind_its_double_and_returns_in_another_slot():
+    book = TrackBook()
+    times = np.arange(0, 6, 0.1)
+    for n, t in enumerate(times):
+        hidden = 2.0 <= t < 5.0
+        things = [Thing(slot=0, look=1, at=(8, 8))]
+        if not hidden:
+            things.append(Thing(slot=1 if t < 2 else 5, look=2, at=(8, 20)))
+        ids = by_slot(book.update(t, see(*things, noise=n)))
+        if n == 1:
+            first, second = ids[0], ids[1]
+        elif n > 1:
+            assert ids[0] == first
+            assert (1 in ids or 5 in ids) != hidden
+            assert set(ids.values()) <= {first, second}
+
+
+@pytest.mark.parametrize(("away_s", "same"), [(3.0, True), (4.9, True), (5.2, False)])
+def test_one_that_leaves_is_found_again_for_five_seconds(away_s, same):
+    book = TrackBook()
+    book.update(0.0, see(Thing(slot=0, look=1)))
+    (before,) = book.update(0.1, see(Thing(slot=0, look=1)))
+    for t in np.arange(0.2, away_s, 0.1):
+        assert book.update(t, see()) == []
+    back = [book.update(0.1 + away_s + 0.1 * n, see(Thing(slot=6, look=1))) for n in range(2)]
+    assert (back[-1][0].id == before.id) is same
+    assert (len(back[0]) == 1) is same, "a known object is reported at once, a new one is not"
+
+
+def test_another_class_does_not_take_an_id_over():
+    book = TrackBook()
+    for t in (0.0, 0.1):
+        book.update(t, see(Thing(slot=0, look=1, class_id=0)))
+    for t in (1.0, 1.1):
+        ids = by_slot(book.update(t, see(Thing(slot=4, look=1, class_id=2))))
+    assert ids == {4: 2}
+
+
+def test_one_wrong_class_changes_neither_label_nor_id():
+    book = TrackBook()
+    for n in range(20):
+        tracked = book.update(0.1 * n, see(Thing(slot=0, look=1, class_id=1 if n == 9 else 0)))
+    assert [(seen.id, seen.class_id) for seen in tracked] == [(1, 0)]
+
+
+@pytest.mark.parametrize("knows_visible", [True, False])
+def test_thirty_silent_seconds_change_nothing(knows_visible):
+    book = TrackBook()
+    ids = set()
+    for t in np.arange(0, 40, 0.2):
+        sounds = t < 5 or t > 35
+        seen = see(Thing(slot=2, look=1, sounding=0.9 if sounds else 0.05))
+        if not knows_visible:
+            seen = replace(seen, visible=None)
+        for tracked in book.update(t, seen):
+            ids.add(tracked.id)
+            assert (tracked.sounding >= 0.5) is bool(sounds)
+            assert (tracked.visible is None) is not knows_visible
+    assert ids == {1}
+
+
+def test_what_the_model_calls_hidden_is_not_in_view_and_ages():
+    book = TrackBook()
+    for t in (0.0, 0.1):
+        book.update(t, see(Thing(slot=0, look=1)))
+    for t in np.arange(0.2, 5.0, 0.2):
+        assert book.update(t, see(Thing(slot=0, look=1, visible=0.2))) == []
+    assert by_slot(book.update(5.0, see(Thing(slot=0, look=1)))) == {0: 1}
+    for t in np.arange(5.2, 11.0, 0.2):
+        book.update(t, see(Thing(slot=0, look=1, visible=0.2)))
+    book.update(11.0, see(Thing(slot=0, look=1)))
+    assert by_slot(book.update(11.1, see(Thing(slot=0, look=1)))) == {0: 2}
+
+
+def test_after_a_hard_cut_the_slots_carry_new_ids():
+    book = TrackBook()
+    for t in (0.0, 0.1, 0.2):
+        before = book.update(t, see(*(Thing(slot=s, look=s, at=(0, 6 * s)) for s in range(4))))
+    for t in (0.3, 0.4):
+        after = book.update(t, see(*(Thing(slot=s, look=50 + s, at=(0, 6 * s)) for s in range(4))))
+    assert len(before) == len(after) == 4
+    assert {seen.id for seen in before}.isdisjoint(seen.id for seen in after)
+
+
+def test_where_embeddings_say_nothing_slots_do():
+    book = TrackBook()
+    things = [Thing(slot=s, look=1, at=(4 * (s // 4) * 2, 8 * (s % 4))) for s in range(7)]
+    first = None
+    for n in range(30):
+        ids = by_slot(book.update(0.1 * n, see(*things, noise=n)))
+        first = first or ids
+        assert ids == first
+    assert len(first) == 7
+
+
+def test_two_slots_on_one_object_are_one_track_and_the_first_keeps_it():
+    book = TrackBook()
+    for t in (0.0, 0.1):
+        book.update(t, see(Thing(slot=4, look=1, score=0.6)))
+    for t in (0.2, 0.3, 0.4):
+        both = see(Thing(slot=4, look=1, score=0.6), Thing(slot=1, look=1, score=0.95))
+        assert by_slot(book.update(t, both)) == {4: 1}
+    # The first slot lets go: the other one goes on under the same id.
+    assert by_slot(book.update(0.5, see(Thing(slot=1, look=1)))) == {1: 1}
+
+
+def crowd(count: int, *, weakest: int = 0) -> Sightings:
+    side = 4 * int(np.ceil(np.sqrt(count)))
+    seen = Sightings(
+        scores=np.linspace(0.55, 0.95, count, dtype=np.float32),
+        class_probs=np.full((count, 1), 0.9, np.float32),
+        masks=np.zeros((count, side, side), np.bool_),
+        embeddings=np.stack([look_of(n) for n in range(count)]),
+        sounding=None,
+        visible=None,
+    )
+    for n in range(count):
+        row, column = divmod(n, side // 4)
+        seen.masks[n, 4 * row : 4 * row + 4, 4 * column : 4 * column + 4] = True
+    seen.scores[:weakest] = 0
+    return seen
+
+
+def test_of_two_hundred_the_strongest_fifty_are_kept():
+    book = TrackBook()
+    for n in range(5):
+        tracked = book.update(0.1 * n, crowd(200))
+    assert {seen.slot for seen in tracked} == set(range(150, 200))
+    assert {seen.id for seen in tracked} == set(range(1, 51))
+    assert len(book.state.ids) == 50
+
+
+def test_a_stronger_newcomer_takes_the_weakest_place_and_no_id_comes_twice():
+    book = TrackBook(TrackConfig(max_tracks=3))
+    weak = [Thing(slot=s, look=s, score=0.6, at=(0, 5 * s)) for s in range(3)]
+    equal = Thing(slot=5, look=5, score=0.65, at=(20, 0))
+    strong = Thing(slot=6, look=6, score=0.9, at=(20, 10))
+    for t in (0.0, 0.1):
+        book.update(t, see(*weak))
+    for t in (0.2, 0.3):
+        assert set(by_slot(book.update(t, see(*weak, equal))).values()) == {1, 2, 3}
+    for t in (0.4, 0.5):
+        ids = by_slot(book.update(t, see(*weak, strong)))
+    assert ids[6] == 4
+    assert len(ids) == 3
+
+
+def test_ids_start_anew_with_an_epoch_and_only_then():
+    book = TrackBook()
+    seen_ids = []
+    for n in range(10):  # ten objects, one after the other
+        for t in (n, n + 0.1):
+            seen_ids += [seen.id for seen in book.update(t, see(Thing(slot=0, look=n)))]
+    assert seen_ids == list(range(1, 11))
+    book.new_epoch()
+    book.update(20.0, see(Thing(slot=0, look=3)))
+    assert by_slot(book.update(20.1, see(Thing(slot=0, look=3)))) == {0: 1}
+
+
+def test_a_dip_in_sound_is_held_for_one_frame():
+    book = TrackBook()
+    levels = [0.0, 0.9, 0.4, 0.4, 0.9, 0.2, 0.4, 0.6, 0.4, 0.6]
+    said = []
+    for n, level in enumerate([0.0, *levels]):
+        for tracked in book.update(0.1 * n, see(Thing(slot=0, look=1, sounding=level))):
+            said.append(tracked.sounding >= 0.5)
+    #                       0.0    0.9   0.4   0.4    0.9   0.2    0.4    0.6   0.4   0.6
+    assert said == [False, True, True, False, True, False, False, True, True, True]
+
+
+def test_unknown_sound_stays_unknown():
+    book = TrackBook()
+    for t in (0.0, 0.1):
+        book.update(t, see(Thing(slot=0, look=1, sounding=0.9)))
+    mute = replace(see(Thing(slot=0, look=1)), sounding=None)
+    assert [seen.sounding for seen in book.update(0.2, mute)] == [None]
+    (back,) = book.update(0.3, see(Thing(slot=0, look=1, sounding=0.4)))
+    assert back.sounding == pytest.approx(0.4), "what was unknown is not held"
+
+
+def random_scene(rng: np.random.Generator, steps: int) -> list[Sightings]:
+    """Objects that come, go, swap slots and overlap."""
+    scene = []
+    for n in range(steps):
+        slots = rng.permutation(SLOTS)[: rng.integers(0, 6)]
+        looks = rng.permutation(6)[: len(slots)] if n % 5 == 0 else np.arange(len(slots))
+        scene.append(
+            see(
+                *(
+                    Thing(
+                        slot=int(slot),
+                        look=int(look),
+                        class_id=int(look) % CLASSES,
+                        score=float(rng.uniform(0.2, 1)),
+                        at=(int(rng.integers(28)), int(rng.integers(28))),
+                        sounding=float(rng.uniform()),
+                        visible=float(rng.uniform(0.4, 1)),
+                    )
+                    for slot, look in zip(slots, looks, strict=True)
+                ),
+                noise=n,
+            )
+        )
+    return scene
+
+
+def permuted(seen: Sightings, order: np.ndarray) -> Sightings:
+    return Sightings(**{f.name: getattr(seen, f.name)[order] for f in fields(Sightings)})
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(0, 10_000))
+def test_slot_numbers_do_not_matter(seed):
+    rng = np.random.default_rng(seed)
+    scene = random_scene(rng, 25)
+    order = rng.permutation(SLOTS)  # row n of the permuted scene is slot order[n]
+    plain, shuffled = TrackBook(), TrackBook()
+    for n, seen in enumerate(scene):
+        expected = plain.update(0.3 * n, seen)
+        got = shuffled.update(0.3 * n, permuted(seen, order))
+        assert [replace(t, slot=int(order[t.slot])) for t in got] == expected
+
+
+@settings(deadline=None, max_examples=10)
+@given(st.integers(0, 10_000), st.integers(1, 20))
+def test_a_restored_book_goes_on_as_if_nothing_had_happened(seed, cut):
+    scene = random_scene(np.random.default_rng(seed), 25)
+    whole, moved = TrackBook(), TrackBook()
+    for n, seen in enumerate(scene):
+        if n == cut:
+            arrays = moved.state.to_arrays()
+            moved = TrackBook()
+            moved.state = TrackState.from_arrays(arrays)
+        assert moved.update(0.3 * n, seen) == whole.update(0.3 * n, seen)
+
+
+def test_an_id_is_never_given_to_two_objects():
+    rng = np.random.default_rng(7)
+    book = TrackBook(TrackConfig(max_tracks=4))
+    for n, seen in enumerate(random_scene(rng, 300)):
+        tracked = book.update(0.4 * n, seen)
+        known = book.state.ids[book.state.ids > 0]
+        assert len(set(known)) == len(known) <= 4
+        assert len({t.slot for t in tracked}) == len(tracked)
+        assert len({t.id for t in tracked}) == len(tracked)
+
+
+def test_wrong_shapes_are_named():
+    seen = see(Thing(slot=0, look=1))
+    with pytest.raises(ShapeError, match="'scores': 7"):
+        TrackBook().update(0.0, replace(seen, scores=seen.scores[:7]))
+    book = TrackBook()
+    book.update(0.0, seen)
+    with pytest.raises(ShapeError, match="new_epoch"):
+        book.update(0.1, replace(seen, embeddings=seen.embeddings[:, :5]))
