@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import av
-    from av.buffer import Buffer
     from numpy.typing import NDArray
 
 __all__ = ["upright_rgb"]
@@ -23,7 +22,7 @@ def upright_rgb(frame: av.VideoFrame) -> NDArray[np.uint8]:
     own. Pixels that are not square stay as stored.
     """
     image = cast("NDArray[np.uint8]", frame.to_ndarray(format="rgb24"))
-    side_data = cast("Mapping[str, Buffer]", frame.side_data)
+    side_data = cast("Mapping[str, bytes]", frame.side_data)
     if "DISPLAYMATRIX" in side_data:
         matrix = np.frombuffer(side_data["DISPLAYMATRIX"], np.int32)
         image = _turn(image, matrix.reshape(3, 3))

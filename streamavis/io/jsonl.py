@@ -1,0 +1,82 @@
+"""Results as JSON lines: the wire's `frame` message, one line per frame."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import msgspec
+
+from streamavis.errors import OutputError
+from streamavis.types import FrameResult
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+__all__ = ["JsonlWriter"]
+
+_NAMES = tuple(field.name for field in fields(FrameResult))
+_OF_THIS_RUN = frozenset({"boot_id", "wall_time", "stamps"})  # differ between equal replays
+
+
+class JsonlWriter:
+    """Write one line per result, masks as COCO run lengths; a kill costs at most the last line.
+
+    Without `stamps` the lines leave out `boot_id`, `wall_time` and `stamps`, so that two replays
+    of one file are the same bytes.
+    """
+
+    def __init__(self, path: str | Path, stamps: bool) -> None:
+        """Create `path`, replacing what is there.
+
+        Raises:
+            OutputError: `path` cannot be written.
+        """
+        self._path = Path(path)
+        self._names = [name for name in _NAMES if stamps or name not in _OF_THIS_RUN]
+        self._encoder = msgspec.json.Encoder()
+        try:
+            self._file = self._path.open("wb")
+        except OSError as error:
+            raise self._failure(error) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def write(self, result: FrameResult) -> None:
+        """Append one line and hand it to the operating system.
+
+        Raises:
+            OutputError: the file cannot be written, or is closed.
+        """
+        if self._file.closed:
+            raise OutputError(f"{self._path}: the file is closed")
+        line = self._encoder.encode({name: getattr(result, name) for name in self._names})
+        try:
+            self._file.write(line + b"\n")
+            self._file.flush()
+        except OSError as error:
+            raise self._failure(error) from error
+
+    def close(self) -> None:
+        """Finish the file; safe to call twice.
+
+        Raises:
+            OutputError: what was left could not be written.
+        """
+        try:
+            self._file.close()
+        except OSError as error:
+            raise self._failure(error) from error
+
+    def _failure(self, error: OSError) -> OutputError:
+        return OutputError(f"{self._path}: cannot be written: {error.strerror}")

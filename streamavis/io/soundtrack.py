@@ -1,0 +1,100 @@
+"""The sound of a media file on its way into a recording: copied where it can be, else AAC."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import av
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from av.audio.stream import AudioStream
+    from av.container import OutputContainer
+    from av.packet import Packet
+
+    from streamavis.io.container import Media
+
+__all__ = ["Soundtrack"]
+
+# What players expect in an mp4; the rest (Vorbis, PCM, AC-3, ...) is encoded.
+_COPIED = frozenset({"aac", "alac", "flac", "mp3", "opus"})
+_NEED_NO_HEADER = frozenset({"mp3"})  # the others' comes from the container; ADTS has none
+_RATE = 48_000  # of what is encoded
+_BIT_RATE = 160_000
+
+
+class Soundtrack:
+    """Feed a file's sound into an output container as far as its pictures have come.
+
+    Packets are copied as they are where mp4 can hold them; else the sound is decoded and encoded
+    as AAC at 48 kHz, mono or stereo, its gaps filled with silence. Times count from the same
+    origin as `MediaSource`'s; packets that begin before it (an encoder's priming) are left out.
+    """
+
+    def __init__(self, media: Media, source: AudioStream, container: OutputContainer) -> None:
+        """Add a stream to `container`, which must not have begun; `source` belongs to `media`."""
+        self._media = media
+        self._source = source
+        self._container = container
+        context = source.codec_context
+        self._copies = context.name in _COPIED and bool(
+            context.extradata or context.name in _NEED_NO_HEADER
+        )
+        if self._copies:
+            self._output = container.add_stream_from_template(source)
+        else:
+            self._output = container.add_stream("aac", rate=_RATE)
+            self._output.codec_context.layout = "stereo" if context.channels > 1 else "mono"
+            self._output.codec_context.bit_rate = _BIT_RATE
+        self._packets = self._copied() if self._copies else self._encoded()
+        self._next: Packet[Any] | None = None
+
+    def mux_before(self, time_s: Fraction) -> None:
+        """Write all sound that begins before `time_s`."""
+        while True:
+            self._next = self._next or next(self._packets, None)
+            if self._next is None:
+                return
+            assert self._next.pts is not None and self._next.time_base is not None, "has a time"
+            start_s = self._next.pts * self._next.time_base
+            if start_s >= time_s:
+                return
+            if start_s >= 0:
+                self._next.stream = self._output
+                self._container.mux_one(self._next)
+            self._next = None
+
+    def close(self) -> None:
+        """Release the source."""
+        self._media.container.close()
+
+    def _copied(self) -> Iterator[Packet[Any]]:
+        time_base = self._source.time_base or Fraction(1, self._source.codec_context.sample_rate)
+        shift = round(self._media.origin_s / time_base)
+        try:
+            for packet in self._media.container.demux(self._source):
+                if packet.pts is not None and packet.dts is not None:
+                    packet.pts -= shift
+                    packet.dts -= shift
+                    yield packet
+        except (av.error.FFmpegError, OSError):
+            return  # the file broke off; who reads its pictures says so
+
+    def _encoded(self) -> Iterator[Packet[Any]]:
+        encoder = self._output.codec_context
+        silence_in_gaps = {"async": "1", "first_pts": "0"}
+        resampler = av.AudioResampler(encoder.format, encoder.layout, _RATE, None, silence_in_gaps)
+        for packet in self._copied():
+            try:
+                decoded = self._source.codec_context.decode(packet)
+            except av.error.FFmpegError:
+                continue  # a corrupt packet: `async` fills its place
+            for frame in decoded:
+                frame.time_base = packet.time_base
+                for resampled in resampler.resample(frame):
+                    yield from self._output.encode(resampled)
+        for resampled in resampler.resample(None):
+            yield from self._output.encode(resampled)
+        yield from self._output.encode(None)
