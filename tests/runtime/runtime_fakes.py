@@ -48,6 +48,7 @@ class FakeModel:
     config: FakeConfig = field(default_factory=FakeConfig)
     break_at: int | None = None  # steps before it gives NaN
     knows_visible: bool = True
+    on_step: Callable[[int], object] | None = None  # called with the step's number, first
     calls: list[tuple[Tensor, Tensor, Tensor]] = field(default_factory=list)
     state: FakeState | None = None
 
@@ -64,6 +65,8 @@ class FakeModel:
         assert times_s.dtype == torch.float64
         assert audio.shape == (1, 15_360)
         assert audio.dtype == torch.float32
+        if self.on_step is not None:
+            self.on_step(len(self.calls))
         self.calls.append((frames.clone(), audio.clone(), times_s.clone()))
         height, width = frames.shape[2:]
         padded = pad(frames.float(), (0, -width % 32, 0, -height % 32))
