@@ -1,0 +1,168 @@
+"""What the network is trained to say. B clips, T frames, V slots, N objects, K classes.
+
+Masks are learned for every visible object and sounding is a bit of its own: by far the most
+sample-efficient target that was tried.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from streamavis_training.matcher import Match, match
+
+if TYPE_CHECKING:
+    from streamavis.model import ClipOutput
+    from streamavis_training.batch import Truth
+
+__all__ = ["LossWeights", "losses", "ordinal_count_loss", "set_losses"]
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Weight of each term; class, bce and dice as Mask2Former."""
+
+    class_: float = 2.0
+    no_object: float = 0.1  # of the no-object class within the class term
+    bce: float = 5.0
+    dice: float = 5.0
+    frame: float = 0.5  # of each prediction of the frame decoder, against the slots' 1
+    sounding: float = 2.0
+    visible: float = 1.0
+    identity: float = 0.5
+    heard: float = 2.0
+    level: float = 2.0  # pose by sight and loudness by ear
+    count: float = 0.25
+
+
+def losses(output: ClipOutput, truth: Truth, weights: LossWeights) -> dict[str, Tensor]:
+    """Every weighted term by name; their sum is the loss."""
+    terms: dict[str, Tensor] = {}
+    single = truth.frame()
+    for prediction in output.frame_predictions:
+        classes, masks = prediction.class_logits[:, None], prediction.mask_logits[:, None]
+        pairs = match(classes, masks, single)
+        for name, value in set_losses(classes, masks, single, pairs, weights).items():
+            share = weights.frame / len(output.frame_predictions) * 2
+            terms[f"frame_{name}"] = terms.get(f"frame_{name}", 0.0) + share * value
+    pairs = match(output.class_logits, output.mask_logits, truth)
+    terms |= set_losses(output.class_logits, output.mask_logits, truth, pairs, weights)
+    terms |= _slot_losses(output, truth, pairs, weights)
+    terms["heard"] = weights.heard * F.binary_cross_entropy_with_logits(
+        output.heard_logits, truth.heard.float()
+    )
+    terms["loudness"] = weights.level * _loudness_loss(output.heard_level, truth)
+    number = (truth.sounding & truth.visible).sum(-1).flatten()
+    terms["count"] = weights.count * ordinal_count_loss(output.count_logits.flatten(0, 1), number)
+    return terms
+
+
+def set_losses(
+    class_logits: Tensor, mask_logits: Tensor, truth: Truth, pairs: Match, weights: LossWeights
+) -> dict[str, Tensor]:
+    """Class, mask BCE and dice of matched predictions.
+
+    A matched query has its object's class from the first frame the object is visible in, also
+    while it is hidden later; before that, and unmatched, it is no object. Masks are compared in
+    the frames where the object is visible.
+
+    Args:
+        class_logits: (B, T, Q, K+1); mask_logits: (B, T, Q, H4, W4).
+    """
+    none = class_logits.shape[-1] - 1
+    target = torch.full(class_logits.shape[:3], none, device=class_logits.device)
+    met = truth.visible.cumsum(1).bool()[pairs.clip, :, pairs.object]  # (n, T)
+    classes = truth.class_ids[pairs.clip, pairs.object][:, None]
+    target[pairs.clip, :, pairs.query] = torch.where(met, classes, none)
+    balance = torch.ones(none + 1, device=class_logits.device)
+    balance[none] = weights.no_object
+    class_loss = F.cross_entropy(class_logits.flatten(0, 2), target.flatten(), balance)
+
+    seen = truth.visible[pairs.clip, :, pairs.object]  # (n, T)
+    logits = mask_logits[pairs.clip, :, pairs.query][seen].float().flatten(1)
+    masks = truth.masks[pairs.clip, :, pairs.object][seen].flatten(1)
+    count = max(len(logits), 1)
+    bce = F.binary_cross_entropy_with_logits(logits, masks, reduction="none").mean(1).sum()
+    soft = logits.sigmoid()
+    dice = 1 - (2 * (soft * masks).sum(1) + 1) / (soft.sum(1) + masks.sum(1) + 1)
+    return {
+        "class": weights.class_ * class_loss,
+        "bce": weights.bce * bce / count,
+        "dice": weights.dice * dice.sum() / count,
+    }
+
+
+def _slot_losses(
+    output: ClipOutput, truth: Truth, pairs: Match, weights: LossWeights
+) -> dict[str, Tensor]:
+    seen = truth.visible[pairs.clip, :, pairs.object]  # (n, T)
+    sounding = truth.sounding[pairs.clip, :, pairs.object].float()
+    level = truth.level[pairs.clip, :, pairs.object]
+    assert output.visible_logits is not None, "the causal network knows what is visible"
+
+    def of(x: Tensor) -> Tensor:
+        return x[pairs.clip, :, pairs.query]
+
+    known = seen & ~level.isnan()
+    return {
+        "sounding": weights.sounding * _masked_bce(of(output.sounding_logits), sounding, seen),
+        "visible": weights.visible
+        * _masked_bce(of(output.visible_logits), seen.float(), torch.ones_like(seen)),
+        "pose": weights.level * _masked_l1(of(output.pose_level), level, known),
+        "identity": weights.identity * _identity_loss(of(output.identity), seen),
+    }
+
+
+def _masked_bce(logits: Tensor, target: Tensor, where: Tensor) -> Tensor:
+    loss = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    return (loss * where).sum() / where.sum().clamp_min(1)
+
+
+def _masked_l1(value: Tensor, target: Tensor, where: Tensor) -> Tensor:
+    loss = F.smooth_l1_loss(value, target.nan_to_num(), reduction="none", beta=0.1)
+    return (loss * where).sum() / where.sum().clamp_min(1)
+
+
+def _identity_loss(identity: Tensor, seen: Tensor, temperature: float = 0.1) -> Tensor:
+    """Supervised contrast: an object at two times is closer than two objects.
+
+    Args:
+        identity: (n, T, E) of n matched objects; seen: (n, T).
+    """
+    vectors = F.normalize(identity[seen], dim=-1)
+    owner = torch.arange(seen.shape[0], device=seen.device)[:, None].expand_as(seen)[seen]
+    if len(vectors) < 2:
+        return identity.sum() * 0
+    itself = torch.eye(len(vectors), dtype=torch.bool, device=seen.device)
+    similarity = (vectors @ vectors.T / temperature).masked_fill(itself, -1e4)
+    same = (owner[:, None] == owner[None]) & ~itself
+    log_share = similarity.log_softmax(-1)
+    per_anchor = -(log_share * same).sum(-1) / same.sum(-1).clamp_min(1)
+    anchors = same.any(-1)
+    return (per_anchor * anchors).sum() / anchors.sum().clamp_min(1)
+
+
+def _loudness_loss(heard_level: Tensor, truth: Truth) -> Tensor:
+    """Loudness of each class that is heard from an object in view; the loudest one counts."""
+    known = truth.sounding & ~truth.level.isnan()
+    level = torch.where(known, truth.level, 0.0)
+    classes = truth.class_ids.clamp_min(0)[:, None].expand_as(level)
+    target = torch.zeros_like(heard_level).scatter_reduce(-1, classes, level, "amax")
+    where = torch.zeros_like(heard_level).scatter_reduce(-1, classes, known.float(), "amax")
+    return _masked_l1(heard_level, target, where)
+
+
+def ordinal_count_loss(logits: Tensor, number: Tensor) -> Tensor:
+    """Sound-aware ordinal counting (ACVIS; AVISM section 14).
+
+    Args:
+        logits: (N, L), logit i says number > i given number > i - 1; number: (N,) int64.
+    """
+    steps = torch.arange(logits.shape[1], device=logits.device)
+    asked = number[:, None] > steps - 1
+    target = (number[:, None] > steps).float()
+    return _masked_bce(logits, target, asked)
