@@ -14,8 +14,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from streamavis_apps.display import display_problem
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -223,6 +221,10 @@ def microphones() -> Check:
 
 def display() -> Check:
     """Whether `--view window` works."""
+    try:
+        from streamavis.runtime.window import display_problem
+    except (ImportError, OSError) as error:
+        return Check("devices", "display", f"cannot be tried: {error}", State.NONE)
     problem = display_problem()
     if problem:
         return Check("devices", "display", f"{problem}; --record works without", State.NONE)

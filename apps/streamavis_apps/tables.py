@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from rich import box
 from rich.console import Group
@@ -14,38 +14,61 @@ from rich.text import Text
 from streamavis_apps.board import sounding_names
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rich.console import RenderableType
 
+    from streamavis.runtime.stats import LatencySummary
     from streamavis.types import FrameResult, Track
+    from streamavis.wire import Age
     from streamavis_apps.board import Board
 
-__all__ = ["board_panel"]
+__all__ = ["board_panel", "latency_table"]
 
+_PERCENTILES: tuple[Literal["p50_ms", "p95_ms", "p99_ms", "max_ms"], ...] = (
+    "p50_ms",
+    "p95_ms",
+    "p99_ms",
+    "max_ms",
+)
 _MIN_ROWS = 5  # the panel keeps its height while objects come and go
 _NARROW = 76  # columns below which box and score are left out
 _TINY = 56  # columns below which the meter is a number
+_OLD_S = 0.5  # a robot should not act on what is older
 _WIDE = 96  # more than this makes the eye travel
 
 
-def board_panel(board: Board, *, title: str, age_s: float | None, columns: int) -> RenderableType:
+def board_panel(board: Board, *, title: str, age: Age | None, columns: int) -> RenderableType:
     """Draw the newest result: who sounds, every track, and the health of the stream.
 
     Args:
         board: has seen at least one result.
         title: stream and address.
-        age_s: seconds from capture to now; None where unknown.
+        age: of what is shown; None: the stream is silent.
         columns: width of the terminal.
     """
     result = board.result
     assert result is not None, "board_panel before the first result"
     return Panel(
-        Group(_heading(result), _tracks(board, result, columns), _health(board, result, age_s)),
+        Group(_heading(result), _tracks(board, result, columns), _health(board, result, age)),
         title=Text(title, style="bold"),
         title_align="left",
         border_style="dim",
         width=min(columns, _WIDE),
         padding=(0, 2),
     )
+
+
+def latency_table(stages: Mapping[str, LatencySummary]) -> Table:
+    """Milliseconds a frame spent in each stage, in the order it passed through them."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    table.add_column("latency, ms")
+    for column in _PERCENTILES:
+        table.add_column(column.removesuffix("_ms"), justify="right", min_width=7)
+    for name, summary in stages.items():
+        figures = (f"{summary[column]:.1f}" for column in _PERCENTILES)
+        table.add_row(name, *figures, style="bold" if name == "total" else "")
+    return table
 
 
 def _heading(result: FrameResult) -> Text:
@@ -99,12 +122,16 @@ def _meter(track: Track, *, bar: bool) -> RenderableType:
     return grid
 
 
-def _health(board: Board, result: FrameResult, age_s: float | None) -> Text:
+def _health(board: Board, result: FrameResult, age: Age | None) -> Text:
     parts = [_state("audio", result.audio), _state("video", result.video)]
     if board.fps is not None:
         parts.append(Text(f"{board.fps:.1f} frames/s"))
-    if age_s is not None:
-        parts.append(Text(f"age {age_s * 1e3:.0f} ms", style="red" if age_s > 0.5 else ""))
+    if age is None:
+        parts.append(Text("nothing arrives", style="bold red"))
+    else:
+        bound = "" if age.exact else "> "
+        style = "red" if age.seconds > _OLD_S else ""
+        parts.append(Text(f"age {bound}{age.seconds * 1e3:.0f} ms", style=style))
     parts.append(Text(f"{board.missed} missed", style="yellow" if board.missed else ""))
     return Text(" | ").join(parts)
 

@@ -9,6 +9,7 @@ from streamavis_apps.board import Board, sounding_names
 from streamavis_apps.tables import board_panel
 
 from streamavis.types import FrameResult, Rle, Track
+from streamavis.wire import Age
 
 SECOND = 1_000_000_000
 
@@ -27,7 +28,9 @@ def result(seq, *tracks, audio="ok", **fields):
 
 def panel(board, columns=80, **console):
     out = io.StringIO()
-    drawn = board_panel(board, title="cam at tcp://h:1", age_s=0.0421, columns=columns)
+    drawn = board_panel(
+        board, title="cam at tcp://h:1", age=Age(0.0421, exact=True), columns=columns
+    )
     Console(file=out, width=columns, **console).print(drawn)
     return out.getvalue()
 

@@ -1,0 +1,164 @@
+"""`streamavis view`: a subscriber in the terminal."""
+
+from __future__ import annotations
+
+import time
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Protocol
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from streamavis.errors import WireError
+from streamavis.types import FrameResult
+from streamavis.wire import Subscriber
+from streamavis_apps.board import Board, sounding_names
+from streamavis_apps.exits import ExitCode, Stop, stop_on_signals
+from streamavis_apps.tables import board_panel
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+__all__ = ["follow", "run"]
+
+_TICK_S = 0.1  # the table is drawn ten times a second: more is a blur
+
+
+def run(
+    address: str,
+    *,
+    stream: str | None = None,
+    plain: bool = False,
+    wait_s: float | None = None,
+    console: Console | None = None,
+    stop: Stop | None = None,
+) -> ExitCode:
+    """Follow a stream until it ends or is interrupted.
+
+    Args:
+        address: the publisher's.
+        stream: name of the stream; None: whichever the address has.
+        plain: print changes, a line each; also done where the console is no terminal.
+        wait_s: how long nothing at all may arrive; None: for ever.
+        console: where to draw; standard output by default.
+        stop: ends it from outside; SIGINT and SIGTERM do by default.
+
+    Raises:
+        WireError: the address is refused, the publisher has another major version, or nothing
+            arrived for `wait_s`.
+    """
+    console = console or Console(highlight=False)
+    guard: AbstractContextManager[Stop] = nullcontext(stop) if stop else stop_on_signals()
+    with Subscriber(address, stream=stream, kinds=("frame", "status")) as subscriber, guard as stop:
+        board = Board()
+        if plain or not console.is_terminal:
+            follow(subscriber, board, Lines(console, address), stop, wait_s)
+        else:
+            with Live(console=console, auto_refresh=False) as live:
+                follow(subscriber, board, Picture(live, address), stop, wait_s)
+        console.print(_last_words(subscriber, board), highlight=False, soft_wrap=True)
+    return stop.exit_code
+
+
+class Screen(Protocol):
+    """Where a board is shown."""
+
+    def tell(self, board: Board, change: str) -> None:
+        """Something changed with the board's newest result."""
+
+    def refresh(self, board: Board, subscriber: Subscriber) -> None:
+        """Called with every message and at least ten times a second."""
+
+
+def follow(
+    subscriber: Subscriber, board: Board, screen: Screen, stop: Stop, wait_s: float | None
+) -> None:
+    """Bring what arrives onto the screen until the stream ends or `stop` is asked for."""
+    heard_s = time.monotonic()
+    while subscriber.end is None and not stop.event.is_set():
+        message = subscriber.receive(_TICK_S)
+        if isinstance(message, FrameResult):
+            is_first = board.result is None
+            changes = board.update(message, time.monotonic_ns())
+            for change in [_greeting(message)] if is_first else changes:
+                screen.tell(board, change)
+        screen.refresh(board, subscriber)
+        if message is not None:
+            heard_s = time.monotonic()
+        elif wait_s is not None and time.monotonic() - heard_s > wait_s:
+            raise WireError(
+                f"nothing arrived for {wait_s:g} s; start a publisher at that address, such as: "
+                "streamavis replay FILE --publish ADDRESS"
+            )
+
+
+class Lines:
+    """Prints every change, with the time of the stream."""
+
+    def __init__(self, console: Console, address: str) -> None:
+        self._console = console
+        self._origin_ns: int | None = None
+        self._told_silence = False
+        self._print("", f"waiting for {address}")
+
+    def tell(self, board: Board, change: str) -> None:
+        """Print it."""
+        result = board.result
+        assert result is not None, "a change before the first result"
+        if self._origin_ns is None:
+            # A recording's own time means something to its user, a camera's clock does not.
+            self._origin_ns = 0 if result.clock == "pts" else result.capture_time_ns
+        self._print(f"{(result.capture_time_ns - self._origin_ns) / 1e9:.1f} s", change)
+
+    def refresh(self, board: Board, subscriber: Subscriber) -> None:
+        """Print it once when a stream falls silent."""
+        silent = subscriber.silent and board.result is not None
+        if silent and not self._told_silence:
+            self._print("", "nothing arrives any more; waiting")
+        self._told_silence = silent
+
+    def _print(self, when: str, what: str) -> None:
+        self._console.print(f"{when:>9}  {what}", markup=False, highlight=False, soft_wrap=True)
+
+
+class Picture:
+    """Keeps one panel up to date."""
+
+    def __init__(self, live: Live, address: str) -> None:
+        self._live = live
+        self._address = address
+        self._drawn_s = 0.0
+
+    def tell(self, board: Board, change: str) -> None:
+        """The panel shows states, not changes."""
+
+    def refresh(self, board: Board, subscriber: Subscriber) -> None:
+        """Draw, ten times a second at most."""
+        now_s = time.monotonic()
+        if now_s - self._drawn_s < _TICK_S and subscriber.end is None:
+            return
+        self._drawn_s = now_s
+        if board.result is None:
+            self._live.update(Text(f"waiting for {self._address}", style="dim"), refresh=True)
+            return
+        title = f"{board.result.stream} at {self._address}"
+        age = None if subscriber.silent else subscriber.age(board.result)
+        columns = self._live.console.width
+        panel = board_panel(board, title=title, age=age, columns=columns)
+        self._live.update(panel, refresh=True)
+
+
+def _greeting(result: FrameResult) -> str:
+    names = ", ".join(track.label for track in result.tracks) or "nothing yet"
+    return f"{result.stream}: sees {names}; sounding: {sounding_names(result)}"
+
+
+def _last_words(subscriber: Subscriber, board: Board) -> str:
+    seen = f"{board.frames} frames seen, {board.missed} missed"
+    end = subscriber.end
+    if end is None:
+        return seen
+    how = {"ended": "The stream ended", "stopped": "The engine was stopped"}
+    what = how.get(end.reason, "The engine failed") + (f" ({end.detail})" if end.detail else "")
+    return f"{what}: {seen}"
