@@ -148,7 +148,7 @@ class Recorder:
         encoder.gop_size = key_frame_interval
         encoder.thread_count = threads
         # No look-ahead and no B-frames: nothing is held in memory, no time begins before 0.
-        encoder.options = {"preset": "veryfast", "tune": "zerolatency", "crf": "23"}
+        encoder.options = {"preset": "superfast", "tune": "zerolatency", "crf": "23"}
         encoder.colorspace = Colorspace.ITU709
         encoder.color_range = ColorRange.MPEG
         encoder.color_primaries = ColorPrimaries.BT709
