@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import zmq
 
@@ -45,6 +45,8 @@ _LINGER_MS: Final = 200  # for the end of stream to leave
 _JOIN_S: Final = 1.0
 _MAX_SUBSCRIPTION: Final = 4_096  # bytes; all a reader ever sends
 _MAX_GREETED: Final = 1_000  # subscriptions a round, so that no reader can hold up the rest
+
+_Signed = TypeVar("_Signed", Hello, Status, EndOfStream)
 
 _log = logging.getLogger(__name__)
 
@@ -112,7 +114,7 @@ class Publisher:
         self._last_status: Status | None = None
         self._last_seq: int | None = None
         self._ended = self._closed = False
-        self.hello(hello)
+        self._put(self._sign(hello))
         self._context = zmq.Context()
         self._socket = self._bind(address)
         self.endpoint: str = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
@@ -139,19 +141,17 @@ class Publisher:
                 f"a result of stream {result.stream!r}, boot {result.boot_id!r} was given to the "
                 f"publisher of {self.stream!r}, boot {self.boot_id!r}"
             )
-        self._send(
-            replace(
-                result,
-                boot_id=self.boot_id,
-                wall_time=result.wall_time or time.time(),
-                stamps={**result.stamps, Stage.PUBLISH: self._clock()},
-            )
+        signed = replace(
+            result,
+            boot_id=self.boot_id,
+            wall_time=result.wall_time or time.time(),
+            stamps={**result.stamps, Stage.PUBLISH: self._clock()},
         )
-        self._last_seq = result.seq
+        self._send(signed)
 
     def hello(self, hello: Hello) -> None:
         """Replace what late joiners are told, and tell everybody."""
-        self._send(replace(hello, host_boot_id=host_boot_id(), **self._identity()))
+        self._send(self._sign(hello))
 
     def status(self, status: Status) -> None:
         """Send a status now."""
@@ -159,7 +159,7 @@ class Publisher:
 
     def end(self, end: EndOfStream) -> None:
         """Send the end of the stream; after it nothing more can be sent."""
-        self._send(replace(end, **self._identity()))
+        self._send(self._sign(end))
         self._ended = True
 
     def close(self, reason: EndReason = "stopped") -> None:
@@ -189,17 +189,13 @@ class Publisher:
     ) -> None:
         self.close("failed" if isinstance(error, Exception) else "stopped")
 
-    def _identity(self) -> dict[str, Any]:
-        return {"stream": self.stream, "boot_id": self.boot_id, "wall_time": time.time()}
-
-    def _sign(self, status: Status) -> Status:
-        self._last_status = replace(
-            status,
-            host_boot_id=host_boot_id(),
-            monotonic_ns=self._clock(),
-            **self._identity(),
-        )
-        return self._last_status
+    def _sign(self, message: _Signed) -> _Signed:
+        known: dict[str, Any] = {"stream": self.stream, "boot_id": self.boot_id}
+        if not isinstance(message, EndOfStream):
+            known["host_boot_id"] = host_boot_id()
+        if isinstance(message, Status):
+            known["monotonic_ns"] = self._clock()
+        return replace(message, wall_time=time.time(), **known)
 
     def _last_words(self, reason: EndReason) -> EndOfStream:
         if (last := self._last_status) is None:
@@ -239,8 +235,15 @@ class Publisher:
     def _send(self, message: Message) -> None:
         if self._ended:
             raise WireError(f"stream {self.stream!r} has ended; open another Publisher")
-        self._outbox.put(kind_of(message), encode(message))
+        self._put(message)
         self._ring()
+
+    def _put(self, message: Message) -> None:
+        self._outbox.put(kind_of(message), encode(message))
+        if isinstance(message, FrameResult):
+            self._last_seq = message.seq
+        elif isinstance(message, Status):
+            self._last_status = message
 
     def _ring(self) -> None:
         # A full bell is a bell that rings already.
@@ -279,7 +282,7 @@ class Publisher:
     def _report(self, make_status: Callable[[], Status]) -> None:
         # A status that cannot be made must not take the results with it. Readers see it missing.
         try:
-            self._outbox.put("status", encode(self._sign(make_status())))
+            self._put(self._sign(make_status()))
             self._status_failing = False
         except Exception:
             if not self._status_failing:
