@@ -7,7 +7,7 @@ Needs no files: tests, the demo and whoever has no data train and measure on it.
     made = clip(7, WorldConfig(width=341, height=192, fps=10, duration_s=1.2))
 """
 
-from streamavis_training.world.config import CLASSES, OffScreen, WorldClip, WorldConfig
+from streamavis_training.world.config import CLASSES, VERSION, OffScreen, WorldClip, WorldConfig
 from streamavis_training.world.render import clip
 
-__all__ = ["CLASSES", "OffScreen", "WorldClip", "WorldConfig", "clip"]
+__all__ = ["CLASSES", "VERSION", "OffScreen", "WorldClip", "WorldConfig", "clip"]

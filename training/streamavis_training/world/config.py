@@ -9,8 +9,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["CLASSES", "OffScreen", "WorldClip", "WorldConfig"]
+__all__ = ["CLASSES", "VERSION", "OffScreen", "WorldClip", "WorldConfig"]
 
+VERSION = 1  # rises whenever a seed no longer means the same clip
 CLASSES: tuple[str, ...] = ("person", "bird", "frog", "drum", "bell", "car", "radio", "kettle")
 
 MAX_OBJECTS = 5

@@ -15,7 +15,7 @@ import numpy as np
 from streamavis_training.world.config import CLASSES, WorldConfig
 from streamavis_training.world.rhythm import Performance, improvise, schedule
 from streamavis_training.world.shapes import Look
-from streamavis_training.world.sprites import areas
+from streamavis_training.world.sprites import REACH, areas
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -230,7 +230,8 @@ def _from_outside(
     keys: NDArray[np.float64], scale: float, rng: np.random.Generator
 ) -> NDArray[np.float64]:
     """The path entered from, or left to, the nearer side."""
-    side = -1.5 * scale / ASPECT if keys[0, 1] < 0.5 else 1 + 1.5 * scale / ASPECT
+    reach = REACH * scale / ASPECT
+    side = -reach if keys[0, 1] < 0.5 else 1 + reach
     arrival = rng.uniform(0.2, 0.5)
     inside = keys * (1 - arrival, 1, 1) + (arrival, 0, 0)
     entering = np.concatenate([[[0, side, keys[0, 2]]], inside])

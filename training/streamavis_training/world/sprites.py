@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["REACH", "SPRITES", "areas"]
 
-REACH = 1.45  # no sprite extends farther from its centre, in sprite units
+REACH = 1.75  # no sprite extends farther from its centre, in sprite units
 
 Sprite = Callable[[float, float, Look], list[Shape]]
 
@@ -100,7 +100,7 @@ def bird(level: float, side: float, look: Look) -> list[Shape]:
         solid(rotated(end, 24 * level, (-0.5, 0.2)), blend(look.body, _DARK, 0.3)),
         solid(oval(-0.05, 0.2, 0.78, 0.5 + 0.1 * fat), look.body),
         solid(oval(0.3, 0.02, 0.42 + 0.12 * level, 0.42 + 0.1 * level), look.body),
-        detail(oval(0.22, 0.36, 0.42 + 0.08 * level, 0.3), look.accent),
+        detail(oval(0.2, 0.34, 0.38 + 0.08 * level, 0.28), look.accent),
         solid(gape, _MOUTH),
         solid(rotated(lower, open_, hinge), blend(beak, _DARK, 0.2)),
         solid(rotated(upper, -open_, hinge), beak),
