@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from streamavis.model.layers import MLP, Attention, FeedForward, sine_position
 from streamavis.model.pixel_decoder import PixelFeatures, offset_directions
 
-__all__ = ["DeformableFusion", "FrameDecoder", "FramePrediction"]
+__all__ = ["DeformableFusion", "FrameDecoder", "FrameDecoderLayer", "FramePrediction"]
 
 
 @dataclass

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from streamavis.audio.causal import AudioFeatures
     from streamavis.model.pixel_decoder import PixelFeatures
 
-__all__ = ["IdentityHead", "SlotHeads", "SoundingHead", "mask_pool"]
+__all__ = ["IdentityHead", "Pose", "SlotHeads", "SoundingHead", "mask_pool"]
 
 _SHARPNESS, _LOGIT_RANGE = 2.0, 8.0
 
@@ -132,5 +132,5 @@ class SlotHeads(nn.Module):
         self.count = MLP(2 * channels, channels, 2, 2)
 
     def count_logits(self, queries: Tensor, audio: Tensor) -> Tensor:
-        """(B, T, V, C), (B, T, C) -> (B, T, 2): more than 0, and then more than 1, sound (ordinal)."""
+        """(B, T, V, C), (B, T, C) -> (B, T, 2) ordinal: more than 0 sound, then more than 1."""
         return self.count(torch.cat([queries.amax(2), audio], -1))

@@ -71,7 +71,7 @@ class StepOutput:
     mask_logits: Tensor  # (B, V, H4, W4), of the padded frame
     mask_embed: Tensor  # (B, V, mask channels)
     sounding_logits: Tensor  # (B, V)
-    visible_logits: Tensor | None  # (B, V)
+    visible_logits: Tensor | None  # (B, V); None where the network was not taught it
     identity: Tensor  # (B, V, identity channels), not normalised
     count_logits: Tensor  # (B, 2): more than 0 sound; more than 1, given more than 0
     heard_logits: Tensor  # (B, K): is a sound of the class in the air, on or off screen
@@ -189,9 +189,7 @@ class StreamAVIS(nn.Module):
         active = self._check(frames[:, None], audio[:, None], times_s[:, None], active, state)
         reset = torch.zeros_like(active)
         clip = self._run(frames[:, None], audio[:, None], times_s[:, None], active, reset, state)
-        return StepOutput(
-            **{f.name: _first_step(getattr(clip, f.name)) for f in fields(StepOutput)}
-        )
+        return StepOutput(*(getattr(clip, f.name)[:, 0] for f in fields(StepOutput)))
 
     def forward(
         self,
@@ -323,7 +321,3 @@ class StreamAVIS(nn.Module):
             heard_level=heard.heard_level,
             state=state,
         )
-
-
-def _first_step(value: Tensor | None) -> Tensor | None:
-    return None if value is None else value[:, 0]

@@ -7,6 +7,8 @@ objects of a class moves when the sound is heard.
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
@@ -108,6 +110,7 @@ class VideoDecoder(nn.Module):
         Returns:
             video_queries (B, T, V, C), normalised; slots (B, V, C) after the last active frame.
         """
+        blocks = cast("list[VideoDecoderLayer]", list(self.layers))
         memories = [
             (
                 layer,
@@ -115,7 +118,7 @@ class VideoDecoder(nn.Module):
                 *layer.cross.keys_values(object_tokens + self.token_position, object_tokens),
                 layer.cross.bias(plan.ages, object_tokens.shape[2]),
             )
-            for layer, ring in zip(self.layers, rings, strict=True)
+            for layer, ring in zip(blocks, rings, strict=True)
         ]
         queries = []
         for t in range(object_tokens.shape[1]):
