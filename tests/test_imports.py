@@ -57,6 +57,9 @@ RULES = {
         " streamavis.checkpoint",
         "numpy torch scipy cv2 msgspec",
     ),
+    "streamavis.api": rule(
+        BASE + " streamavis.runtime streamavis.io streamavis.model streamavis.checkpoint"
+    ),
     # The top of the library: it opens everything below, and loads it on first use.
     "streamavis": rule(late="streamavis"),
     "streamavis_training": rule(

@@ -23,7 +23,7 @@ from streamavis.runtime.stats import Statistics
 from streamavis.types import AudioChunk, Stage, VideoFrame
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
     from streamavis.runtime.delivery import Sink
     from streamavis.runtime.session import Session
@@ -124,7 +124,7 @@ class Engine:
             pass
         return self.report
 
-    def results(self) -> Iterator[FrameResult]:
+    def results(self) -> Generator[FrameResult, None, None]:
         """Yield each result once the sinks have it; leaving early stops the stream.
 
         Raises:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -61,8 +61,10 @@ class StepModel(Protocol):
     def config(self) -> StepConfig: ...
     def parameters(self) -> Iterator[Tensor]: ...
     def init_state(self, streams: int) -> ModelState: ...
+
+    # `state` is what `init_state` gave: its own type, which only the model knows.
     def step(
-        self, frames: Tensor, audio: Tensor, state: ModelState, *, times_s: Tensor
+        self, frames: Tensor, audio: Tensor, state: Any, *, times_s: Tensor
     ) -> SlotOutput: ...
 
 

@@ -1,0 +1,200 @@
+"""Where results go: a file of lines, an annotated recording, the wire."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from streamavis.io.jsonl import JsonlWriter
+from streamavis.io.record import Recorder
+from streamavis.wire import EndOfStream, Hello, Publisher, StageLatency, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from typing import TypeAlias
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from streamavis.runtime.delivery import EngineReport, Phase
+    from streamavis.types import FrameResult, VideoFrame
+    from streamavis.wire.schema import EndReason, SourceState
+
+    # A (H, W, 3) RGB picture and its result to an annotated copy: `streamavis.viz.draw`.
+    Draw: TypeAlias = Callable[[NDArray[np.uint8], FrameResult], NDArray[np.uint8]]
+
+__all__ = ["JsonlSink", "PublishSink", "RecordSink"]
+
+_SOURCE_STATE: dict[Phase, SourceState] = {
+    "running": "running",
+    "ended": "ended",
+    "stopped": "ended",
+    "truncated": "failed",
+    "failed": "failed",
+}
+_END_REASON: dict[Phase, EndReason] = {
+    "running": "failed",  # the sink itself failed
+    "ended": "ended",
+    "stopped": "stopped",
+    "truncated": "failed",
+    "failed": "failed",
+}
+
+
+class JsonlSink:
+    """One JSON line per frame; see `streamavis.io.jsonl.JsonlWriter`."""
+
+    name: Literal["jsonl"] = "jsonl"
+    inline: Literal[False] = False
+
+    def __init__(self, path: str | Path, *, stamps: bool = False) -> None:
+        """Create `path`, replacing what is there.
+
+        Raises:
+            OutputError: `path` cannot be written.
+        """
+        self._writer = JsonlWriter(path, stamps=stamps)
+
+    def start(self, report: Callable[[], EngineReport]) -> None:
+        """Nothing to prepare."""
+
+    def write(self, frame: VideoFrame, result: FrameResult) -> None:
+        """Append a line."""
+        self._writer.write(result)
+
+    def close(self, report: EngineReport) -> None:
+        """Finish the file."""
+        self._writer.close()
+
+
+class RecordSink:
+    """An mp4 in which each result is drawn on its own frame, with the original sound."""
+
+    name: Literal["record"] = "record"
+    inline: Literal[False] = False
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        size: tuple[int, int],
+        draw: Draw,
+        fps: float | None = None,
+        sound: str | Path | None = None,
+    ) -> None:
+        """Create `path`, replacing what is there.
+
+        Args:
+            path: of the mp4.
+            size: height and width of the frames.
+            draw: annotates a picture; `streamavis.viz.draw`.
+            fps: nominal; each frame keeps its own time.
+            sound: media whose sound is copied; None: a silent recording.
+
+        Raises:
+            InputError: `sound` cannot be read.
+            OutputError: `path` cannot be written.
+        """
+        height, width = size
+        self._draw = draw
+        self._recorder = Recorder(path, width, height, fps=fps, sound=sound)
+
+    def start(self, report: Callable[[], EngineReport]) -> None:
+        """Nothing to prepare."""
+
+    def write(self, frame: VideoFrame, result: FrameResult) -> None:
+        """Draw and encode one frame."""
+        self._recorder.write(self._draw(frame.image, result), frame.capture_time_ns)
+
+    def close(self, report: EngineReport) -> None:
+        """Finish the file."""
+        self._recorder.close()
+
+
+class PublishSink:
+    """Results, status and end of stream over ZeroMQ.
+
+    Inline: to publish is to encode and to hand over to the publisher's own thread, which waits
+    for no reader.
+    """
+
+    name: Literal["publish"] = "publish"
+    inline: Literal[True] = True
+
+    def __init__(self, address: str, stream: str, hello: Hello) -> None:
+        """Bind `address` and greet readers; `streamavis.wire.Publisher` says what it may be.
+
+        The engine must run under this sink's `boot_id`.
+
+        Raises:
+            WireError: the address is refused or in use.
+        """
+        self._hello = hello
+        self._report: Callable[[], EngineReport] | None = None
+        self._last: FrameResult | None = None
+        self._publisher = Publisher(address, stream, hello=hello, status=self._status)
+
+    @property
+    def boot_id(self) -> str:
+        """Names this run in every message."""
+        return self._publisher.boot_id
+
+    @property
+    def endpoint(self) -> str:
+        """Where readers connect, with the port that was bound."""
+        return self._publisher.endpoint
+
+    def start(self, report: Callable[[], EngineReport]) -> None:
+        """From now on the status tells how the stream is doing."""
+        self._report = report
+
+    def write(self, frame: VideoFrame, result: FrameResult) -> None:
+        """Publish one result."""
+        self._publisher.publish(result)
+        self._last = result
+
+    def close(self, report: EngineReport) -> None:
+        """Say that the stream is over, and give the address back."""
+        reason = _END_REASON[report.phase]
+        try:
+            self._publisher.end(
+                EndOfStream(
+                    reason=reason,
+                    detail="the input broke off" if report.phase == "truncated" else "",
+                    epoch=self._last.epoch if self._last else 0,
+                    seq=self._last.seq if self._last else None,
+                    captured=report.captured,
+                    processed=report.processed,
+                    dropped=report.dropped,
+                )
+            )
+        finally:
+            self._publisher.close(reason)
+
+    def _status(self) -> Status:
+        """Called on the publisher's thread, ten times a second."""
+        last = self._last
+        audio = last.audio if last else ("ok" if self._hello.has_audio else "absent")
+        video = last.video if last else "ok"
+        if self._report is None:
+            return Status(source="starting", audio=audio, video=video)
+        report = self._report()
+        return Status(
+            source=_SOURCE_STATE[report.phase],
+            audio=audio,
+            video=video,
+            epoch=last.epoch if last else 0,
+            seq=last.seq if last else None,
+            captured=report.captured,
+            processed=report.processed,
+            dropped=report.dropped,
+            latency={
+                stage: StageLatency(
+                    p50_ms=times["p50_ms"],
+                    p95_ms=times["p95_ms"],
+                    p99_ms=times["p99_ms"],
+                    max_ms=times["max_ms"],
+                )
+                for stage, times in report.stages.items()
+            },
+        )
