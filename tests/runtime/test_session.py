@@ -91,7 +91,7 @@ def test_a_microphone_that_goes_away_leaves_sounding_unknown_until_it_is_back():
     session = Session(FakeModel(), stream="cam")
     session.hear(noise(0, 2.0))
     said = {}
-    for n in range(0, 60):
+    for n in range(60):
         time_s = 1.5 + 0.05 * n
         if n == 40:  # 3.5 s
             session.hear(noise(3.4, 2.0))
