@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from streamavis_training.world import CLASSES, WorldConfig, clip
-from streamavis_training.world import render as rendering
-from streamavis_training.world.scene import Actor, _look, generator, plan
+from streamavis_training.world.paint import paint
+from streamavis_training.world.plan import look, plan
+from streamavis_training.world.scene import Actor, generator
 from streamavis_training.world.sprites import REACH, SPRITES
 
 SMALL = WorldConfig(width=160, height=90, fps=10, duration_s=2.0)
@@ -131,13 +132,13 @@ def silhouette(actor, level, scale, side=1.0):
 def painted(actor, level, scale, side=1.0, size=(90, 160)):
     picture, ids = np.full((*size, 3), 128, np.uint8), np.zeros(size, np.uint8)
     centre = np.array([size[1] / 2, size[0] / 2])
-    rendering._paint(picture, ids, 1, actor, level, side, np.eye(2) * scale, centre)
+    paint(picture, ids, 1, actor, (level, side), np.eye(2) * scale, centre)
     return picture, ids
 
 
 def actor_of(class_id, seed=0):
-    look = _look(CLASSES[class_id], generator(seed, 1))
-    return Actor(class_id, look, 0.2, 1, 0.0, np.array([[0, 0.5, 0.5]]), ())
+    individual = look(CLASSES[class_id], generator(seed, 1))
+    return Actor(class_id, individual, 0.2, 1, 0.0, np.array([[0, 0.5, 0.5]]), ())
 
 
 @pytest.mark.parametrize("class_id", range(len(CLASSES)), ids=CLASSES)
@@ -169,9 +170,9 @@ def test_a_louder_sound_changes_the_pose(class_id):
 @pytest.mark.parametrize("name", CLASSES)
 def test_sprites_stay_within_reach(name):
     for seed in range(20):
-        look = _look(name, generator(seed, 1))
+        individual = look(name, generator(seed, 1))
         for level in np.linspace(0, 1, 5):
-            for shape in SPRITES[name](level, (-1.0) ** seed, look):
+            for shape in SPRITES[name](level, (-1.0) ** seed, individual):
                 assert np.abs(shape.points).max() <= REACH
 
 

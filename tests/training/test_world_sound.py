@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.signal import stft
 from streamavis_training.world import CLASSES, WorldConfig, clip
+from streamavis_training.world.plan import plan
 from streamavis_training.world.rhythm import (
     FLOOR,
     HOPS_PER_S,
@@ -11,7 +12,6 @@ from streamavis_training.world.rhythm import (
     hops_before,
     improvise,
 )  # fmt: skip
-from streamavis_training.world.scene import plan
 from streamavis_training.world.sound import HOP_SAMPLES, mix, voice
 
 RATE = 16_000

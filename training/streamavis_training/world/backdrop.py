@@ -7,36 +7,38 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
+from streamavis_training.world.scene import generator
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
+    from streamavis_training.world.scene import Scenery
+
     Picture = NDArray[np.uint8]
 
-__all__ = ["MARGIN", "backdrop"]
+__all__ = ["KINDS", "MARGIN", "backdrop"]
 
 MARGIN = 0.14  # of the picture height, painted beyond each edge for the camera to move over
 
 
-def backdrop(
-    width: int, height: int, rng: np.random.Generator, grain_rng: np.random.Generator
-) -> Picture:
+def backdrop(scenery: Scenery, seed: int, width: int, height: int) -> Picture:
     """A scenery of (height + 2m, width + 2m, 3) with m = MARGIN * height.
 
     Args:
+        scenery: what to draw.
+        seed: of its details.
         width: of the picture, pixels.
         height: of the picture, pixels.
-        rng: draws the scenery; the same scene at every size.
-        grain_rng: draws its grain, which depends on the size.
     """
     margin = round(MARGIN * height)
     size = (height + 2 * margin, width + 2 * margin)
-    kind = _KINDS[int(rng.integers(len(_KINDS)))]
-    scene = kind(size, rng).astype(np.float32)
-    scene = scene.mean((0, 1)) + (scene - scene.mean((0, 1))) * rng.uniform(0.5, 1.0)
-    grain = grain_rng.standard_normal((*size, 1), np.float32) * np.float32(rng.uniform(0, 9))
-    return np.clip(scene + grain, 0, 255).astype(np.uint8)
+    scene = KINDS[scenery.kind](size, generator(seed, 10)).astype(np.float32)
+    scene = scene.mean((0, 1)) + (scene - scene.mean((0, 1))) * scenery.contrast
+    # Grain depends on the size, so it has a generator of its own.
+    grain = generator(seed, 11).standard_normal((*size, 1), np.float32)
+    return np.clip(scene + grain * np.float32(scenery.grain), 0, 255).astype(np.uint8)
 
 
 def _colour(rng: np.random.Generator, low: int = 30, high: int = 235) -> tuple[int, ...]:
@@ -179,6 +181,7 @@ def _bricks(size: tuple[int, int], rng: np.random.Generator) -> Picture:
     return canvas
 
 
-_KINDS: tuple[Callable[[tuple[int, int], np.random.Generator], NDArray[Any]], ...] = (
+_ALL: tuple[Callable[[tuple[int, int], np.random.Generator], NDArray[Any]], ...] = (
     _colours, _cloth, _marble, _clutter, _room, _meadow, _city, _bricks,
 )  # fmt: skip
+KINDS = {draw.__name__[1:]: draw for draw in _ALL}
