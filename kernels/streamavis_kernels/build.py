@@ -50,15 +50,16 @@ def build(source: Path, defines: tuple[str, ...]) -> Path:
     partial = library.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
     try:
         library.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _run((*command, *flags, str(source), "-o", str(partial)))
-        partial.replace(library)
+        try:
+            _run((*command, *flags, str(source), "-o", str(partial)))
+            partial.replace(library)
+        finally:
+            partial.unlink(missing_ok=True)
     except OSError as error:
         raise KernelBackendError(
             f"cannot write the kernel cache {library.parent} ({error.strerror}); "
             "name a writable folder in STREAMAVIS_CACHE"
         ) from error
-    finally:
-        partial.unlink(missing_ok=True)
     return library
 
 
@@ -80,8 +81,8 @@ def _compiler() -> tuple[tuple[str, ...], str]:
 def _run(command: tuple[str, ...]) -> str:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S)
-    except subprocess.TimeoutExpired as error:
-        raise KernelBackendError(f"{shlex.join(command)} took over {TIMEOUT_S} s") from error
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise KernelBackendError(f"{shlex.join(command)} did not finish: {error}") from error
     if done.returncode:
         raise KernelBackendError(
             f"{shlex.join(command)} failed with code {done.returncode}: {done.stderr.strip()}"

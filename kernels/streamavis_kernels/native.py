@@ -83,6 +83,8 @@ def _launch(
 
 
 def _ready(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    if tensor.dtype == dtype and tensor.is_contiguous():  # the usual case, a microsecond cheaper
+        return tensor
     return tensor.to(dtype).contiguous()
 
 

@@ -34,7 +34,7 @@ AV_INLINE double av_floor(double x) { return __builtin_floor(x); }
 // cannot do with a call to the library: Cephes' polynomial, within 2 units in the last place.
 AV_INLINE double av_exp(double x) { return __builtin_exp(x); }
 AV_INLINE float av_exp(float x) {
-  const float c = x < -87.f ? -87.f : x;  // keeps NaN
+  const float c = x < -87.f ? -87.f : x;  // keeps NaN; e^-87 is the smallest normal number
   const float n = __builtin_floorf(c * 1.44269504088896341f + .5f);
   const float r = c - n * .693359375f + n * 2.12194440e-4f;
   float p = 1.9875691500e-4f;
@@ -44,8 +44,7 @@ AV_INLINE float av_exp(float x) {
   p = p * r + 1.6666665459e-1f;
   p = p * r + 5.0000001201e-1f;
   p = p * r * r + r + 1.f;
-  const float e = p * __builtin_bit_cast(float, ((int)n + 127) << 23);
-  return x < -87.f ? 0.f : e;
+  return p * __builtin_bit_cast(float, (unsigned)((int)n + 127) << 23);
 }
 
 // What a sample needs to know of its level, laid out per sample so that loops over N vectorise.
@@ -79,7 +78,8 @@ AV_INLINE void find_corners(const Levels& level, const Samples& at, Corners& to)
 #pragma omp simd
   for (int s = 0; s < N; ++s) {
     // Far-out, infinite and NaN places fail this test; -2 has no neighbour inside either.
-    const bool near = (at.x[s] > -1) & (at.y[s] > -1) & (at.x[s] < level.w[s]) & (at.y[s] < level.h[s]);
+    const bool near =
+        (at.x[s] > -1) & (at.y[s] > -1) & (at.x[s] < level.w[s]) & (at.y[s] < level.h[s]);
     const Acc x = near ? at.x[s] : -2, y = near ? at.y[s] : -2;
     const Acc fx = av_floor(x), fy = av_floor(y), ax = x - fx, ay = y - fy;
     const int x0 = (int)fx, y0 = (int)fy;
@@ -99,7 +99,8 @@ AV_INLINE void find_corners(const Levels& level, const Samples& at, Corners& to)
   }
 }
 
-AV_INLINE void gather(const Acc* value, const Samples& at, const Corners& to, const Acc* gate, Acc* out) {
+AV_INLINE void gather(const Acc* value, const Samples& at, const Corners& to, const Acc* gate,
+                      Acc* out) {
   Vec sum[V] = {};
 #pragma GCC unroll 4
   for (int s = 0; s < N; ++s)
@@ -118,7 +119,10 @@ AV_INLINE void gather(const Acc* value, const Samples& at, const Corners& to, co
 AV_INLINE void scatter(const Acc* value, const Samples& at, const Corners& to, const Acc* grad_out,
                        const Acc* gate, Acc* grad_value, Samples& grad) {
   Vec g[V];
-  for (int k = 0; k < V; ++k) g[k] = gate ? ((const Vec*)grad_out)[k] * ((const Vec*)gate)[k] : ((const Vec*)grad_out)[k];
+  for (int k = 0; k < V; ++k) {
+    g[k] = ((const Vec*)grad_out)[k];
+    if (gate) g[k] *= ((const Vec*)gate)[k];
+  }
   Acc dot[4][N];  // <grad, value at the corner>
   for (int s = 0; s < N; ++s)
 #pragma GCC unroll 4
@@ -166,7 +170,8 @@ struct Located {
     }
   }
 
-  void store(const Levels& level, Index b, Index q, Index m, Index Q, const Samples& at, const Samples& grad) const {
+  void store(const Levels& level, Index b, Index q, Index m, Index Q, const Samples& at,
+             const Samples& grad) const {
     const Index first = ((b * Q + q) * M + m) * N;
     Acc* place = grad_locations + first * 2;
     for (int s = 0; s < N; ++s) {
@@ -204,7 +209,8 @@ struct Projected {
     for (int s = 0; s < N; ++s) to.weight[s] /= sum;
   }
 
-  void store(const Levels&, Index b, Index q, Index m, Index Q, const Samples& at, const Samples& grad) const {
+  void store(const Levels&, Index b, Index q, Index m, Index Q, const Samples& at,
+             const Samples& grad) const {
     Acc* offset = grad_projections + (b * Q + q) * M * N * 3 + m * N * 2;
     Acc* logit = grad_projections + (b * Q + q) * M * N * 3 + M * N * 2 + m * N;
     Acc mean = 0;
@@ -218,8 +224,8 @@ struct Projected {
 };
 
 template <class Source>
-AV_INLINE void forward(const Acc* value, const int* shapes, const Source source, Acc* out, Index B, Index S,
-                       Index Q, int threads) {
+AV_INLINE void forward(const Acc* value, const int* shapes, const Source source, Acc* out, Index B,
+                       Index S, Index Q, int threads) {
   const Index tiles = (Q + TILE - 1) / TILE;
   const Levels level(shapes);
 #pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
@@ -231,14 +237,16 @@ AV_INLINE void forward(const Acc* value, const int* shapes, const Source source,
     for (Index q = tile * TILE; q < end; ++q) {
       source.load(level, b, q, m, Q, at);
       find_corners(level, at, to);
-      gather(value + b * S * PIXEL + m * D, at, to, source.gate(b, m), out + (b * Q + q) * PIXEL + m * D);
+      gather(value + b * S * PIXEL + m * D, at, to, source.gate(b, m),
+             out + (b * Q + q) * PIXEL + m * D);
     }
   }
 }
 
 template <class Source>
-AV_INLINE void backward(const Acc* value, const int* shapes, const Source source, const Acc* grad_out,
-                        Acc* grad_value, Index B, Index S, Index Q, int threads) {
+AV_INLINE void backward(const Acc* value, const int* shapes, const Source source,
+                        const Acc* grad_out, Acc* grad_value, Index B, Index S, Index Q,
+                        int threads) {
   const Levels level(shapes);
 #pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
   for (Index job = 0; job < B * M; ++job) {
@@ -248,7 +256,8 @@ AV_INLINE void backward(const Acc* value, const int* shapes, const Source source
     for (Index q = 0; q < Q; ++q) {
       source.load(level, b, q, m, Q, at);
       find_corners(level, at, to);
-      scatter(value + map, at, to, grad_out + (b * Q + q) * PIXEL + m * D, source.gate(b, m), grad_value + map, grad);
+      scatter(value + map, at, to, grad_out + (b * Q + q) * PIXEL + m * D, source.gate(b, m),
+              grad_value + map, grad);
       source.store(level, b, q, m, Q, at, grad);
     }
   }
@@ -256,29 +265,30 @@ AV_INLINE void backward(const Acc* value, const int* shapes, const Source source
 
 // `grad_value` is added to and must come zeroed; the other results are overwritten.
 extern "C" {
-void deform_attn(const Acc* value, const int* shapes, const Acc* locations, const Acc* weights, Acc* out,
-                 Index B, Index S, Index Q, int threads) {
+void deform_attn(const Acc* value, const int* shapes, const Acc* locations, const Acc* weights,
+                 Acc* out, Index B, Index S, Index Q, int threads) {
   forward(value, shapes, Located{locations, weights, nullptr, nullptr}, out, B, S, Q, threads);
 }
 
-void deform_attn_backward(const Acc* grad_out, const Acc* value, const int* shapes, const Acc* locations,
-                          const Acc* weights, Acc* grad_value, Acc* grad_locations, Acc* grad_weights,
-                          Index B, Index S, Index Q, int threads) {
+void deform_attn_backward(const Acc* grad_out, const Acc* value, const int* shapes,
+                          const Acc* locations, const Acc* weights, Acc* grad_value,
+                          Acc* grad_locations, Acc* grad_weights, Index B, Index S, Index Q,
+                          int threads) {
   const Located source{locations, weights, grad_locations, grad_weights};
   backward(value, shapes, source, grad_out, grad_value, B, S, Q, threads);
 }
 
-void audio_deform_attn(const Acc* value, const int* shapes, const Acc* projections, const Acc* points,
-                       Index points_stride, const Acc* bias, const Acc* gate, Acc* out, Index B, Index S,
-                       Index Q, int threads) {
+void audio_deform_attn(const Acc* value, const int* shapes, const Acc* projections,
+                       const Acc* points, Index points_stride, const Acc* bias, const Acc* gate,
+                       Acc* out, Index B, Index S, Index Q, int threads) {
   const Projected source{projections, points, points_stride, bias, gate, nullptr};
   forward(value, shapes, source, out, B, S, Q, threads);
 }
 
 void audio_deform_attn_backward(const Acc* grad_out, const Acc* value, const int* shapes,
                                 const Acc* projections, const Acc* points, Index points_stride,
-                                const Acc* bias, const Acc* gate, Acc* grad_value, Acc* grad_projections,
-                                Index B, Index S, Index Q, int threads) {
+                                const Acc* bias, const Acc* gate, Acc* grad_value,
+                                Acc* grad_projections, Index B, Index S, Index Q, int threads) {
   const Projected source{projections, points, points_stride, bias, gate, grad_projections};
   backward(value, shapes, source, grad_out, grad_value, B, S, Q, threads);
 }
