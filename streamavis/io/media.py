@@ -84,7 +84,8 @@ class MediaSource:
         self._media = open_media(url, format)
         try:
             if self._media.video is None:
-                raise InputError(f"{self._media.name}: holds no picture, only sound")
+                only = ", only sound" if self._media.audio is not None else ""
+                raise InputError(f"{self._media.name}: holds no picture{only}")
             self._video: VideoStream = self._media.video
             self._audio: AudioStream | None = self._media.audio
             for stream in (self._video, self._audio):
@@ -200,7 +201,7 @@ class MediaSource:
 
     def _describe(self, first: VideoFrame) -> MediaInfo:
         height, width = first.image.shape[:2]
-        rate = self._video.average_rate or self._video.guessed_rate
+        rate = self._video.guessed_rate or self._video.average_rate
         duration = self._media.container.duration
         return MediaInfo(
             name=self._media.name,

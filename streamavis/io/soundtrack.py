@@ -39,16 +39,15 @@ class Soundtrack:
         self._source = source
         self._container = container
         context = source.codec_context
-        self._copies = context.name in _COPIED and bool(
-            context.extradata or context.name in _NEED_NO_HEADER
-        )
-        if self._copies:
+        codec = context.codec.canonical_name
+        if codec in _COPIED and (context.extradata or codec in _NEED_NO_HEADER):
             self._output = container.add_stream_from_template(source)
+            self._packets = self._copied()
         else:
             self._output = container.add_stream("aac", rate=_RATE)
             self._output.codec_context.layout = "stereo" if context.channels > 1 else "mono"
             self._output.codec_context.bit_rate = _BIT_RATE
-        self._packets = self._copied() if self._copies else self._encoded()
+            self._packets = self._encoded()
         self._next: Packet[Any] | None = None
 
     def mux_before(self, time_s: Fraction) -> None:

@@ -221,5 +221,5 @@ def test_memory_stays_the_same_over_a_day_of_gaps():
 
 
 def test_a_ring_shorter_than_a_window_is_refused():
-    with pytest.raises(ValueError, match="0.5"):
+    with pytest.raises(ValueError, match=r"0\.5"):
         AudioRing(seconds=0.5)
