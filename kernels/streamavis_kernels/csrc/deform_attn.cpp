@@ -1,4 +1,4 @@
-// Multi-scale deformable attention on a CPU: bilinear gathers from several levels and their gradients.
+// Multi-scale deformable attention on a CPU: bilinear gathers from levels, and their gradients.
 //
 //   out[b,q,m,:] = sum over samples s of weight[b,q,m,s] * bilinear(value[b,:,m,:], place[b,q,m,s])
 //
