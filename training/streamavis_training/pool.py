@@ -145,9 +145,12 @@ def _compressed(frames: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[
     if rng.random() < 0.5:
         return frames
     quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(40, 95))]
-    return np.stack(
-        [cv2.imdecode(cv2.imencode(".jpg", f, quality)[1], cv2.IMREAD_COLOR) for f in frames]
-    )
+    worn = np.empty_like(frames)
+    for i, frame in enumerate(frames):
+        decoded = cv2.imdecode(cv2.imencode(".jpg", frame, quality)[1], cv2.IMREAD_COLOR)
+        assert decoded is not None, "OpenCV reads what it wrote"
+        worn[i] = decoded
+    return worn
 
 
 class Pool:

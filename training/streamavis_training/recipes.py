@@ -50,7 +50,9 @@ def train_nano(
         report: called after every step.
     """
     torch.manual_seed(recipe.trainer.seed)
-    model = StreamAVIS(nano(CLASSES)).to(memory_format=torch.channels_last)
+    model = StreamAVIS(nano(CLASSES))
+    # Twice as fast on a CPU; torch's stubs do not know the keyword.
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     pool = Pool(pool_folder, recipe.pool)
     parts = recipe.batch.parts
     switch = int(recipe.small_share * recipe.trainer.steps) // parts * parts

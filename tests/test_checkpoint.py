@@ -1,0 +1,92 @@
+"""Weights survive the way to disk and back, and foreign files are named."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from streamavis import checkpoint
+from streamavis.errors import CheckpointError
+
+sys.path.append(str(Path(__file__).parent / "model"))
+from tiny import clip, network
+
+
+def test_a_saved_network_says_the_same(tmp_path):
+    model = network()
+    path = tmp_path / "tiny.safetensors"
+    checkpoint.save(model, path, {"data": "none"}, half=False)
+    loaded = checkpoint.load(path)
+    assert loaded.config == model.config
+    assert not loaded.training
+    c = clip(0, 1, 3)
+    a, b = model(c.frames, c.audio, c.times_s), loaded(c.frames, c.audio, c.times_s)
+    assert torch.equal(a.mask_logits, b.mask_logits)
+    assert torch.equal(a.sounding_logits, b.sounding_logits)
+    assert checkpoint.metadata(path)["data"] == "none"
+
+
+def test_half_precision_is_half_the_file(tmp_path):
+    model = network()
+    for name, half in (("whole", False), ("half", True)):
+        checkpoint.save(model, tmp_path / name, half=half)
+    assert (tmp_path / "half").stat().st_size < 0.6 * (tmp_path / "whole").stat().st_size
+    weights = checkpoint.load(tmp_path / "half").state_dict()
+    for name, value in model.state_dict().items():
+        if value.is_floating_point():
+            assert weights[name].dtype == torch.float32
+            torch.testing.assert_close(weights[name], value, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"", "not a safetensors file"), (b"just text, no weights at all", "not a safetensors file")],
+)
+def test_what_is_no_weights_file_is_named(tmp_path, content, message):
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=message) as error:
+        checkpoint.load(path)
+    assert str(path) in str(error.value)
+
+
+def rewritten(tmp_path: Path, header: dict[str, str], drop: str = "", grow: str = "") -> Path:
+    path, out = tmp_path / "good.safetensors", tmp_path / "bad.safetensors"
+    checkpoint.save(network(), path)
+    tensors = {k: v.half() for k, v in network().state_dict().items() if k != drop}
+    if grow:
+        tensors[grow] = torch.zeros(1, 2, 3)
+    save_file(tensors, str(out), checkpoint.metadata(path) | header)
+    return out
+
+
+def test_another_kind_is_named(tmp_path):
+    with pytest.raises(CheckpointError, match="kind 'yolo', expected 'streamavis'"):
+        checkpoint.load(rewritten(tmp_path, {"kind": "yolo"}))
+
+
+def test_another_version_is_named(tmp_path):
+    with pytest.raises(CheckpointError, match=r"version '99', this StreamAVIS reads 1"):
+        checkpoint.load(rewritten(tmp_path, {"version": "99"}))
+
+
+def test_a_broken_configuration_is_named(tmp_path):
+    with pytest.raises(CheckpointError, match="no readable configuration"):
+        checkpoint.load(rewritten(tmp_path, {"config": '{"classes": ["a"], "wings": 2}'}))
+
+
+def test_the_first_weight_that_does_not_fit_is_named(tmp_path):
+    key = "heads.class_embed.weight"
+    with pytest.raises(CheckpointError, match=f"1 weights missing.*{key}"):
+        checkpoint.load(rewritten(tmp_path, {}, drop=key))
+    with pytest.raises(CheckpointError, match=r"heads.class_embed.weight has shape \(1, 2, 3\)"):
+        checkpoint.load(rewritten(tmp_path, {}, grow=key))
+
+
+def test_an_unknown_name_lists_what_is_shipped():
+    with pytest.raises(CheckpointError, match="no weights 'colossus'"):
+        checkpoint.load("colossus")
