@@ -57,7 +57,9 @@ def open_media(url: str | Path, format: str | None = None) -> Media:
     if format is None and "://" not in text:
         path = _checked(Path(text), name)
     try:
-        container = av.open(text, format=format, timeout=(_OPEN_TIMEOUT_S, None))
+        container = av.open(
+            text, format=format, metadata_errors="replace", timeout=(_OPEN_TIMEOUT_S, None)
+        )
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise InputError(f"{name}: {_cause(error)}") from error
     try:

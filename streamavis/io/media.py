@@ -30,6 +30,7 @@ __all__ = ["MediaInfo", "MediaSource"]
 
 _NS = 1_000_000_000
 _NOMINAL_FPS = Fraction(25)  # where a container says nothing
+_LONGEST_S = 2**32  # 136 years, well within int64 ns; a damaged stamp may say anything
 _HOPELESS_PACKETS = 300  # without one picture: the stream cannot be decoded
 
 
@@ -163,11 +164,21 @@ class MediaSource:
                 return VideoFrame(image, self._time_ns, index=self._frames - 1, clock="pts")
 
     def _frame_time_ns(self, frame: av.VideoFrame) -> int:
-        if frame.pts is not None and self._video.time_base is not None:
-            return round((frame.pts * self._video.time_base - self._media.origin_s) * _NS)
+        time_s = self._time_s(frame, self._video)
+        if time_s is not None:
+            return round(time_s * _NS)
         if not self._frames:
             return 0
         return self._time_ns + round(_NS / (self._video.guessed_rate or _NOMINAL_FPS))
+
+    def _time_s(
+        self, frame: av.VideoFrame | av.AudioFrame, stream: VideoStream | AudioStream
+    ) -> Fraction | None:
+        """A frame's time since the origin; None where it has none, or one that cannot be."""
+        if frame.pts is None or stream.time_base is None:
+            return None
+        time_s = frame.pts * stream.time_base - self._media.origin_s
+        return time_s if abs(time_s) < _LONGEST_S else None
 
     def _sound_before(self, time_ns: int | None) -> Iterator[AudioChunk]:
         """All sound that begins before `time_ns`, or all there is."""
@@ -181,16 +192,11 @@ class MediaSource:
                 return
             with self._skipping_corrupt():
                 for frame in self._audio.codec_context.decode(packet):
-                    time_s = self._sound_time_s(frame, self._audio)
+                    time_s = self._time_s(frame, self._audio)
                     self._sound.extend(self._resampler.feed(frame, time_s))
             if packet is None:
                 self._sound.extend(self._resampler.flush())
                 self._audio = None
-
-    def _sound_time_s(self, frame: av.AudioFrame, stream: AudioStream) -> Fraction | None:
-        if frame.pts is None or stream.time_base is None:
-            return None
-        return frame.pts * stream.time_base - self._media.origin_s
 
     @contextmanager
     def _skipping_corrupt(self) -> Iterator[None]:

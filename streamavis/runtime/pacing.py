@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["live", "paced"]
 
-_JUMP_NS = 1_000_000_000  # a source that steps back further has begun anew
+# A source whose time steps further than this has begun anew, or has a damaged stamp.
+_STEP_BACK_NS = 1_000_000_000
+_STEP_FORWARD_NS = 10_000_000_000
 
 
 def paced(
@@ -31,7 +33,7 @@ def paced(
 
     An item of time p is released at start + (p - first p) / speed. Sound counts with its first
     sample, so it is never held beyond the frame that hears it. What is late is released at
-    once and the next ones catch up. When time jumps back (a looped file), pacing starts anew.
+    once and the next ones catch up. Where time jumps (a looped file), pacing starts anew.
 
     Each frame gets its `capture` (when it was due), `receive` and `decode` stamps; how long after
     its due time it was released is recorded as `lateness`.
@@ -78,7 +80,7 @@ def live(
     """Put a live source's own timeline on `clock`, so that ages can be told.
 
     The first item is taken to be captured when it arrives, every other keeps its distance to
-    it; when the source's time jumps back, the same starts anew. Each frame gets its `capture`,
+    it; where the source's time jumps, the same starts anew. Each frame gets its `capture`,
     `receive` and `decode` stamps.
     """
     timeline = _Timeline()
@@ -102,7 +104,11 @@ class _Timeline:
 
     def due_ns(self, item: AudioChunk | VideoFrame, now_ns: int, speed: float) -> int:
         time_ns = item.capture_time_ns if isinstance(item, VideoFrame) else item.start_time_ns
-        jumped = time_ns < self._last_ns.get(type(item), time_ns) - _JUMP_NS
+        latest_ns = max(self._last_ns.values(), default=time_ns)
+        jumped = (
+            time_ns < self._last_ns.get(type(item), time_ns) - _STEP_BACK_NS
+            or time_ns > latest_ns + _STEP_FORWARD_NS
+        )
         if jumped:
             self._last_ns.clear()
         if jumped or self._anchor is None:
