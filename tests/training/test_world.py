@@ -57,6 +57,9 @@ def test_size_does_not_change_the_scene(seed):
         assert np.array_equal(getattr(small, name), getattr(large, name))
     shrunk = large.ids[:, ::2, ::2]
     assert (shrunk == small.ids).mean() > 0.97
+    for a, b in zip(small.frames, large.frames, strict=True):
+        again = cv2.resize(b, (160, 90), interpolation=cv2.INTER_AREA)
+        assert np.abs(cv2.blur(a, (9, 9)).astype(int) - cv2.blur(again, (9, 9))).mean() < 12
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -87,6 +90,17 @@ def test_only_what_is_seen_and_heard_sounds(clips):
             assert (made.sounding[:, i] <= made.heard[:, class_id]).all()
         for source in made.off_screen:
             assert (source.sounding <= made.heard[:, source.class_id]).all()
+
+
+def test_motion_follows_sound_but_for_the_distractors(clips):
+    """Where an object moves in silence its clip says so, and in some clips one does."""
+    strays = 0
+    for made in clips:
+        sounds = made.sounding | np.roll(made.sounding, -1, 0) | ~made.visible
+        stray = ((made.level > 0.3) & ~sounds)[:-1].any(0)
+        assert not (stray & ~made.moves_silently).any()
+        strays += stray.any()
+    assert strays > 10
 
 
 def test_minima(clips):
@@ -191,9 +205,8 @@ def test_the_picture_may_be_upright():
     assert made.frames.shape[1:3] == (160, 90)
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_in_the_demo_all_are_seen_and_take_turns(seed):
-    made = render(demo_scene(seed), replace(DEMO, width=160, height=90))
+def test_in_the_demo_all_are_seen_and_take_turns():
+    made = render(demo_scene(7), replace(DEMO, width=96, height=54))
     assert made.visible.all()
     assert made.class_ids[0] == made.class_ids[2]
     assert len(set(made.class_ids.tolist())) == 3
