@@ -1,0 +1,179 @@
+"""What is drawn, where, and what is left alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streamavis.masks import encode
+from streamavis.types import FrameResult, Track
+from streamavis.viz import colour_of, draw, overlay
+from streamavis.viz.sprites import Layers, loudspeaker, plate, text
+
+SIZES = [(180, 320), (720, 1280)]
+
+
+def track(number: int, mask: np.ndarray, sounding: float | None = 0.1) -> Track:
+    ys, xs = np.nonzero(mask)
+    box = (int(xs.min()), int(ys.min()), int(np.ptp(xs)) + 1, int(np.ptp(ys)) + 1)
+    return Track(
+        id=number,
+        label="acoustic guitar",
+        class_id=0,
+        score=0.9,
+        sounding=sounding,
+        visible=None,
+        box=box,
+        centroid=(float(xs.mean()), float(ys.mean())),
+        area=len(xs),
+        rle=encode(mask),
+    )
+
+
+def result(size: tuple[int, int], *tracks: Track, audio="ok") -> FrameResult:
+    return FrameResult(
+        stream="cam",
+        epoch=0,
+        seq=0,
+        capture_time_ns=61_500_000_000,
+        size=size,
+        audio=audio,
+        audio_delay_s=0.0,
+        video="ok",
+        clock="pts",
+        tracks=list(tracks),
+    )
+
+
+def disc(size: tuple[int, int], x: float, y: float, r: float) -> np.ndarray:
+    mask = np.zeros(size, np.uint8)
+    height, width = size
+    cv2.circle(mask, (round(x * width), round(y * height)), round(r * height), 1, -1)
+    return mask.astype(bool)
+
+
+def grey(size: tuple[int, int]) -> np.ndarray:
+    return np.full((*size, 3), 90, np.uint8)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_inside_takes_the_tracks_colour_and_outside_is_left_alone(size):
+    mask = disc(size, 0.5, 0.6, 0.2)
+    image = grey(size)
+    drawn = draw(image, result(size, track(1, mask)))
+    assert (image == 90).all(), "the picture that came in is not changed"
+    centre = drawn[round(0.6 * size[0]), size[1] // 2].astype(int)
+    towards = np.array(colour_of(1)) - 90
+    assert (centre - 90) @ towards > 0.15 * towards @ towards
+    far = drawn[size[0] * 9 // 10 :, : size[1] // 5]
+    assert (far == 90).all()
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_what_sounds_shines_and_what_is_silent_does_not(size):
+    mask = disc(size, 0.5, 0.6, 0.2)
+    ring = disc(size, 0.5, 0.6, 0.23) & ~disc(size, 0.5, 0.6, 0.215)
+    ring[: round(0.6 * size[0])] = False  # the label may lie above
+    light = {}
+    for level in (None, 0.1, 0.6, 1.0):
+        drawn = draw(grey(size), result(size, track(2, mask, level)))
+        light[level] = drawn[ring].astype(int).mean()
+    assert light[None] == light[0.1] == 90
+    assert light[1.0] > light[0.6] > 95
+
+
+def test_a_colour_belongs_to_an_id_and_neighbours_differ():
+    assert colour_of(3) == colour_of(3)
+    for first in range(1, 13):
+        for second in range(first + 1, 13):
+            gap = np.abs(np.subtract(colour_of(first), colour_of(second))).sum()
+            assert gap >= 80, (first, second)
+
+
+def test_labels_avoid_each_other_and_the_header():
+    size = (360, 640)
+    look = overlay._Look.of(*size)
+    taken = [(0, 0, size[1], look.header)]
+    for number in range(1, 5):
+        seen = track(number, disc(size, 0.5, 0.2 + 0.03 * number, 0.15), 0.9)
+        taken.append(overlay._draw_label(grey(size), seen, look, taken))
+    for n, (left, top, right, bottom) in enumerate(taken):
+        assert 0 <= left < right <= size[1]
+        assert 0 <= top < bottom <= size[0]
+        for other in taken[:n]:
+            assert left >= other[2] or other[0] >= right or top >= other[3] or other[1] >= bottom
+
+
+@pytest.mark.parametrize("audio", ["ok", "gap", "lost", "absent"])
+def test_the_header_tells_the_state_of_the_sound(audio):
+    size = (180, 320)
+    frames = {a: draw(grey(size), result(size, audio=a)) for a in ("ok", "gap", "lost", "absent")}
+    others = [frame for name, frame in frames.items() if name != audio]
+    assert all((frames[audio] != other).any() for other in others)
+    assert (frames[audio][40:] == 90).all()
+
+
+def test_the_meter_follows_the_level():
+    size = (360, 640)
+    lit = []
+    for level in (None, -80.0, -30.0, 0.0, 6.0):
+        drawn = draw(grey(size), result(size), level_dbfs=level).astype(int)
+        lit.append(int((drawn[:20, 400:, 1] - drawn[:20, 400:, 2] > 40).sum()))
+    assert lit[0] == lit[1] < lit[2] < lit[3]
+    assert lit[3] == lit[4]
+
+
+@settings(max_examples=40)
+@given(
+    st.tuples(st.integers(1, 90), st.integers(1, 120)),
+    st.integers(0, 10_000),
+    st.sampled_from([None, 0.2, 0.9]),
+)
+def test_any_size_and_any_mask_can_be_drawn(size, seed, sounding):
+    rng = np.random.default_rng(seed)
+    tracks = []
+    for number in range(1, 4):
+        mask = rng.random(size) < rng.choice([0.01, 0.5, 1.0])
+        if mask.any():
+            tracks.append(track(number, mask, sounding))
+    drawn = draw(rng.integers(0, 256, (*size, 3), np.uint8), result(size, *tracks))
+    assert drawn.shape == (*size, 3)
+    assert drawn.dtype == np.uint8
+
+
+def test_a_result_of_another_size_is_refused():
+    with pytest.raises(ValueError, match=r"\(180, 320\).*\(90, 160\)"):
+        draw(grey((90, 160)), result((180, 320)))
+
+
+def test_a_track_without_pixels_is_left_out_of_the_picture_but_not_of_the_labels():
+    size = (180, 320)
+    empty = replace(track(1, disc(size, 0.5, 0.5, 0.1)), rle=encode(np.zeros(size, np.bool_)))
+    assert draw(grey(size), result(size, empty)).shape == (180, 320, 3)
+
+
+def test_sprites_are_cut_at_the_edges():
+    layers = Layers(10, 20)
+    layers.add(plate(10, 20, 3), (200, 100, 50), opacity=0.5)
+    sprite = layers.sprite()
+    whole = np.zeros((40, 60, 3), np.uint8)
+    sprite.lay(whole, 20, 15)
+    assert whole[20, 30].tolist() == [100, 50, 25]
+    for x, y in [(-5, -3), (15, 8), (-30, 0), (0, 50)]:
+        canvas = np.zeros((12, 25, 3), np.uint8)
+        sprite.lay(canvas, x, y)
+        expected = np.zeros((72, 145, 3), np.uint8)
+        sprite.lay(expected, x + 60, y + 30)
+        assert np.array_equal(canvas, expected[30:42, 60:85])
+
+
+def test_text_keeps_its_descenders_and_speakers_differ():
+    assert text("dog", 0.5)[-3:].any(), "the foot of the g"
+    assert text(" ", 0.5).shape[1] >= 1
+    shapes = {loudspeaker(16, h).tobytes() for h in ("sounding", "silent", "unknown")}
+    assert len(shapes) == 3
