@@ -11,8 +11,9 @@ the stride-4 grid over the padded network picture.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
+import cv2
 import numpy as np
 import torch
 
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
 
     from streamavis.runtime.tracks import Tracked
 
-__all__ = ["MaskGrid", "SlotOutput", "Slots", "mask_in_source", "report", "to_host"]
+__all__ = ["MaskGrid", "Region", "SlotOutput", "Slots", "mask_in_source", "report", "to_host"]
+
+Region: TypeAlias = tuple[slice, slice]  # rows, columns
 
 _STRIDE = 4  # network pixels per cell of the mask grid
 
@@ -127,17 +130,10 @@ def report(
     tracks = []
     grid = MaskGrid.between(slots.mask_logits.shape[1:], slots.network_size, size)
     for seen in tracked:
-        mask = mask_in_source(slots.mask_logits[seen.slot], grid)
-        columns, rows = mask.sum(0, dtype=np.int64), mask.sum(1, dtype=np.int64)
-        xs, ys = np.flatnonzero(columns), np.flatnonzero(rows)
-        area = int(columns.sum())
-        if area == 0:
+        mask, region = mask_in_source(slots.mask_logits[seen.slot], grid)
+        extent = _Extent.of(mask, region)
+        if extent is None:
             continue
-        centroid = (
-            float(columns @ np.arange(len(columns))) / area,
-            float(rows @ np.arange(len(rows))) / area,
-        )
-        x, y = int(xs[0]), int(ys[0])
         tracks.append(
             Track(
                 id=seen.id,
@@ -146,13 +142,48 @@ def report(
                 score=seen.score,
                 sounding=seen.sounding,
                 visible=seen.visible,
-                box=(x, y, int(xs[-1]) - x + 1, int(ys[-1]) - y + 1),
-                centroid=centroid,
-                area=area,
+                box=extent.box,
+                centroid=extent.centroid,
+                area=extent.area,
                 rle=encode(mask),
             )
         )
     return tracks
+
+
+@dataclass(frozen=True)
+class _Extent:
+    """Where a mask is, in source pixels."""
+
+    box: tuple[int, int, int, int]  # x, y, w, h
+    centroid: tuple[float, float]  # x, y
+    area: int
+
+    @classmethod
+    def of(cls, mask: NDArray[np.bool_], region: Region) -> _Extent | None:
+        """Measure a mask that is empty outside of `region`; None if it is empty inside too."""
+        inside = mask[region].T.view(np.uint8)  # (columns, rows), contiguous along rows
+        if not inside.any():
+            return None
+        rows, columns = (
+            cv2.reduce(inside, axis, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel() for axis in (0, 1)
+        )
+        ys, xs = np.flatnonzero(rows), np.flatnonzero(columns)
+        top, left = region[0].start, region[1].start
+        area = int(rows.sum())
+        return cls(
+            box=(
+                left + int(xs[0]),
+                top + int(ys[0]),
+                int(xs[-1] - xs[0]) + 1,
+                int(ys[-1] - ys[0]) + 1,
+            ),
+            centroid=(
+                left + float(columns @ np.arange(len(columns))) / area,
+                top + float(rows @ np.arange(len(rows))) / area,
+            ),
+            area=area,
+        )
 
 
 @dataclass(frozen=True)
@@ -193,20 +224,22 @@ class MaskGrid:
         return cls(*axes)
 
 
-def mask_in_source(logits: NDArray[np.float32], grid: MaskGrid) -> NDArray[np.bool_]:
+def mask_in_source(logits: NDArray[np.float32], grid: MaskGrid) -> tuple[NDArray[np.bool_], Region]:
     """Upsample one (cells, cells) mask bilinearly to the source and threshold it at 0.
 
     Returns:
-        (H, W) bool, column-major: the order run-length encoding reads.
+        The (H, W) mask, column-major as run-length encoding reads it, and the rows and columns
+        outside of which it is empty.
     """
     rows, columns = grid.rows, grid.columns
     mask = np.zeros((len(rows.low), len(columns.low)), np.bool_, order="F")
     inside = logits > 0
     ys, xs = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
     if len(ys) == 0:
-        return mask
-    row, column = rows.around(ys[0], ys[-1]), columns.around(xs[0], xs[-1])
-    # Transposed, columns of the picture as rows in memory. Down the picture first, on few columns.
+        return mask, (slice(0, 0), slice(0, 0))
+    region = rows.around(ys[0], ys[-1]), columns.around(xs[0], xs[-1])
+    row, column = region
+    # Transposed, as the mask lies in memory. Down the picture first, where columns are few.
     cells = logits.T
     low, high = cells[:, rows.low[row]], cells[:, rows.high[row]]
     tall = low + (high - low) * rows.weight[row]
@@ -214,5 +247,5 @@ def mask_in_source(logits: NDArray[np.float32], grid: MaskGrid) -> NDArray[np.bo
     step = tall[right] - tall[left]
     step *= columns.weight[column, None]
     step += tall[left]
-    mask[row, column] = (step > 0).T
-    return mask
+    mask[region] = (step > 0).T
+    return mask, region

@@ -55,17 +55,18 @@ def everywhere(logits: np.ndarray, network: tuple[int, int], size: tuple[int, in
 def test_masks_equal_upsampling_everything(seed, network, size, bias):
     cells = tuple(-(-side // 4) for side in network)
     logits = np.random.default_rng(seed).normal(bias, 1, cells).astype(np.float32)
-    mask = mask_in_source(logits, MaskGrid.between(cells, network, size))
+    mask, region = mask_in_source(logits, MaskGrid.between(cells, network, size))
     values = everywhere(logits, network, size)
     clear = np.abs(values) > 1e-5
     assert mask.shape == size
     assert np.array_equal(mask[clear], values[clear] > 0)
+    assert mask[region].sum() == mask.sum()
 
 
 def test_a_lone_cell_keeps_its_whole_peak():
     logits = np.full((16, 16), -1.0, np.float32)
     logits[7, 9] = 8.0
-    mask = mask_in_source(logits, MaskGrid.between((16, 16), (64, 64), (640, 640)))
+    mask, _ = mask_in_source(logits, MaskGrid.between((16, 16), (64, 64), (640, 640)))
     assert np.array_equal(mask, everywhere(logits, (64, 64), (640, 640)) > 0)
     assert mask.sum() > 40 * 40, "the peak reaches into the cells around it"
 
