@@ -12,7 +12,15 @@ from wire_samples import WAIT_S, frame, hello
 
 from streamavis.errors import SchemaError, WireError
 from streamavis.types import FrameResult, Stage
-from streamavis.wire import EndOfStream, Publisher, Status, Subscriber, decode
+from streamavis.wire import (
+    EndOfStream,
+    Hello,
+    Message,
+    Publisher,
+    Status,
+    Subscriber,
+    decode,
+)
 from streamavis.wire.address import host_boot_id
 from streamavis.wire.outbox import MAX_FRAMES, Outbox
 from streamavis.wire.publisher import StatusTicker
@@ -29,10 +37,17 @@ def publisher():
 
 
 def joined(publisher: Publisher, **options: object) -> Subscriber:
-    """Return a subscriber that has been heard of: topics are announced in order, hello last."""
+    """Return a subscriber that the publisher knows of, as it has been told hello."""
     reader = Subscriber(publisher.endpoint, kinds=tuple(KINDS), **options)
     assert reader.receive(WAIT_S).model == "nano"
     return reader
+
+
+def read(reader: Subscriber) -> Message:
+    """Return the next message that is no hello: that may be told twice."""
+    while isinstance(message := reader.receive(WAIT_S), Hello):
+        pass
+    return message
 
 
 class Ticks:
@@ -48,7 +63,7 @@ def test_a_result_arrives_signed_and_stamped(publisher):
     with joined(publisher) as reader:
         sent = frame(3, "cam-1", stamps={Stage.CAPTURE: 7})
         publisher.publish(sent)
-        got = reader.receive(WAIT_S)
+        got = read(reader)
     assert got.boot_id == "b0"
     assert got.wall_time > 0
     assert got.stamps[Stage.CAPTURE] == 7 < got.stamps[Stage.PUBLISH]
@@ -59,7 +74,7 @@ def test_hello_and_status_are_told_to_every_late_joiner(publisher):
     publisher.status(RUNNING)
     for _ in range(3):
         with Subscriber(publisher.endpoint, kinds=("hello", "status")) as reader:
-            first, second = reader.receive(WAIT_S), reader.receive(WAIT_S)
+            first, second = reader.receive(WAIT_S), read(reader)
         assert first.host_boot_id == second.host_boot_id == host_boot_id()
         assert (first.stream, second.processed) == ("cam-1", 3)
 
@@ -69,7 +84,9 @@ def test_the_latest_hello_counts(publisher):
     with Subscriber(publisher.endpoint, kinds=("hello",)) as reader:
         assert reader.receive(WAIT_S).model == "swin_l"
         publisher.hello(hello(model="r50"))
-        assert reader.receive(WAIT_S).model == "r50"
+        while (got := reader.receive(WAIT_S)).model == "swin_l":
+            pass
+        assert got.model == "r50"
 
 
 def test_every_stream_has_its_own_prefix():
@@ -137,7 +154,7 @@ def test_a_status_that_fails_is_logged_once_and_takes_no_result_with_it(caplog):
         for seq in range(3):
             clock.now_ns = (seq + 1) * 1_000_000_000
             publisher.publish(frame(seq))
-            assert isinstance(reader.receive(WAIT_S), FrameResult)
+            assert isinstance(read(reader), FrameResult)
     assert len(tries) >= 3
     assert [record.getMessage() for record in caplog.records] == [
         "publisher of cam-1: status() failed"
@@ -171,7 +188,7 @@ def test_a_reader_that_never_reads_slows_nobody(publisher):
             big = {"x" * 250 + str(n): n for n in range(60)}
             for seq in range(1_000):
                 publisher.publish(frame(seq, stamps=big))
-                while reader.receive(WAIT_S).seq != seq:
+                while read(reader).seq != seq:
                     pass
         waiting = 0
         while stuck.poll(100):
@@ -185,8 +202,8 @@ def test_the_end_closes_the_stream_for_good(publisher):
     with joined(publisher) as reader:
         publisher.publish(frame(8))
         publisher.end(EndOfStream(reason="ended", captured=9, processed=9))
-        assert reader.receive(WAIT_S).seq == 8
-        assert reader.receive(WAIT_S).captured == 9
+        assert read(reader).seq == 8
+        assert read(reader).captured == 9
     for late in (lambda: publisher.publish(frame(9)), lambda: publisher.status(RUNNING)):
         with pytest.raises(WireError, match="has ended"):
             late()
@@ -233,7 +250,7 @@ def test_noise_on_the_port_is_survived(publisher):
         noise.send_multipart([identity, b"GET / HTTP/1.1\r\n\r\n" + bytes(range(256)) * 100])
         with joined(publisher) as reader:
             publisher.publish(frame(0))
-            assert reader.receive(WAIT_S).seq == 0
+            assert read(reader).seq == 0
 
 
 def test_the_outbox_sends_in_order():

@@ -10,9 +10,10 @@ from wire_samples import EOS, FRAME, HELLO, STATUS, WAIT_S, frame, hello
 
 from streamavis.errors import SchemaVersionError, WireError
 from streamavis.types import FrameResult, Stage
-from streamavis.wire import Age, Publisher, Subscriber, encode
+from streamavis.wire import Age, EndOfStream, Hello, Publisher, Subscriber, decode, encode
 from streamavis.wire.address import host_boot_id
 from streamavis.wire.schema import KINDS
+from streamavis.wire.subscriber import _newest
 
 HALF_S = 500_000_000
 
@@ -109,6 +110,23 @@ def test_the_latest_is_read_when_asked_for(sender, stream):
         assert reader.missed == seqs[-1] - seqs[0] + 1 - len(seqs)
 
 
+def test_draining_keeps_the_order_in_which_the_newest_arrived():
+    waiting = [*frames(7), encode(STATUS), encode(EOS), *frames(0, boot_id="b1")]
+
+    class Socket:
+        def recv(self, flags: int) -> bytes:
+            assert flags == zmq.NOBLOCK
+            if not waiting:
+                raise zmq.Again
+            return waiting.pop(0)
+
+    assert [decode(data) for data in _newest(Socket())] == [
+        STATUS,
+        EOS,
+        replace(FRAME, seq=0, boot_id="b1"),
+    ]
+
+
 def test_a_conflated_reader_gets_the_newest_and_still_hears_the_end(sender):
     with reader_of(sender, stream="cam-1", latest_only=True) as reader:
         sender.send(encode(HELLO), *frames(*range(500)))
@@ -184,10 +202,24 @@ def test_what_waits_to_be_read_is_no_silence(sender):
         sender.send(*frames(1))
         assert reader.receive(WAIT_S)
         sender.send(*[encode(STATUS)] * 20, *frames(2))
-        assert reader._poller.poll(WAIT_S * 1e3)
+        while len(reader._pending) < 21:
+            assert reader._fill(WAIT_S * 1e3)
         clock.now_ns = 4 * HALF_S
         assert reader.receive(WAIT_S).seq == 2
         assert not told
+
+
+def test_statuses_do_not_keep_a_waiting_reader_from_being_told():
+    alive = replace(STATUS, stream="", boot_id="")
+    with (
+        Publisher("tcp://127.0.0.1:*", "cam", hello=hello(), status=lambda: alive) as publisher,
+        Subscriber(
+            publisher.endpoint,
+            dead_man_s=0.25,
+            on_silence=lambda: publisher.end(EndOfStream(reason="stopped")),
+        ) as reader,
+    ):
+        assert list(reader) == []
 
 
 def test_a_reader_that_waits_is_told_while_it_waits(sender):
@@ -223,7 +255,9 @@ def test_a_restarted_publisher_is_heard_again():
         reader = Subscriber(endpoint, kinds=("hello",), follow=True)
         assert reader.receive(WAIT_S).boot_id == told
     with reader, Publisher(endpoint, "cam", hello=hello()) as second:
-        assert reader.receive(WAIT_S).boot_id == second.boot_id != told
+        while (got := reader.receive(WAIT_S)).boot_id == told:
+            pass
+        assert got.boot_id == second.boot_id
 
 
 def test_a_subscriber_may_come_first():
@@ -261,5 +295,7 @@ def test_frames_of_the_publisher_fill_no_gap_of_its_own():
         assert reader.receive(WAIT_S)
         for seq in range(200):
             publisher.publish(frame(seq, "cam"))
-            assert reader.receive(WAIT_S).seq == seq
+            while isinstance(got := reader.receive(WAIT_S), Hello):  # may be told twice
+                pass
+            assert got.seq == seq
         assert (reader.missed, reader.refused) == (0, 0)
