@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import av
@@ -35,13 +35,12 @@ class PacketReader:
         self._source = media.container.demux()
         self._errors = 0  # since the last packet
         self.at_end = False
-        self.discarded: Counter[int] = Counter()  # stream index -> packets without room
 
     def next(self, stream: Stream, *, wait: bool = True) -> Packet[Any] | None:
         """The next packet of `stream`; None at its end or, unless `wait`, past the look-ahead.
 
-        With `wait` the other stream's packets are thrown away (and counted in `discarded`)
-        once there is no more room for them.
+        With `wait` the other stream's packets are thrown away once there is no more room for
+        them; its decoder then leaves a gap.
         """
         queue = self._queues[stream.index]
         while not queue and not self.at_end and (wait or self._has_room()):
@@ -67,19 +66,19 @@ class PacketReader:
         except StopIteration:
             self.at_end = True
             return
+        except IndexError:  # a stream that began after opening, which PyAV does not know
+            self._source = self._media.container.demux()  # an exception ends a generator
+            return
         except (av.error.FFmpegError, OSError):
             self._errors += 1
             self.at_end = self._errors > _MOST_ERRORS
-            self._source = self._media.container.demux()  # an exception ends a generator
+            self._source = self._media.container.demux()
             return
         if packet.size == 0:  # PyAV's flush packets, at the end
             return
         self._errors = int(packet.is_corrupt)
         index = packet.stream.index
-        if index not in self._queues:
-            return
-        if index != wanted and self._queued_bytes >= _QUEUE_BYTES:
-            self.discarded[index] += 1
-            return
-        self._queues[index].append(packet)
-        self._queued_bytes += packet.size
+        fits = index == wanted or self._queued_bytes < _QUEUE_BYTES
+        if index in self._queues and fits:
+            self._queues[index].append(packet)
+            self._queued_bytes += packet.size

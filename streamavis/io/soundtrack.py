@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import av
+
+from streamavis.io.demux import PacketReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,14 +75,12 @@ class Soundtrack:
     def _copied(self) -> Iterator[Packet[Any]]:
         time_base = self._source.time_base or Fraction(1, self._source.codec_context.sample_rate)
         shift = round(self._media.origin_s / time_base)
-        try:
-            for packet in self._media.container.demux(self._source):
-                if packet.pts is not None and packet.dts is not None:
-                    packet.pts -= shift
-                    packet.dts -= shift
-                    yield packet
-        except (av.error.FFmpegError, OSError):
-            return  # the file broke off; who reads its pictures says so
+        reader = PacketReader(replace(self._media, video=None), look_ahead=0)
+        while (packet := reader.next(self._source)) is not None:
+            if packet.pts is not None and packet.dts is not None:
+                packet.pts -= shift
+                packet.dts -= shift
+                yield packet
 
     def _encoded(self) -> Iterator[Packet[Any]]:
         encoder = self._output.codec_context
