@@ -115,8 +115,9 @@ class Publisher:
         self._last_seq: int | None = None
         self._ended = self._closed = False
         self._put(self._sign(hello))
+        endpoint = to_bind(address)
         self._context = zmq.Context()
-        self._socket = self._bind(address)
+        self._socket = self._bind(endpoint)
         self.endpoint: str = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
         self._ear, self._bell = socket.socketpair()
         self._ear.setblocking(False)
@@ -209,8 +210,7 @@ class Publisher:
             dropped=last.dropped,
         )
 
-    def _bind(self, address: str) -> zmq.Socket[bytes]:
-        endpoint = to_bind(address)
+    def _bind(self, endpoint: str) -> zmq.Socket[bytes]:
         xpub = self._context.socket(zmq.XPUB)
         # Options count only for what is bound after them.
         xpub.set(zmq.SNDHWM, _SEND_MARK)
@@ -229,7 +229,7 @@ class Publisher:
                 cure = "it is in use; choose another port, or tcp://127.0.0.1:* for a free one"
             else:
                 cure = str(error.strerror)
-            raise WireError(f"cannot publish on {address}: {cure}") from error
+            raise WireError(f"cannot publish on {endpoint}: {cure}") from error
         return xpub
 
     def _send(self, message: Message) -> None:

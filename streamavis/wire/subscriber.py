@@ -84,6 +84,9 @@ class Subscriber:
             raise WireError(f"kinds is {kinds!r}, expected some of {', '.join(KINDS)}")
         if not 0 < dead_man_s < math.inf:
             raise WireError(f"dead_man_s is {dead_man_s}, expected a positive number of seconds")
+        endpoint = to_connect(address)
+        if stream is not None:
+            check_stream_name(stream)
         self.refused = 0
         self.missed = 0
         self.end: EndOfStream | None = None
@@ -100,7 +103,7 @@ class Subscriber:
         self._ages = AgeBook()
         self._pending: deque[bytes] = deque()
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._sockets = self._connect(to_connect(address), stream)
+        self._sockets = self._connect(endpoint, stream)
         self._poller = zmq.Poller()
         for socket in self._sockets:
             self._poller.register(socket, zmq.POLLIN)
@@ -172,7 +175,6 @@ class Subscriber:
         later = b"avis%d." % (MAJOR + 1)
         if stream is None:
             return [self._socket(endpoint, [b"avis%d." % MAJOR, later])]
-        check_stream_name(stream)
         if self._latest_only and len(self._kinds) == 1:
             # CONFLATE keeps one message whatever its kind, so the others have a socket of their
             # own. It is the second, to be read after the first: an eos ends what came before it.
