@@ -172,12 +172,3 @@ def test_corrupt_sound_does_not_stop_the_pictures(folder, intact):
     frames, error, _ = frames_of(path)
     assert len(frames) == 90
     assert error is None
-
-
-def test_a_stream_that_begins_later_does_not_end_the_file(folder):
-    silent = write_clip(folder / "silent.ts", Pictures())
-    path = folder / "joined.ts"
-    path.write_bytes(silent.read_bytes() + write_clip(folder / "b.ts", sound=Sound()).read_bytes())
-    frames, error, _ = frames_of(path)
-    assert len(frames) == 60
-    assert error is None
