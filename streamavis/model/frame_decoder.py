@@ -12,7 +12,14 @@ import torch.nn.functional as F
 from streamavis_kernels import audio_deform_attn
 from torch import Tensor, nn
 
-from streamavis.model.layers import MLP, Attention, FeedForward, sine_position
+from streamavis.model.layers import (
+    MLP,
+    Attention,
+    ClassHead,
+    FeedForward,
+    sine_of_points,
+    sine_position,
+)
 from streamavis.model.pixel_decoder import PixelFeatures, offset_directions
 
 __all__ = ["DeformableFusion", "FrameDecoder", "FrameDecoderLayer", "FramePrediction"]
@@ -37,7 +44,7 @@ class DeformableFusion(nn.Module):
         super().__init__()
         self.heads = heads
         samples = heads * levels * points
-        self.reference = nn.Parameter(torch.rand(queries, 2).logit(1e-2))
+        self.reference = nn.Parameter(_spread(queries).logit())
         self.audio = nn.Linear(channels, channels)
         self.value = nn.Linear(channels, channels)
         self.projections = nn.Linear(channels, samples * 3)
@@ -110,20 +117,20 @@ class FrameDecoder(nn.Module):
     ) -> None:
         super().__init__()
         self.query_feat = nn.Parameter(torch.randn(queries, channels) * 0.5)
-        self.query_embed = nn.Parameter(torch.randn(queries, channels) * 0.5)
+        self.query_embed = nn.Parameter(torch.randn(queries, channels) * 0.1)
         self.level_embed = nn.Parameter(torch.randn(levels, channels) * 0.02)
         self.fusion = DeformableFusion(channels, heads, levels, fusion_points, queries)
         self.layers = nn.ModuleList(
             FrameDecoderLayer(channels, heads, hidden) for _ in range(layers)
         )
         self.norm = nn.LayerNorm(channels)
-        self.class_embed = nn.Linear(channels, classes + 1)
+        self.class_embed = ClassHead(channels, classes)
         self.mask_embed = MLP(channels, channels, mask_channels, 3)
 
-    def predict(self, queries: Tensor, mask_features: Tensor) -> FramePrediction:
+    def predict(self, queries: Tensor, features: PixelFeatures) -> FramePrediction:
         """Heads on normalised queries."""
-        masks = torch.einsum("nqd,ndhw->nqhw", self.mask_embed(queries), mask_features)
-        return FramePrediction(self.class_embed(queries), masks)
+        masks = torch.einsum("nqd,ndhw->nqhw", self.mask_embed(queries), features.mask_features)
+        return FramePrediction(self.class_embed(queries, masks, features.stride8), masks)
 
     def forward(
         self, features: PixelFeatures, audio: Tensor
@@ -137,10 +144,12 @@ class FrameDecoder(nn.Module):
             frame_queries (N, Q, C), and the predictions before the first and after each layer.
         """
         batch = audio.shape[0]
-        position = self.query_embed
+        # A query looks around its reference point in every layer.
+        points = self.fusion.reference.sigmoid()
+        position = self.query_embed + sine_of_points(points, self.query_embed.shape[1])
         x = self.query_feat.expand(batch, -1, -1)
         x = self.fusion(x, position, audio, features)
-        predictions = [self.predict(self.norm(x), features.mask_features)]
+        predictions = [self.predict(self.norm(x), features)]
         for i, layer in enumerate(self.layers):
             level = i % len(features.level_shapes)
             height, width = features.level_shapes[level]
@@ -148,7 +157,7 @@ class FrameDecoder(nn.Module):
             key = value + sine_position(height, width, value.shape[-1], value.device)
             seen = _attention_mask(predictions[-1].mask_logits, (height, width))
             x = layer(x, position, key, value, seen)
-            predictions.append(self.predict(self.norm(x), features.mask_features))
+            predictions.append(self.predict(self.norm(x), features))
         return self.norm(x), predictions
 
 
@@ -159,3 +168,10 @@ def _attention_mask(mask_logits: Tensor, size: tuple[int, int]) -> Tensor:
     ).flatten(2)
     seen = resized >= 0
     return seen | ~seen.any(-1, keepdim=True)
+
+
+def _spread(count: int) -> Tensor:
+    """(count, 2) points over the picture, (x, y) in (0, 1): the R2 low-discrepancy sequence."""
+    steps = torch.arange(1, count + 1, dtype=torch.float64)[:, None]
+    ratios = torch.tensor([0.7548776662466927, 0.5698402909980532], dtype=torch.float64)
+    return (0.5 + steps * ratios).frac().clamp(0.02, 0.98).float()

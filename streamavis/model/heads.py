@@ -11,30 +11,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from streamavis.model.layers import MLP
+from streamavis.model.layers import MLP, ClassHead, mask_pool
 
 if TYPE_CHECKING:
     from streamavis.audio.causal import AudioFeatures
     from streamavis.model.pixel_decoder import PixelFeatures
 
-__all__ = ["IdentityHead", "Pose", "SlotHeads", "SoundingHead", "mask_pool"]
-
-_SHARPNESS, _LOGIT_RANGE = 2.0, 8.0
-
-
-def mask_pool(mask_logits: Tensor, features: Tensor) -> Tensor:
-    """Mean of a map under each soft mask, which takes no gradient.
-
-    Args:
-        mask_logits: (N, V, H, W); features: (N, C, H, W).
-
-    Returns:
-        (N, V, C)
-    """
-    logits = mask_logits.detach().clamp(-_LOGIT_RANGE, _LOGIT_RANGE)
-    weight = (logits * _SHARPNESS).sigmoid().flatten(2)
-    weight = weight / (weight.sum(-1, keepdim=True) + 1e-3)
-    return weight @ features.flatten(2).transpose(1, 2)
+__all__ = ["IdentityHead", "Pose", "SlotHeads", "SoundingHead"]
 
 
 class IdentityHead(nn.Module):
@@ -126,7 +109,7 @@ class SlotHeads(nn.Module):
 
     def __init__(self, channels: int, mask_channels: int, classes: int) -> None:
         super().__init__()
-        self.class_embed = nn.Linear(channels, classes + 1)
+        self.class_embed = ClassHead(channels, classes)
         self.mask_embed = MLP(channels, channels, mask_channels, 3)
         self.visible = nn.Linear(channels, 1)
         self.count = MLP(2 * channels, channels, 2, 2)

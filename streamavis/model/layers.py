@@ -10,7 +10,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["MLP", "Attention", "ConvNorm", "FeedForward", "ResidualBlock", "sine_position"]
+__all__ = [
+    "MLP",
+    "Attention",
+    "ConvNorm",
+    "FeedForward",
+    "ResidualBlock",
+    "sine_of_points",
+    "sine_position",
+]
 
 
 class ConvNorm(nn.Sequential):
@@ -110,14 +118,52 @@ def _split_heads(x: Tensor, heads: int) -> Tensor:
 @functools.lru_cache(maxsize=32)
 def sine_position(height: int, width: int, channels: int, device: torch.device) -> Tensor:
     """(H*W, C) sine position of a map: half the channels for y, half for x (DETR, section A.4)."""
+
+    def share(size: int) -> Tensor:
+        return (torch.arange(size, dtype=torch.float32) + 1) / (size + 1e-6)
+
+    x, y = torch.meshgrid(share(width), share(height), indexing="xy")
+    return sine_of_points(torch.stack([x, y], -1).flatten(0, 1), channels).to(device)
+
+
+def sine_of_points(points: Tensor, channels: int) -> Tensor:
+    """(N, 2) normalised (x, y) -> (N, C), the code `sine_position` gives a map's cell there."""
     pairs = channels // 4
-    scale = 10_000 ** (torch.arange(pairs, dtype=torch.float32) / pairs)
+    scale = 10_000 ** (torch.arange(pairs, device=points.device) / pairs)
+    angle = points.flip(-1)[..., None] * (2 * math.pi) / scale  # (N, 2, C/4), y first
+    return torch.stack([angle.sin(), angle.cos()], -1).flatten(1)
 
-    def encode(size: int) -> Tensor:
-        place = (torch.arange(size, dtype=torch.float32) + 1) / (size + 1e-6) * 2 * math.pi
-        angle = place[:, None] / scale
-        return torch.stack([angle.sin(), angle.cos()], -1).flatten(1)  # (size, C/2)
 
-    rows = encode(height)[:, None].expand(-1, width, -1)
-    columns = encode(width)[None].expand(height, -1, -1)
-    return torch.cat([rows, columns], -1).flatten(0, 1).to(device)
+_SHARPNESS, _LOGIT_RANGE = 2.0, 8.0
+
+
+def mask_pool(mask_logits: Tensor, features: Tensor) -> Tensor:
+    """Mean of a map under each soft mask, which takes no gradient.
+
+    Args:
+        mask_logits: (N, V, H, W); features: (N, C, H, W).
+
+    Returns:
+        (N, V, C)
+    """
+    logits = mask_logits.detach().clamp(-_LOGIT_RANGE, _LOGIT_RANGE)
+    weight = (logits * _SHARPNESS).sigmoid().flatten(2)
+    weight = weight / (weight.sum(-1, keepdim=True) + 1e-3)
+    return weight @ features.flatten(2).transpose(1, 2)
+
+
+class ClassHead(nn.Module):
+    """What an object is, from its query and from what lies under its mask.
+
+    The second is not in AVISM; a small network learns classes from it far sooner.
+    """
+
+    def __init__(self, channels: int, classes: int) -> None:
+        super().__init__()
+        self.look = nn.Linear(channels, channels)
+        self.classify = nn.Linear(channels, classes + 1)
+
+    def forward(self, queries: Tensor, mask_logits: Tensor, stride8: Tensor) -> Tensor:
+        """(N, Q, C), (N, Q, H4, W4), (N, C, H8, W8) -> (N, Q, K+1)."""
+        under = mask_pool(F.avg_pool2d(mask_logits.detach(), 2), stride8)
+        return self.classify(queries + self.look(under))

@@ -112,6 +112,7 @@ class PixelDecoder(nn.Module):
         self.lateral4 = nn.Conv2d(c4, mask_channels, 1)
         self.down4 = nn.Conv2d(channels, mask_channels, 1)
         self.smooth4 = ConvNorm(mask_channels, mask_channels, 3)
+        self.place4 = nn.Linear(mask_channels, mask_channels)
         self.mask_features = nn.Conv2d(mask_channels, mask_channels, 1)
 
     def forward(self, pyramid: list[Tensor]) -> PixelFeatures:
@@ -134,5 +135,11 @@ class PixelDecoder(nn.Module):
         finer = F.interpolate(
             self.down4(stride8), x4.shape[-2:], mode="bilinear", align_corners=False
         )
-        stride4 = self.smooth4(F.relu(self.lateral4(x4) + finer))
+        stride4 = self.smooth4(F.relu(self.lateral4(x4) + finer)) + self._place(x4)
         return PixelFeatures(tokens, level_shapes, stride8, stride4, self.mask_features(stride4))
+
+    def _place(self, x4: Tensor) -> Tensor:
+        """(mask_channels, H4, W4): where each cell is, so that likes apart have masks apart."""
+        height, width = x4.shape[-2:]
+        position = sine_position(height, width, self.place4.in_features, x4.device)
+        return self.place4(position).T.unflatten(1, (height, width))

@@ -296,10 +296,11 @@ class StreamAVIS(nn.Module):
         predictions: list[FramePrediction],
     ) -> ClipOutput:
         shape = (video.shape[0], video.shape[1])
-        class_logits = self.heads.class_embed(video)
         mask_embed = self.heads.mask_embed(video)
         mask_features = self.video_mask_features(features.stride4)
         masks = torch.einsum("nvd,ndhw->nvhw", mask_embed.flatten(0, 1), mask_features)
+        class_logits = self.heads.class_embed(video.flatten(0, 1), masks, features.stride8)
+        class_logits = class_logits.unflatten(0, shape)
         pose = self.sounding.pose(masks, features.stride4, shape)
         cues = self.sounding.cues(video, class_logits, pose, heard)
         sounding, evidence = self.sounding(cues, state.evidence, plan.fresh, plan.active)

@@ -44,6 +44,7 @@ class PoolConfig:
     frames: int = 16  # per clip, at one of `FRAME_RATES`
     width: int = 341
     height: int = 192
+    lead_s: float = 1.0  # of sound before the first picture: streams are rarely at their start
     seed: int = 1_000_000  # of the first clip; far from the seeds people evaluate with
 
 
@@ -64,7 +65,7 @@ class BatchConfig:
 
 def _arrays(config: PoolConfig) -> dict[str, tuple[tuple[int, ...], Any]]:
     t, n, k = config.frames, MAX_OBJECTS, len(CLASSES)
-    samples = int(t / min(FRAME_RATES) * SAMPLE_RATE) + SAMPLE_RATE
+    samples = int((config.lead_s + t / min(FRAME_RATES) + 1) * SAMPLE_RATE)
     picture = (t, config.height, config.width)
     return {
         "frames": ((*picture, 3), np.uint8),
@@ -120,6 +121,7 @@ def _render_one(work: tuple[Path, PoolConfig, int]) -> None:
             height=config.height,
             fps=fps,
             duration_s=config.frames / fps,
+            lead_s=config.lead_s,
         ),
     )
     count = len(scene.class_ids)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Progress", "Trainer", "TrainerConfig", "learning_rate"]
 
+_CONVOLUTIONS = ("backbone", "audio_encoder")
 _log = logging.getLogger(__name__)
 
 
@@ -36,7 +37,8 @@ class TrainerConfig:
     """How long and how fast to learn."""
 
     steps: int = 10_000
-    learning_rate: float = 2e-3
+    learning_rate: float = 1.5e-3  # of the convolutions
+    attention_rate: float = 0.4  # of everything else, times that
     weight_decay: float = 0.03
     warmup: float = 0.03  # share of the steps
     flat: float = 0.3  # share of the steps at full rate, warm-up included; then cosine to zero
@@ -96,16 +98,7 @@ class Trainer:
         self.weights = weights or LossWeights()
         self.model = model
         self._ema = {k: v.detach().clone() for k, v in model.state_dict().items()}
-        decayed = [p for p in model.parameters() if p.ndim > 1]
-        plain = [p for p in model.parameters() if p.ndim <= 1]
-        self._optimizer = torch.optim.AdamW(
-            [
-                {"params": decayed, "weight_decay": config.weight_decay},
-                {"params": plain, "weight_decay": 0.0},
-            ],
-            lr=config.learning_rate,
-            betas=(0.9, 0.98),
-        )
+        self._optimizer = torch.optim.AdamW(_groups(model, config), betas=(0.9, 0.98))
         self._carried: ModelState | None = None
         self.step = 0
         self._batches = batches
@@ -162,7 +155,7 @@ class Trainer:
 
     def _learn(self, batch: Batch, rate: float) -> tuple[dict[str, float], float]:
         for group in self._optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["scale"]
         carried = None if batch.first else self._carried
         output = self._module(batch.frames, batch.audio, batch.times_s, state=carried)
         self._carried = output.state
@@ -212,3 +205,19 @@ class Trainer:
         self._optimizer.load_state_dict(state["optimizer"])
         self.step = state["step"]
         _log.info("resumed %s at step %d", self.checkpoint, self.step)
+
+
+def _groups(model: StreamAVIS, config: TrainerConfig) -> list[dict[str, Any]]:
+    """Parameters by learning rate and weight decay; vectors are not decayed."""
+    groups = []
+    for convolution in (True, False):
+        for vector in (True, False):
+            parameters = [
+                p
+                for name, p in model.named_parameters()
+                if name.startswith(_CONVOLUTIONS) == convolution and (p.ndim <= 1) == vector
+            ]
+            scale = 1.0 if convolution else config.attention_rate
+            decay = 0.0 if vector else config.weight_decay
+            groups.append({"params": parameters, "scale": scale, "weight_decay": decay})
+    return groups
