@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Self
 
 import av
 import numpy as np
-from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
+from av.video.reformatter import (
+    ColorPrimaries,
+    ColorRange,
+    Colorspace,
+    ColorTrc,
+    VideoReformatter,
+)
 
 from streamavis.errors import OutputError
 from streamavis.io.container import open_media
@@ -77,6 +83,7 @@ class Recorder:
         self._shift: int | None = None if sound is None else 0  # ticks from stream to file time
         self._last = -1  # the latest frame's file time, ticks
         self._soundtrack: Soundtrack | None = None
+        self._converter = VideoReformatter()  # kept: setting one up takes longer than a frame
         self._open = True
         self._container = av.open(path, "w", format="mp4", container_options=_FRAGMENTED)
         with self._giving_up():
@@ -113,11 +120,13 @@ class Recorder:
         """
         if not self._open:
             raise OutputError(f"{self._path}: the recording is closed")
-        frame = av.VideoFrame.from_ndarray(_even(image), "rgb24").reformat(
+        frame = self._converter.reformat(
+            av.VideoFrame.from_ndarray(_even(image), "rgb24"),
             *self._size,
             format="yuv420p",
             dst_colorspace=Colorspace.ITU709,
             dst_color_range=ColorRange.MPEG,
+            threads=1,
         )
         frame.pts = self._file_ticks(round(time_ns * _TICKS_PER_S / Fraction(_NS_PER_S)))
         frame.time_base = Fraction(1, _TICKS_PER_S)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from av import AudioResampler
 
+from streamavis.runtime.audio_ring import NS_PER_SAMPLE
 from streamavis.types import SAMPLE_RATE, AudioChunk
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ["MonoResampler"]
 
-_NS_PER_SAMPLE = 1_000_000_000 // SAMPLE_RATE  # exactly 62,500
 _JITTER_S = Fraction(5, 1000)  # as the audio ring: containers round their stamps
 
 
@@ -38,7 +38,7 @@ class MonoResampler:
     @property
     def end_ns(self) -> int:
         """Where the sound given so far ends."""
-        return round(self._start_s * 1_000_000_000) + self._given * _NS_PER_SAMPLE
+        return round(self._start_s * 1_000_000_000) + self._given * NS_PER_SAMPLE
 
     def feed(self, frame: AudioFrame, start_s: Fraction | None) -> list[AudioChunk]:
         """Resample one frame that begins at `start_s`, or where the last one ended if None."""
