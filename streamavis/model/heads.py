@@ -39,6 +39,7 @@ class Pose:
 
     features: Tensor  # (B, T, V, C)
     level: Tensor  # (B, T, V), 0 at rest .. 1 at its loudest, regressed
+    level_map: Tensor  # (B, T, H4, W4), the same of whatever object each cell belongs to
 
 
 class SoundingHead(nn.Module):
@@ -49,6 +50,7 @@ class SoundingHead(nn.Module):
         super().__init__()
         self.pose_mlp = MLP(mask_channels, channels, channels, 2)
         self.pose_level = nn.Linear(channels, 1)
+        self.pose_map = nn.Conv2d(mask_channels, 1, 1)
         self.slot_key = nn.Linear(channels, channels)
         self.audio_key = nn.Linear(channels, channels)
         cues = 3 * channels + 2 * classes + 5
@@ -63,7 +65,10 @@ class SoundingHead(nn.Module):
             mask_logits: (B*T, V, H4, W4); stride4: (B*T, D, H4, W4); shape: (B, T).
         """
         features = self.pose_mlp(mask_pool(mask_logits, stride4)).unflatten(0, shape)
-        return Pose(features, self.pose_level(features)[..., 0])
+        level_map = self.pose_map(stride4)
+        mean = mask_pool(mask_logits, level_map).unflatten(0, shape)
+        level = self.pose_level(features) + mean
+        return Pose(features, level[..., 0], level_map[:, 0].unflatten(0, shape))
 
     def cues(
         self, queries: Tensor, class_logits: Tensor, pose: Pose, audio: AudioFeatures

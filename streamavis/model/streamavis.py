@@ -86,6 +86,7 @@ class ClipOutput(StepOutput):
 
     frame_predictions: list[FramePrediction]  # (B*T, ...) before and after each frame layer
     pose_level: Tensor  # (B, T, V): the object's momentary level by sight alone, 0..1
+    pose_map: Tensor  # (B, T, H4, W4): the same of whatever object each cell belongs to
     heard_level: Tensor  # (B, T, K): the momentary loudness of each class by ear alone, 0..1
     state: ModelState  # after the clip, detached
 
@@ -319,6 +320,7 @@ class StreamAVIS(nn.Module):
             frame_mask_logits=predictions[-1].mask_logits.unflatten(0, shape),
             frame_predictions=predictions,
             pose_level=pose.level,
+            pose_map=pose.level_map,
             heard_level=heard.heard_level,
             state=state,
         )

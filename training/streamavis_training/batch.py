@@ -19,7 +19,7 @@ class Truth:
     class_ids: Tensor  # (B, N) int64
     visible: Tensor  # (B, T, N) bool
     sounding: Tensor  # (B, T, N) bool
-    heard: Tensor  # (B, T, K) bool, classes in the air, on or off screen
+    heard: Tensor  # (B, T, K) 0 or 1, classes in the air, on or off screen; NaN where unknown
     level: Tensor  # (B, T, N) 0..1, momentary loudness that drives the pose; NaN where unknown
 
     def during(self, part: slice) -> Truth:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from streamavis.model import ClipOutput
     from streamavis_training.batch import Truth
 
-__all__ = ["LossWeights", "losses", "ordinal_count_loss", "set_losses"]
+__all__ = ["LossWeights", "hearing_losses", "losses", "ordinal_count_loss", "set_losses"]
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,8 @@ def losses(output: ClipOutput, truth: Truth, weights: LossWeights) -> dict[str, 
     pairs = match(output.class_logits, output.mask_logits, truth)
     terms |= set_losses(output.class_logits, output.mask_logits, truth, pairs, weights)
     terms |= _slot_losses(output, truth, pairs, weights)
-    terms["heard"] = weights.heard * F.binary_cross_entropy_with_logits(
-        output.heard_logits, truth.heard.float()
-    )
-    terms["loudness"] = weights.level * _loudness_loss(output.heard_level, truth)
+    terms |= hearing_losses(output.heard_logits, output.heard_level, truth, weights)
+    terms["pose_map"] = weights.level * _pose_map_loss(output.pose_map, truth)
     number = (truth.sounding & truth.visible).sum(-1).flatten()
     terms["count"] = weights.count * ordinal_count_loss(output.count_logits.flatten(0, 1), number)
     return terms
@@ -93,6 +91,21 @@ def set_losses(
         "class": weights.class_ * class_loss,
         "bce": weights.bce * bce / count,
         "dice": weights.dice * dice.sum() / count,
+    }
+
+
+def hearing_losses(
+    heard_logits: Tensor, heard_level: Tensor, truth: Truth, weights: LossWeights
+) -> dict[str, Tensor]:
+    """What the ear alone is asked: which classes sound, and how loud.
+
+    Args:
+        heard_logits, heard_level: (B, T, K).
+    """
+    known = ~truth.heard.isnan()
+    return {
+        "heard": weights.heard * _masked_bce(heard_logits, truth.heard.nan_to_num(), known),
+        "loudness": weights.level * _loudness_loss(heard_level, truth),
     }
 
 
@@ -154,6 +167,15 @@ def _loudness_loss(heard_level: Tensor, truth: Truth) -> Tensor:
     target = torch.zeros_like(heard_level).scatter_reduce(-1, classes, level, "amax")
     where = torch.zeros_like(heard_level).scatter_reduce(-1, classes, known.float(), "amax")
     return _masked_l1(heard_level, target, where)
+
+
+def _pose_map_loss(pose_map: Tensor, truth: Truth) -> Tensor:
+    """The level of the object each cell belongs to, (B, T, H4, W4); cells of none are free."""
+    share, owner = truth.masks.max(2)
+    level = (
+        truth.level[..., None, None].expand_as(truth.masks).gather(2, owner[:, :, None])[:, :, 0]
+    )
+    return _masked_l1(pose_map, level, (share > 0.5) & ~level.isnan())
 
 
 def ordinal_count_loss(logits: Tensor, number: Tensor) -> Tensor:

@@ -60,7 +60,7 @@ class BatchConfig:
     foreign: float = 0.08  # share with another clip's sound that fits nothing in view
     delayed: float = 0.25  # share whose sound arrives late, as a microphone's
     max_delay_s: float = 0.2
-    gain_db: tuple[float, float] = (-14.0, 6.0)
+    gain_db: tuple[float, float] = (-10.0, 6.0)
 
 
 def _arrays(config: PoolConfig) -> dict[str, tuple[tuple[int, ...], Any]]:
@@ -199,10 +199,12 @@ class Pool:
         frames = _recolour(files["frames"][at], config.height, flip, rng)
         ids = files["ids"][at][..., ::-1] if flip else files["ids"][at]
         times_ns = files["times_ns"][at]
-        sounding, heard = files["sounding"][at], files["heard"][at]
-        audio, own = self._sound(config, row, times_ns, rng)
-        if not own:
-            sounding, heard = np.zeros_like(sounding), np.zeros_like(heard)
+        sounding, heard = files["sounding"][at], files["heard"][at].astype(np.float32)
+        source, audio = self._sound(config, row, times_ns, rng)
+        if source != row:
+            sounding = np.zeros_like(sounding)
+            # A stranger's frames fall at other times than ours.
+            heard = np.full_like(heard, 0.0 if source is None else np.nan)
         masks = _cells(ids, frames.shape[-2:])
         # What is smaller than a cell cannot be learned at stride 4.
         visible = torch.from_numpy(files["visible"][at].copy()) & (masks.sum((-2, -1)) >= 1)
@@ -211,42 +213,76 @@ class Pool:
             class_ids=torch.from_numpy(files["class_ids"].copy())[None],
             visible=visible[None],
             sounding=torch.from_numpy(sounding.copy())[None],
-            heard=torch.from_numpy(heard.copy())[None],
+            heard=torch.from_numpy(heard)[None],
             level=torch.from_numpy(files["level"][at].copy())[None],
         )
         return Batch(frames[None], audio[None], torch.from_numpy(times_ns / 1e9)[None], truth)
 
+    def hearing(
+        self, config: BatchConfig, count: int, rng: np.random.Generator
+    ) -> tuple[Tensor, Tensor, Truth]:
+        """Single frames of `count` clips, for the ear alone.
+
+        Returns:
+            audio (count, 15360), times_s (count,) float64, and the truth as count clips of one
+            frame, without masks.
+        """
+        rows = rng.integers(self.config.clips, size=count)
+        frames = rng.integers(self.config.frames, size=count)
+        times_ns = self._files["times_ns"][rows, frames]
+        audio = torch.cat(
+            [
+                self._windows(config, row, now[None], rng)
+                for row, now in zip(rows, times_ns, strict=True)
+            ]
+        )
+
+        def of(name: str) -> Tensor:
+            return torch.from_numpy(self._files[name][rows, frames])[:, None]
+
+        truth = Truth(
+            masks=torch.zeros(count, 1, MAX_OBJECTS, 0, 0),
+            class_ids=torch.from_numpy(self._files["class_ids"][rows]),
+            visible=of("visible"),
+            sounding=of("sounding"),
+            heard=of("heard").float(),
+            level=of("level"),
+        )
+        return audio, torch.from_numpy(times_ns / 1e9), truth
+
     def _sound(
         self, config: BatchConfig, row: int, times_ns: NDArray[np.int64], rng: np.random.Generator
-    ) -> tuple[Tensor, bool]:
-        """Windows (T, 15360) of what is heard, and whether it is the clip's own sound."""
+    ) -> tuple[int | None, Tensor]:
+        """Whose sound is heard (None: digital silence), and its windows (T, 15360)."""
         draw = rng.random()
-        own = draw >= config.muted + config.foreign
         if draw < config.muted:
-            return torch.zeros(len(times_ns), WINDOW_SAMPLES), False
-        if not own:
-            stranger = self._stranger(row, rng)
-            row, own = (row, True) if stranger is None else (stranger, False)
-        waveform = self._files["waveform"][row].astype(np.float32) / 32767
-        delay_ns = 0
+            return None, torch.zeros(len(times_ns), WINDOW_SAMPLES)
+        source = row
+        if draw < config.muted + config.foreign:
+            source = self._stranger(row, rng)
         if rng.random() < config.delayed:
-            delay_ns = int(rng.uniform(0, config.max_delay_s) * 1e9)
-        ends = (times_ns - delay_ns) * SAMPLE_RATE // 1_000_000_000
-        padded = np.pad(waveform, (WINDOW_SAMPLES + SAMPLE_RATE, 0))
-        start = ends + SAMPLE_RATE
-        windows = padded[start[:, None] + np.arange(WINDOW_SAMPLES)]
-        windows = windows * 10 ** (rng.uniform(*config.gain_db) / 20)
-        hiss = rng.standard_normal(windows.shape[1]) * 10 ** rng.uniform(-4.5, -2.3)
-        return torch.from_numpy(np.clip(windows + hiss, -1, 1).astype(np.float32)), own
+            times_ns = times_ns - int(rng.uniform(0, config.max_delay_s) * 1e9)
+        return source, self._windows(config, source, times_ns, rng)
 
-    def _stranger(self, row: int, rng: np.random.Generator) -> int | None:
-        """A clip that sounds of nothing that is in view in clip `row`."""
+    def _windows(
+        self, config: BatchConfig, row: int, ends_ns: NDArray[np.int64], rng: np.random.Generator
+    ) -> Tensor:
+        """(T, 15360) of a clip's sound, louder or softer and with hiss."""
+        padded = np.pad(self._files["waveform"][row], (WINDOW_SAMPLES + SAMPLE_RATE, 0))
+        start = ends_ns * SAMPLE_RATE // 1_000_000_000 + SAMPLE_RATE
+        windows = padded[start[:, None] + np.arange(WINDOW_SAMPLES)]
+        windows = windows * (10 ** (rng.uniform(*config.gain_db) / 20) / 32767)
+        hiss = rng.standard_normal(windows.shape[1]) * 10 ** rng.uniform(-4.5, -2.5)
+        return torch.from_numpy(np.clip(windows + hiss, -1, 1).astype(np.float32))
+
+    def _stranger(self, row: int, rng: np.random.Generator) -> int:
+        """A clip that sounds of nothing that is in view in clip `row`, or `row`."""
         in_view = {int(c) for c in self._files["class_ids"][row] if c >= 0}
         for other in rng.integers(self.config.clips, size=8):
             heard = set(np.flatnonzero(self._files["heard"][other].any(0)).tolist())
             if heard and not heard & in_view:
                 return int(other)
-        return None
+        return row
 
 
 def _recolour(

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
     from streamavis_training.batch import Batch
 
-__all__ = ["Progress", "Trainer", "TrainerConfig", "learning_rate"]
+__all__ = ["CHECKPOINT", "Progress", "Trainer", "TrainerConfig", "learning_rate"]
 
+CHECKPOINT = "last.pt"  # in a run's folder
 _CONVOLUTIONS = ("backbone", "audio_encoder")
 _log = logging.getLogger(__name__)
 
@@ -114,7 +115,7 @@ class Trainer:
 
     @property
     def checkpoint(self) -> Path:
-        return self.folder / "last.pt"
+        return self.folder / CHECKPOINT
 
     @property
     def is_first(self) -> bool:
