@@ -64,7 +64,7 @@ class Recorder:
         Args:
             width: of the frames, in pixels.
             height: of the frames, in pixels.
-            fps: nominal rate (25 if unknown): key frames come every 2 s of it, and the last
+            fps: nominal rate, taken as 1 to 240 (25 if unknown): key frames come every 2 s of it, and the last
                 frame lasts one period.
             sound: media whose sound belongs to the frames; their times count from its start, as
                 `MediaSource`'s do. None: silent, and time begins with the first frame.
@@ -78,7 +78,7 @@ class Recorder:
         if sound is not None and _same_file(self._path, Path(sound)):
             raise OutputError(f"{path}: is the input itself; give the recording another name")
         self._size = (width + width % 2, height + height % 2)
-        rate = Fraction(fps or 25).limit_denominator(1001)
+        rate = Fraction(min(max(fps or 25, 1), 240)).limit_denominator(1001)
         self._period = round(_TICKS_PER_S / rate)
         self._shift: int | None = None if sound is None else 0  # ticks from stream to file time
         self._last = -1  # the latest frame's file time, ticks

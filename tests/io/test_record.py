@@ -49,6 +49,12 @@ def test_frames_keep_their_own_times(tmp_path):
     assert ours == pytest.approx(times, abs=S / 90_000)
 
 
+@pytest.mark.parametrize("fps", [1e-6, 90_000.0])
+def test_a_strange_nominal_rate_does_no_harm(tmp_path, fps):
+    frames, _ = read(record(tmp_path / "a.mp4", [0, S // 4], fps=fps))
+    assert [f.capture_time_ns for f in frames] == [0, S // 4]
+
+
 def test_colours_survive(tmp_path):
     image = np.zeros((48, 64, 3), np.uint8)
     image[:, :32] = (200, 40, 90)
