@@ -64,8 +64,8 @@ class Recorder:
         Args:
             width: of the frames, in pixels.
             height: of the frames, in pixels.
-            fps: nominal rate, taken as 1 to 240 (25 if unknown): key frames come every 2 s of it, and the last
-                frame lasts one period.
+            fps: nominal rate, taken as 1 to 240 (25 if unknown): key frames come every 2 s of it,
+                and the last frame lasts one period.
             sound: media whose sound belongs to the frames; their times count from its start, as
                 `MediaSource`'s do. None: silent, and time begins with the first frame.
             threads: of the encoder.
