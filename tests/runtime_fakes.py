@@ -139,6 +139,7 @@ class ListSink:
     name: str = "list"
     inline: bool = False
     break_at: int | None = None
+    break_start: bool = False
     break_close: bool = False
     gate: threading.Event | None = None
     results: list[FrameResult] = field(default_factory=list)
@@ -149,6 +150,8 @@ class ListSink:
 
     def start(self, report: Callable[[], EngineReport]) -> None:
         self.report = report
+        if self.break_start:
+            raise OSError("no network")
 
     def write(self, frame: VideoFrame, result: FrameResult) -> None:
         self.threads.add(threading.get_ident())

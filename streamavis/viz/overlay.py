@@ -172,7 +172,8 @@ def _draw_label(
     x, y, _, h = track.box
     x = min(max(x, 0), max(canvas.shape[1] - width, 0))
     highest, lowest = look.header + 1, canvas.shape[0] - height
-    wishes = (y - height - look.pad, y + h + look.pad, y + look.pad, y + (h - height) // 2)
+    wishes = [y - height - look.pad, y + h + look.pad, y + look.pad, y + (h - height) // 2]
+    wishes += [bottom + 1 for *_, bottom in taken]
     fits = (
         wish
         for wish in wishes

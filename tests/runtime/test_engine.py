@@ -116,6 +116,14 @@ def test_a_sink_that_fails_is_closed_and_reported_and_the_stream_goes_on(inline,
     assert "sink bad failed" in caplog.text
 
 
+@pytest.mark.parametrize("inline", [True, False])
+def test_a_sink_that_cannot_start_gets_no_results_and_is_closed(inline):
+    sink = ListSink("bad", inline=inline, break_start=True)
+    report = engine(FakeSource(clip(5)), sink).run()
+    assert report.sink_failures == {"bad": "OSError: no network"}
+    assert (sink.results, len(sink.closed), report.processed) == ([], 1, 5)
+
+
 def test_a_sink_that_cannot_close_is_reported():
     eng = engine(FakeSource(clip(5)), ListSink("bad", break_close=True))
     assert eng.run().sink_failures == {"bad": "OSError: cannot finish the file"}

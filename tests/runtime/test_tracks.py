@@ -171,15 +171,38 @@ def test_after_a_hard_cut_the_slots_carry_new_ids():
     assert {seen.id for seen in before}.isdisjoint(seen.id for seen in after)
 
 
-def test_where_embeddings_say_nothing_slots_do():
+@pytest.mark.parametrize("count", [2, 3, 7])
+def test_where_embeddings_say_nothing_slots_do(count):
     book = TrackBook()
-    things = [Thing(slot=s, look=1, at=(4 * (s // 4) * 2, 8 * (s % 4))) for s in range(7)]
+    things = [Thing(slot=s, look=1, at=(8 * (s // 4), 8 * (s % 4))) for s in range(count)]
     first = None
     for n in range(30):
         ids = by_slot(book.update(0.1 * n, see(*things, noise=n)))
         first = first or ids
         assert ids == first
-    assert len(first) == 7
+    assert len(first) == count
+
+
+def test_one_of_several_doubles_returns_to_the_only_id_that_is_free():
+    book = TrackBook()
+    things = [Thing(slot=s, look=1, at=(0, 8 * s)) for s in range(4)]
+    for t in (0.0, 0.1):
+        before = by_slot(book.update(t, see(*things)))
+    book.update(0.2, see(*things[:3]))
+    after = by_slot(book.update(0.3, see(*things[:3], replace(things[3], slot=6))))
+    assert after == {0: before[0], 1: before[1], 2: before[2], 6: before[3]}
+
+
+def test_an_object_that_turns_slowly_is_known_by_its_new_side():
+    book = TrackBook()
+    for n in range(100):
+        seen = see(Thing(slot=0, look=1))
+        turn = n / 99
+        seen.embeddings[0] = (1 - turn) * look_of(1) + turn * look_of(2)
+        book.update(0.1 * n, seen)
+    for n in range(30):
+        book.update(10 + 0.1 * n, see(Thing(slot=0, look=2)))
+    assert by_slot(book.update(14.0, see(Thing(slot=5, look=2)))) == {5: 1}
 
 
 def test_two_slots_on_one_object_are_one_track_and_the_first_keeps_it():
@@ -330,6 +353,8 @@ def test_an_id_is_never_given_to_two_objects():
         tracked = book.update(0.4 * n, seen)
         known = book.state.ids[book.state.ids > 0]
         assert len(set(known)) == len(known) <= 4
+        bound = book.state.slots[book.state.slots >= 0]
+        assert len(set(bound)) == len(bound)
         assert len({t.slot for t in tracked}) == len(tracked)
         assert len({t.id for t in tracked}) == len(tracked)
 
