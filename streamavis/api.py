@@ -84,9 +84,13 @@ class Stream:
         self._engine.stop()
 
     def close(self) -> None:
-        """Stop and release everything; safe to call twice."""
+        """Stop and release everything; safe to call twice.
+
+        A source that does not answer within 2 s is left behind, open.
+        """
         self._results.close()
-        self._resources.close()
+        if not self._engine.reading:
+            self._resources.close()
 
 
 def open(

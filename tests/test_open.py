@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import json
 import re
 import subprocess
@@ -16,7 +17,7 @@ from runtime_fakes import FakeModel, FakeSource, ListSink, clip, picture
 
 import streamavis
 from streamavis.errors import CheckpointError, InputError, TruncatedInputError
-from streamavis.io.media import MediaInfo
+from streamavis.io.media import MediaInfo, MediaSource
 from streamavis.io.record import Recorder
 from streamavis.runtime.sinks import JsonlSink, RecordSink
 
@@ -87,6 +88,31 @@ def test_what_is_never_read_is_closed_too(video):
     assert list(stream) == []
 
 
+def test_a_source_that_does_not_answer_is_left_behind_open(monkeypatch):
+    monkeypatch.setattr("streamavis.runtime.engine._STOP_S", 0.05)
+    answer, closed = threading.Event(), []
+
+    class Wedged(MediaSource):
+        def __iter__(self):
+            yield from itertools.islice(super().__iter__(), 3)
+            answer.wait()
+
+        def close(self):
+            closed.append(True)
+            super().close()
+
+    monkeypatch.setattr("streamavis.api.MediaSource", Wedged)
+    stream = streamavis.open(TEST_SOURCE, model=FakeModel())
+    next(stream)
+    stream.close()
+    assert not closed
+    answer.set()
+    (thread,) = [t for t in threading.enumerate() if t.name == "streamavis-source"]
+    thread.join()
+    stream.close()
+    assert closed
+
+
 def test_stop_ends_it():
     stream = streamavis.open(Camera(clip(100)), model=FakeModel())
     results = []
@@ -142,7 +168,7 @@ def test_a_recording_shows_each_result_on_its_own_frame(video, tmp_path):
     sink = RecordSink(tmp_path / "out.mp4", size=(90, 160), draw=blue_box, fps=10, sound=video)
     for _ in streamavis.open(video, model=FakeModel(), sinks=[sink]):
         pass
-    frames = list(streamavis.io.media.MediaSource(tmp_path / "out.mp4"))
+    frames = list(MediaSource(tmp_path / "out.mp4"))
     assert len(frames) == 10
     for n, frame in enumerate(frames[1:], 1):
         xs = np.nonzero(frame.image[..., 2] > 128)[1]

@@ -170,7 +170,7 @@ class ThreadServer(SinkServer):
 
     def _run(self) -> None:
         try:
-            while not self.failure and (item := self._next()) is not None:
+            while (item := self._next()) is not None:
                 self._sink.write(*item)
         except Exception as error:
             self._fail(error)

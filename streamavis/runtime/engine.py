@@ -65,7 +65,7 @@ class Engine:
         """Prepare; nothing starts before the first result is asked for.
 
         Args:
-            source: opened; the caller closes it when the engine has ended.
+            source: opened; the caller closes it when the engine has ended (see `reading`).
             session: fresh, not shared.
             sinks: closed by the engine, whatever happens.
             live: the live policy; `speed` then has no say.
@@ -108,6 +108,11 @@ class Engine:
             torch_threads=torch.get_num_threads(),
             sink_failures={s.name: s.failure for s in self._servers if s.failure},
         )
+
+    @property
+    def reading(self) -> bool:
+        """True while the source's thread is inside the source, which must not be closed then."""
+        return self._feeder.is_alive()
 
     def stop(self) -> None:
         """End soon: from any thread or a signal handler, within 2 s, sinks closed."""

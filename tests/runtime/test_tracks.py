@@ -320,7 +320,7 @@ def permuted(seen: Sightings, order: np.ndarray) -> Sightings:
     return Sightings(**{f.name: getattr(seen, f.name)[order] for f in fields(Sightings)})
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=12)
 @given(st.integers(0, 10_000))
 def test_slot_numbers_do_not_matter(seed):
     rng = np.random.default_rng(seed)
@@ -333,7 +333,7 @@ def test_slot_numbers_do_not_matter(seed):
         assert [replace(t, slot=int(order[t.slot])) for t in got] == expected
 
 
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=8)
 @given(st.integers(0, 10_000), st.integers(1, 20))
 def test_a_restored_book_goes_on_as_if_nothing_had_happened(seed, cut):
     scene = random_scene(np.random.default_rng(seed), 25)
