@@ -13,9 +13,11 @@ from torch import Tensor, nn
 __all__ = [
     "MLP",
     "Attention",
+    "ClassHead",
     "ConvNorm",
     "FeedForward",
     "ResidualBlock",
+    "mask_pool",
     "sine_of_points",
     "sine_position",
 ]

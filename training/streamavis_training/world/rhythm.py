@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from streamavis_training.world.config import WorldConfig
 
-__all__ = ["HOPS_PER_S", "Performance", "audible", "hops_before", "improvise", "schedule"]
+__all__ = ["HOPS_PER_S", "Beat", "Performance", "audible", "hops_before", "improvise", "schedule"]
 
 HOPS_PER_S = 100
 AUDIBLE = 0.05  # amplitude of a hop, full scale 1

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Samples = NDArray[np.float32]
 
-__all__ = ["HOP_SAMPLES", "mix", "voice"]
+__all__ = ["HOP_SAMPLES", "Score", "mix", "voice"]
 
 HOP_SAMPLES = SAMPLE_RATE // HOPS_PER_S
 _TABLE = 4096  # samples of one period in a wavetable

@@ -31,7 +31,19 @@ from streamavis_training.world.shapes import (
 if TYPE_CHECKING:
     from streamavis_training.world.shapes import Colour
 
-__all__ = ["REACH", "SPRITES", "areas"]
+__all__ = [
+    "REACH",
+    "SPRITES",
+    "areas",
+    "bell",
+    "bird",
+    "car",
+    "drum",
+    "frog",
+    "kettle",
+    "person",
+    "radio",
+]
 
 REACH = 1.75  # no sprite extends farther from its centre, in sprite units
 
