@@ -96,15 +96,15 @@ class Engine:
         dropped = {str(cause): n for cause, n in counts.dropped.items() if n}
         if self._phase != "running" and counts.processed > self._processed:
             dropped["failed"] = counts.processed - self._processed
-        started_ns = self._started_ns or 0
-        ended_ns = self._ended_ns or (self._clock.now_ns() if self._started_ns else 0)
+        now_ns = self._clock.now_ns() if self._ended_ns is None else self._ended_ns
+        started_ns = now_ns if self._started_ns is None else self._started_ns
         return EngineReport(
             phase=self._phase,
             captured=counts.captured,
             processed=self._processed,
             dropped=dropped,
             stages=self._statistics.snapshot()["stages"],
-            duration_s=(ended_ns - started_ns) / 1e9,
+            duration_s=(now_ns - started_ns) / 1e9,
             torch_threads=torch.get_num_threads(),
             sink_failures={s.name: s.failure for s in self._servers if s.failure},
         )
@@ -158,12 +158,13 @@ class Engine:
 
     def _process(self) -> Iterator[FrameResult]:
         while not self._cancelled.is_set():
+            ended = self._queue.ended  # asked first: an error that comes with the end is raised
             item = self._queue.get(_POLL_S)
             if isinstance(item, AudioChunk):
                 self._session.hear(item)
             elif isinstance(item, VideoFrame):
                 yield self._see(item)
-            elif self._queue.ended:
+            elif ended:
                 return
 
     def _see(self, frame: VideoFrame) -> FrameResult:

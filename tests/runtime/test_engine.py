@@ -141,6 +141,30 @@ def test_a_truncated_source_delivers_what_it_had():
     assert_no_threads()
 
 
+def test_an_error_that_comes_while_nobody_looks_is_raised(monkeypatch):
+    go_on = threading.Event()
+
+    def source():
+        go_on.wait()
+        raise BROKEN_OFF
+        yield
+
+    eng = engine(source())
+    get = eng._queue.get
+
+    def late_get(timeout_s):
+        """Time is up with nothing there, and right after that the source breaks."""
+        if go_on.is_set():
+            return get(timeout_s)
+        go_on.set()
+        eng._feeder.join()
+        return None
+
+    monkeypatch.setattr(eng._queue, "get", late_get)
+    with pytest.raises(TruncatedInputError):
+        eng.run()
+
+
 def test_a_source_that_breaks_ends_the_stream_cleanly():
     sink = ListSink()
     eng = engine(FakeSource(clip(4), error=OSError("camera unplugged")), sink)
