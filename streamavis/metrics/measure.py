@@ -1,0 +1,66 @@
+"""What one video contributes under one protocol."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from streamavis.metrics.fsla import corrected_limits, official_limits
+from streamavis.metrics.hota import HotaCounts, count_class
+from streamavis.metrics.runs import content_order
+from streamavis.metrics.track_map import ClassTracks, class_tracks, track_iou
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from streamavis.metrics.data import Case, Category
+
+__all__ = ["Measured", "measure"]
+
+
+@dataclass(slots=True)
+class Measured:
+    """One video under one protocol, small enough to keep and to send between processes."""
+
+    name: str
+    sources: NDArray[np.int64]  # (T) ground-truth masks in each frame
+    limits: NDArray[np.float64]  # (T) the frame is correct at IoU thresholds below
+    hota: dict[int, HotaCounts]  # category id -> counts; classes without a mask are left out
+    tracks: dict[int, ClassTracks]  # category id -> tracks
+    any_predicted: bool
+
+
+def measure(case: Case, categories: Sequence[Category], *, official: bool) -> Measured:
+    """Count everything that pools over videos.
+
+    Raises:
+        EvaluatorAbortError: `official`, and the public evaluator would end with an error.
+    """
+    iou = track_iou(case)
+    rows, columns = list(range(len(case.truth))), list(range(len(case.predicted)))
+    if not official:
+        # Nothing may depend on where a track stands in its file, rounding included.
+        rows.sort(key=content_order(case.truth))
+        columns.sort(key=content_order(case.predicted))
+    hota, tracks = {}, {}
+    for category in categories:
+        truth = [row for row in rows if case.truth[row].category_id == category.id]
+        predicted = [at for at in columns if case.predicted[at].category_id == category.id]
+        if not truth and not predicted:
+            continue
+        tracks[category.id] = class_tracks(case, iou, truth, predicted, official=official)
+        counts = count_class(case, truth, predicted, official=official)
+        if counts.truth or counts.predicted:
+            hota[category.id] = counts
+    return Measured(
+        name=case.name,
+        sources=(case.truth_areas >= (0 if official else 1)).sum(axis=0),
+        limits=official_limits(case) if official else corrected_limits(case),
+        hota=hota,
+        tracks=tracks,
+        any_predicted=bool(case.predicted),
+    )

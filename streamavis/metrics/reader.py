@@ -1,0 +1,262 @@
+"""Ground truth and predictions from their JSON files, checked before anything is counted.
+
+Ground truth is AVISeg's: `categories`, `videos`, and `annotations` whose `segmentations` hold per
+frame `null`, polygons, a box, or run lengths. Three fields go beyond it: a video's `fps` (else 1,
+as AVISeg has it) or `times_s`, and an annotation's `sounding`, which clears the masks of silent
+frames. Predictions are a list of `{video_id, category_id, score, segmentations}`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from streamavis.errors import InputError
+from streamavis.metrics.data import Category, GroundTruth, Predictions, Track, Video
+from streamavis.metrics.rasters import FrameError, predicted_masks, truth_masks
+
+__all__ = ["read_predictions", "read_truth"]
+
+_Entry = TypeVar("_Entry", bound=msgspec.Struct)
+_AVISEG_FPS = 1.0
+
+
+class _Truth(msgspec.Struct):
+    categories: list[msgspec.Raw]
+    videos: list[msgspec.Raw]
+    annotations: list[msgspec.Raw]
+
+
+class _Category(msgspec.Struct):
+    id: int
+    name: str
+
+
+class _Video(msgspec.Struct):
+    id: int
+    file_names: list[str]
+    height: int | None = None
+    width: int | None = None
+    fps: float | None = None
+    times_s: list[float] | None = None
+
+
+class _Annotation(msgspec.Struct):
+    video_id: int
+    category_id: int
+    segmentations: msgspec.Raw
+    id: int | None = None
+    iscrowd: int | bool | None = None
+    height: int | None = None
+    width: int | None = None
+    areas: list[float | None] | None = None
+    sounding: list[bool] | None = None
+
+
+class _Prediction(msgspec.Struct):
+    video_id: int
+    category_id: int
+    score: float
+    segmentations: msgspec.Raw
+
+
+def read_truth(path: Path | str) -> GroundTruth:
+    """Read a ground-truth file.
+
+    Raises:
+        InputError: it cannot be read or is not well-formed; names file, video, track and frame.
+    """
+    reader = _Reader(Path(path))
+    file = reader.decode(reader.content(), _Truth, "a ground truth with categories, videos, ...")
+    categories = [
+        Category(entry.id, entry.name)
+        for entry in reader.entries(file.categories, _Category, "category")
+    ]
+    reader.unique("category id", [category.id for category in categories])
+    reader.unique("category name", [category.name for category in categories])
+    videos = [reader.video(entry) for entry in reader.entries(file.videos, _Video, "video")]
+    reader.unique("video id", [video.id for video in videos])
+    reader.unique("video name", [video.name for video in videos])
+    reader.annotations(file.annotations, {video.id: video for video in videos}, categories)
+    videos.sort(key=lambda video: video.name)
+    return GroundTruth(reader.source, categories, videos, reader.unreadable)
+
+
+def read_predictions(
+    path: Path | str, truth: GroundTruth, *, exact_length: bool = True
+) -> Predictions:
+    """Read predictions for `truth`; those of videos it does not have are left out.
+
+    Args:
+        path: the file.
+        truth: what they are predictions for.
+        exact_length: refuse a track that is longer than its video. The public evaluator takes
+            such a track, and counts what is beyond the end in the track's union.
+
+    Raises:
+        InputError: it cannot be read or is not well-formed; names file, video, track and frame.
+    """
+    reader = _Reader(Path(path))
+    entries = reader.decode(reader.content(), list[msgspec.Raw], "a list of predictions")
+    videos = {video.id: video for video in truth.videos}
+    tracks: dict[int, list[Track]] = {}
+    for number, entry in enumerate(reader.entries(entries, _Prediction, "track")):
+        video = videos.get(entry.video_id)
+        if video is not None:
+            known = tracks.setdefault(video.id, [])
+            known.append(reader.prediction(entry, number, len(known), video, exact_length))
+    return Predictions(reader.source, tracks)
+
+
+class _Reader:
+    """One file: what it says, and errors that name the place."""
+
+    def __init__(self, path: Path) -> None:
+        self.source = str(path)
+        self.unreadable: str | None = None
+        self._path = path
+        self._unsized: dict[int, tuple[int, int]] = {}  # video id -> size of its predictions
+
+    def content(self) -> bytes:
+        try:
+            return self._path.read_bytes()
+        except OSError as error:
+            raise InputError(f"{self.source}: cannot be read ({error.strerror})") from error
+
+    def decode(self, content: bytes, kind: Any, expected: str) -> Any:
+        try:
+            return msgspec.json.decode(content, type=kind)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise InputError(f"{self.source}: not {expected}: {error}") from error
+
+    def entries(self, raw: list[msgspec.Raw], kind: type[_Entry], what: str) -> list[_Entry]:
+        decoder = msgspec.json.Decoder(kind)
+        decoded = []
+        for number, entry in enumerate(raw):
+            try:
+                decoded.append(decoder.decode(entry))
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                video = _video_id_of(entry)
+                place = what if video is None else f"video {video}, {what}"
+                raise InputError(f"{self.source}: {place} {number}: {error}") from error
+        return decoded
+
+    def unique(self, what: str, values: list[Any], where: str = "") -> None:
+        if len(set(values)) < len(values):
+            twice = next(value for i, value in enumerate(values) if value in values[:i])
+            raise InputError(f"{self.source}: {where}{what} {twice!r} occurs more than once")
+
+    def video(self, entry: _Video) -> Video:
+        if not entry.file_names:
+            raise InputError(f"{self.source}: video {entry.id} has no file_names")
+        name = entry.file_names[0].partition("/")[0]
+        length = len(entry.file_names)
+        times_s = np.arange(length) / (entry.fps if entry.fps else _AVISEG_FPS)
+        if entry.times_s is not None:
+            times_s = np.array(entry.times_s)
+        if len(times_s) != length or (np.diff(times_s) <= 0).any() or (entry.fps or 1) <= 0:
+            raise InputError(
+                f"{self.source}: video {name!r}: fps must be positive, or times_s hold {length} "
+                "ascending numbers"
+            )
+        sized = entry.height is not None and entry.width is not None
+        size = (entry.height or 0, entry.width or 0) if sized else None
+        return Video(entry.id, name, entry.file_names, times_s, size, [])
+
+    def annotations(
+        self, raw: list[msgspec.Raw], videos: dict[int, Video], categories: list[Category]
+    ) -> None:
+        """Give each video its tracks, and the size its annotations state."""
+        known = {category.id for category in categories}
+        stated: set[int] = set()  # videos whose size an annotation has given
+        for number, entry in enumerate(self.entries(raw, _Annotation, "track")):
+            video = videos.get(entry.video_id)
+            if video is None:
+                self._fail(f"track {number}", f"unknown video_id {entry.video_id}")
+            place = f"video {video.name!r}, track {number}"
+            place += "" if entry.id is None else f" (id {entry.id})"
+            if entry.category_id not in known:
+                self._fail(place, f"unknown category_id {entry.category_id}")
+            if entry.id is not None and entry.id < 0:
+                self._fail(place, "a track id must not be negative")
+            if entry.height is not None and entry.width is not None:
+                size = (entry.height, entry.width)
+                if video.id in stated and size != video.size:
+                    self._fail(place, f"size {size}, but {video.size} in the tracks before it")
+                video.size = size
+                stated.add(video.id)
+            elif video.size is None:
+                self._fail(place, "neither track nor video has a height and a width")
+            self._check_lengths(place, entry, len(video.frames))
+            video.tracks.append(self._truth_track(place, entry, number, video))
+        for video in videos.values():
+            ids = [track.id for track in video.tracks]
+            self.unique("track id", ids, f"video {video.name!r}: ")
+
+    def _check_lengths(self, place: str, entry: _Annotation, length: int) -> None:
+        for name, values in (("areas", entry.areas), ("sounding", entry.sounding)):
+            if values is not None and len(values) != length:
+                self._fail(place, f"{name} has {len(values)} entries for {length} frames")
+
+    def _truth_track(self, place: str, entry: _Annotation, number: int, video: Video) -> Track:
+        assert video.size is not None, "annotations() has made sure of it"
+        try:
+            masks, sizes, listed = truth_masks(entry.segmentations, video.size, len(video.frames))
+        except FrameError as error:
+            self._fail(place, str(error))
+        if entry.sounding is not None:
+            for frame in np.flatnonzero(~np.array(entry.sounding)):
+                masks[frame], sizes[frame] = None, -1
+        needed = ("id", "iscrowd", "height", "width", "areas")
+        missing = [name for name in needed if getattr(entry, name) is None]
+        if self.unreadable is None:
+            if not listed:
+                self.unreadable = f"{place}: it takes lists of polygons or uncompressed run lengths"
+            elif missing:
+                self.unreadable = f"{place}: it needs {', '.join(missing)}"
+            elif entry.sounding is not None:
+                self.unreadable = f"{place}: it does not know 'sounding'"
+        stated = [area for area in entry.areas or [] if area]
+        return Track(
+            id=number if entry.id is None else entry.id,
+            category_id=entry.category_id,
+            masks=masks,
+            areas=sizes,
+            crowd=bool(entry.iscrowd),
+            stated_area=float(np.mean(stated)) if stated else 0.0,
+        )
+
+    def prediction(
+        self, entry: _Prediction, number: int, place: int, video: Video, exact_length: bool
+    ) -> Track:
+        where = f"video {video.name!r}, track {number}"
+        size = video.size or self._unsized.get(video.id)
+        try:
+            masks, areas, size = predicted_masks(entry.segmentations, size)
+        except FrameError as error:
+            self._fail(where, str(error))
+        if size is not None:
+            self._unsized[video.id] = size
+        length = len(video.frames)
+        if len(masks) < length or (exact_length and len(masks) > length):
+            self._fail(where, f"segmentations has {len(masks)} entries for {length} frames")
+        return Track(place, entry.category_id, masks, areas, score=entry.score)
+
+    def _fail(self, where: str, what: str) -> NoReturn:
+        raise InputError(f"{self.source}: {where}: {what}")
+
+
+class _OfVideo(msgspec.Struct):
+    video_id: int
+
+
+def _video_id_of(entry: msgspec.Raw) -> int | None:
+    """The video an entry belongs to that is malformed otherwise."""
+    try:
+        return msgspec.json.decode(entry, type=_OfVideo).video_id
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
