@@ -45,7 +45,7 @@ class TrackConfig:
     incumbency: float = 0.25  # bi-softmax a challenger must be better by than the slot in office
     temperature: float = 0.1  # of the bi-softmax over cosines
     embed_rate: float = 0.1  # of the moving average of embeddings, times the cosine to it
-    class_rate: float = 0.1  # of the moving average of class probabilities
+    class_rate: float = 0.1  # of the moving averages of class probabilities and scores
     evict_margin: float = 0.1  # a newcomer must score this much more to take a row in view
 
 
@@ -84,6 +84,7 @@ class TrackState:
     slots: NDArray[np.int64]  # (N,)
     hits: NDArray[np.int64]  # (N,) confident steps in a row, counted up to n_init
     last_seen_s: NDArray[np.float64]  # (N,)
+    in_view: NDArray[np.bool_]  # (N,) in the latest frame
     strength: NDArray[np.float32]  # (N,) moving average of scores
     class_probs: NDArray[np.float32]  # (N, K) moving average
     embeddings: NDArray[np.float32]  # (N, C) moving average, unit length
@@ -99,6 +100,7 @@ class TrackState:
             slots=np.zeros(0, np.int64),
             hits=np.zeros(0, np.int64),
             last_seen_s=np.zeros(0, np.float64),
+            in_view=np.zeros(0, np.bool_),
             strength=np.zeros(0, np.float32),
             class_probs=np.zeros((0, classes), np.float32),
             embeddings=np.zeros((0, channels), np.float32),
@@ -169,10 +171,10 @@ class TrackBook:
         rows = self._match(book, slots, looks, seen.class_probs[slots].argmax(1))
         found = rows >= 0
         self._continue(time_s, seen, slots[found], rows[found], looks[found])
-        self._forget(time_s, rows[found])
+        self._forget(time_s)
         # The rows moved; a slot still tells which row it is bound to.
         self._admit(time_s, seen, slots[~found], looks[~found])
-        return self._report(time_s, seen)
+        return self._report(seen)
 
     def _showing(self, seen: Sightings, book: TrackState) -> NDArray[np.int64]:
         """Slots that show an object no other slot shows better, in an order free of slot numbers.
@@ -250,12 +252,14 @@ class TrackBook:
         book.slots[np.isin(book.slots, slots)] = -1
         book.slots[rows] = slots
         book.last_seen_s[rows] = time_s
+        book.in_view[:] = False
+        book.in_view[rows] = True
         confident = seen.scores[slots] >= config.score_on
         unborn = book.ids[rows] == 0
         book.hits[rows] = np.where(
             confident | ~unborn, np.minimum(book.hits[rows] + 1, config.n_init), 0
         )
-        book.strength[rows] += 0.1 * (seen.scores[slots] - book.strength[rows])
+        book.strength[rows] += config.class_rate * (seen.scores[slots] - book.strength[rows])
         book.class_probs[rows] += config.class_rate * (
             seen.class_probs[slots] - book.class_probs[rows]
         )
@@ -264,11 +268,10 @@ class TrackBook:
         weight = config.embed_rate * np.maximum((looks * old).sum(1, keepdims=True), 0)
         book.embeddings[rows] = _unit(old + weight * (looks - old))
 
-    def _forget(self, time_s: float, found: NDArray[np.int64]) -> None:
+    def _forget(self, time_s: float) -> None:
         """Drop the unconfirmed that missed a step and the lost whose time is over."""
         book = self._book
-        missed = np.ones(len(book.ids), np.bool_)
-        missed[found] = False
+        missed = ~book.in_view
         book.sounding[missed] = book.held[missed] = False
         unborn = (book.ids == 0) & (missed | (book.hits == 0))
         over = missed & (time_s - book.last_seen_s > self.config.max_lost_s)
@@ -292,6 +295,7 @@ class TrackBook:
         newcomers.slots = slots
         newcomers.hits = np.ones(len(slots), np.int64)
         newcomers.last_seen_s = np.full(len(slots), time_s)
+        newcomers.in_view = np.ones(len(slots), np.bool_)
         newcomers.strength = seen.scores[slots]
         newcomers.class_probs = seen.class_probs[slots]
         newcomers.embeddings = looks
@@ -299,17 +303,16 @@ class TrackBook:
         book.append(newcomers)
         if len(book.ids) > config.max_tracks:
             known = book.ids > 0
-            in_view = book.last_seen_s == time_s
-            rank = np.where(in_view, book.strength + config.evict_margin * known, 0)
+            rank = np.where(book.in_view, book.strength + config.evict_margin * known, 0)
             order = np.lexsort([-book.last_seen_s, -rank])
             book.keep(np.sort(order[: config.max_tracks]))
         born = (book.ids == 0) & (book.hits >= config.n_init)
         book.ids[born] = book.next_id + np.arange(born.sum())
         book.next_id = book.next_id + born.sum()
 
-    def _report(self, time_s: float, seen: Sightings) -> list[Tracked]:
+    def _report(self, seen: Sightings) -> list[Tracked]:
         book = self._book
-        rows = np.flatnonzero((book.ids > 0) & (book.last_seen_s == time_s))
+        rows = np.flatnonzero((book.ids > 0) & book.in_view)
         rows = rows[np.argsort(book.ids[rows])]
         slots = book.slots[rows]
         heard = self._heard(rows, None if seen.sounding is None else seen.sounding[slots])

@@ -116,6 +116,13 @@ def test_one_that_leaves_is_found_again_for_five_seconds(away_s, same):
     assert (len(back[0]) == 1) is same, "a known object is reported at once, a new one is not"
 
 
+def test_a_repeated_time_does_not_keep_what_has_left():
+    book = TrackBook()
+    for t in (0.0, 0.1):
+        book.update(t, see(Thing(slot=0, look=1)))
+    assert book.update(0.1, see()) == []
+
+
 def test_another_class_does_not_take_an_id_over():
     book = TrackBook()
     for t in (0.0, 0.1):
