@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+import itertools
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,19 +22,34 @@ if TYPE_CHECKING:
     from streamavis.audio.causal import CausalAudioEncoder
     from streamavis_training.batch import Batch
 
-__all__ = ["NanoRecipe", "train_ear", "train_nano"]
+__all__ = ["STAGES", "NanoRecipe", "Stage", "train_ear", "train_nano"]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stretch of the schedule."""
+
+    until: float  # share of the steps
+    batch: BatchConfig  # per process
+
+
+STAGES = (
+    # Single small frames of many clips teach what is what, at a third of the price of large ones;
+    Stage(0.61, BatchConfig(clips=15, frames=1, parts=1, height=126)),
+    # clips teach what stays the same and what moves with its sound;
+    Stage(0.83, BatchConfig(clips=3, frames=5, parts=3, height=126)),
+    # and the end is at the size the network is used at.
+    Stage(1.0, BatchConfig(clips=3, frames=5, parts=3, height=192)),
+)
 
 
 @dataclass(frozen=True)
 class NanoRecipe:
-    """`nano` on the procedural world. Small pictures first: they teach what is what at a third
-    of the price; the last part of the schedule sees the size the network is used at."""
+    """`nano` on the procedural world, in two processes."""
 
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     pool: PoolConfig = field(default_factory=PoolConfig)
-    batch: BatchConfig = field(default_factory=BatchConfig)  # per process
-    small_height: int = 126
-    small_share: float = 0.8  # of the steps
+    stages: tuple[Stage, ...] = STAGES
     ear_steps: int = 600  # of 128 sounds, before the first picture is seen
 
 
@@ -48,7 +64,7 @@ def train_ear(encoder: CausalAudioEncoder, pool: Pool, recipe: NanoRecipe) -> fl
     optimizer = torch.optim.AdamW(encoder.parameters(), weight_decay=recipe.trainer.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=steps)
     for step in range(steps):
-        audio, times_s, truth = pool.hearing(recipe.batch, 128, rng)
+        audio, times_s, truth = pool.hearing(recipe.stages[0].batch, 128, rng)
         heard = encoder(audio, times_s)
         logits, level = heard.heard_logits[:, None], heard.heard_level[:, None]
         loss = sum(hearing_losses(logits, level, truth, LossWeights()).values(), torch.zeros(()))
@@ -81,17 +97,16 @@ def train_nano(
     # Twice as fast on a CPU; torch's stubs do not know the keyword.
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     pool = Pool(pool_folder, recipe.pool)
-    parts = recipe.batch.parts
-    switch = int(recipe.small_share * recipe.trainer.steps) // parts * parts
-    shrunk = replace(recipe.batch, height=recipe.small_height)
-    small = pool.batches(shrunk, recipe.trainer.seed, rank)
-    full = pool.batches(recipe.batch, recipe.trainer.seed, rank)
 
     def batches(step: int) -> Iterator[Batch]:
-        if step < switch:
-            for batch, _ in zip(small(step), range(step, switch), strict=False):
-                yield batch
-        yield from full(max(step, switch))
+        for stage in recipe.stages:
+            # A stage ends where a clip ends.
+            parts = stage.batch.parts
+            until = -(-int(stage.until * recipe.trainer.steps) // parts) * parts
+            if step < until:
+                from_step = pool.batches(stage.batch, recipe.trainer.seed, rank)
+                yield from itertools.islice(from_step(step), until - step)
+                step = until
 
     if not (folder / CHECKPOINT).exists():
         train_ear(model.audio_encoder, pool, recipe)

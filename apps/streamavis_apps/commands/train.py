@@ -12,7 +12,6 @@ def command(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Pool, checkpoint and weights.")],
     steps: Annotated[int, typer.Option(min=30, help="Training steps in all.")] = 2200,
     clips: Annotated[int, typer.Option(min=8, help="Procedural clips to learn from.")] = 2400,
-    batch: Annotated[int, typer.Option(min=1, help="Clips per step and process.")] = 3,
     learning_rate: Annotated[float, typer.Option(min=0, help="At its highest.")] = 1.5e-3,
     seed: Annotated[int, typer.Option(min=0, help="Of weights and batches.")] = 0,
     processes: Annotated[
@@ -29,7 +28,7 @@ def command(
       streamavis train --out runs/nano --steps 2200
       streamavis replay clip.mp4 --model runs/nano/nano.safetensors
     """
-    from streamavis_training.pool import BatchConfig, PoolConfig
+    from streamavis_training.pool import PoolConfig
     from streamavis_training.recipes import NanoRecipe
     from streamavis_training.trainer import TrainerConfig
 
@@ -38,6 +37,5 @@ def command(
     recipe = NanoRecipe(
         trainer=TrainerConfig(steps=steps, learning_rate=learning_rate, seed=seed),
         pool=PoolConfig(clips=clips),
-        batch=BatchConfig(clips=batch),
     )
     raise typer.Exit(run(out, recipe, processes=processes))
