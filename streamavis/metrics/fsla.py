@@ -20,10 +20,16 @@ if TYPE_CHECKING:
 
     from streamavis.metrics.data import Case, Track
 
-__all__ = ["EvaluatorAbortError", "corrected_limits", "official_limits"]
+__all__ = [
+    "BLANK",
+    "EvaluatorAbortError",
+    "assign_video",
+    "corrected_limits",
+    "official_limit",
+    "official_limits",
+]
 
-# An all-zero mask of 720 x 1280 pixels.
-_BLANK = b"PPTl0"
+BLANK = b"PPTl0"  # an all-zero mask of 720 x 1280 pixels
 
 
 class EvaluatorAbortError(Exception):
@@ -66,7 +72,7 @@ def official_limits(case: Case) -> NDArray[np.float64]:
     """
     truth, predicted = case.truth_areas >= 0, case.predicted_areas >= 0
     blank = np.array(
-        [[mask == _BLANK for mask in track.masks[: truth.shape[1]]] for track in case.predicted],
+        [[mask == BLANK for mask in track.masks[: truth.shape[1]]] for track in case.predicted],
         bool,
     ).reshape(predicted.shape)
     same = truth.sum(axis=0) == (predicted & ~blank).sum(axis=0)
@@ -74,14 +80,11 @@ def official_limits(case: Case) -> NDArray[np.float64]:
         rows, columns = _of(case.truth, category), _of(case.predicted, category)
         same &= truth[rows].any(axis=0) == predicted[columns].any(axis=0)
     limits = np.where(same, np.inf, -np.inf)
-    rows, columns = _assigned(case, truth, predicted)
+    assigned = assign_video(case)
     for t, iou in _frames(case, np.flatnonzero(same & truth.any(axis=0))):
         listed = np.flatnonzero(predicted[:, t]).tolist()
         try:
-            if truth[:, t].sum() == 1:
-                limits[t] = _single(int(truth[:, t].argmax()), columns, listed, iou)
-            else:
-                limits[t] = _several(case, rows, columns, listed, truth[:, t], blank[:, t], iou)
+            limits[t] = official_limit(case, assigned, truth[:, t], listed, blank[:, t], iou)
         except IndexError as error:
             raise EvaluatorAbortError(
                 f"video {case.name!r}, frame {t}: IndexError, it looks beyond the "
@@ -90,10 +93,36 @@ def official_limits(case: Case) -> NDArray[np.float64]:
     return limits
 
 
-def _assigned(
-    case: Case, truth: NDArray[np.bool_], predicted: NDArray[np.bool_]
-) -> tuple[list[int], list[int]]:
-    """The one assignment of the video: pairs of rank by id and rank in the file."""
+def official_limit(
+    case: Case,
+    assigned: tuple[list[int], list[int]],
+    truth: NDArray[np.bool_],
+    listed: list[int],
+    blank: NDArray[np.bool_],
+    iou: NDArray[np.float64],
+) -> float:
+    """The limit of a frame with sources whose classes and number are right.
+
+    Args:
+        case: its video.
+        assigned: `assign_video` of it.
+        truth: (G) who sounds.
+        listed: places of the predictions that are not null here.
+        blank: (P) which of all predictions are an empty 720p frame here.
+        iou: (G, P).
+
+    Raises:
+        IndexError: the public evaluator raises it, too.
+    """
+    rows, columns = assigned
+    if truth.sum() == 1:
+        return _single(int(truth.argmax()), columns, listed, iou)
+    return _several(case, rows, columns, listed, truth, blank, iou)
+
+
+def assign_video(case: Case) -> tuple[list[int], list[int]]:
+    """The public evaluator's one assignment: pairs of rank by id and rank in the file."""
+    truth, predicted = case.truth_areas >= 0, case.predicted_areas >= 0
     ranks = [row for row in range(len(case.truth)) if truth[row].any()]
     ranks.sort(key=lambda row: case.truth[row].id)
     places = np.flatnonzero(predicted.any(axis=1)).tolist()
@@ -168,9 +197,7 @@ def _of(tracks: list[Track], category: int) -> list[int]:
     return [place for place, track in enumerate(tracks) if track.category_id == category]
 
 
-def _frames(
-    case: Case, wanted: NDArray[np.intp]
-) -> Iterator[tuple[int, NDArray[np.float64]]]:
+def _frames(case: Case, wanted: NDArray[np.intp]) -> Iterator[tuple[int, NDArray[np.float64]]]:
     """Frame and IoU (G, P) of the frames that are wanted."""
     for start in range(0, len(case.times_s), FRAMES_AT_ONCE):
         frames = range(start, min(start + FRAMES_AT_ONCE, len(case.times_s)))

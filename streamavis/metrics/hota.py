@@ -96,7 +96,10 @@ def count_class(
         frames = range(start, min(start + FRAMES_AT_ONCE, in_truth.shape[1]))
         iou = case.pairs.dense(frames, shown, found)
         t, rows, columns = _assign(
-            iou, score, in_truth[:, start : frames.stop], in_predicted[:, start : frames.stop],
+            iou,
+            score,
+            in_truth[:, start : frames.stop],
+            in_predicted[:, start : frames.stop],
             touching=not official,
         )
         matched = iou[t, rows, columns]
@@ -106,7 +109,9 @@ def count_class(
             matches[alpha] += np.bincount(pair[hit[alpha]], minlength=score.size)
         counts.iou += np.where(hit, matched, 0).sum(axis=1)
     counts.tp = matches.sum(axis=1)
-    of_truth, of_predicted = (np.ravel(n) for n in np.broadcast_arrays(lengths[0][:, None], lengths[1]))
+    of_truth, of_predicted = (
+        np.ravel(n) for n in np.broadcast_arrays(lengths[0][:, None], lengths[1])
+    )
     for column, whole in enumerate((of_truth + of_predicted - matches, of_truth, of_predicted)):
         counts.association[:, column] = (matches * (matches / np.maximum(1, whole))).sum(axis=1)
     return counts
@@ -130,14 +135,14 @@ def _assign(
     """
     weight = score * iou
     if touching:
-        in_truth = (weight > 0).any(axis=2).T
-        in_predicted = (weight > 0).any(axis=1).T
+        in_truth = np.asarray((weight > 0).any(axis=2)).T
+        in_predicted = np.asarray((weight > 0).any(axis=1)).T
     n_truth, n_predicted = in_truth.sum(axis=0), in_predicted.sum(axis=0)
     alone = np.flatnonzero((n_truth == 1) & (n_predicted == 1))
     pieces = [(alone, in_truth.argmax(axis=0)[alone], in_predicted.argmax(axis=0)[alone])]
-    for t in np.flatnonzero((n_truth > 0) & (n_predicted > 0) & (n_truth + n_predicted > 2)):
-        rows, columns = np.flatnonzero(in_truth[:, t]), np.flatnonzero(in_predicted[:, t])
-        left, right = linear_sum_assignment(-weight[t][np.ix_(rows, columns)])
-        pieces.append((np.full(left.size, t), rows[left], columns[right]))
+    for frame in np.flatnonzero((n_truth > 0) & (n_predicted > 0) & (n_truth + n_predicted > 2)):
+        rows, columns = np.flatnonzero(in_truth[:, frame]), np.flatnonzero(in_predicted[:, frame])
+        left, right = linear_sum_assignment(-weight[frame][np.ix_(rows, columns)])
+        pieces.append((np.full(left.size, frame), rows[left], columns[right]))
     t, rows, columns = (np.concatenate(part) for part in zip(*pieces, strict=True))
     return t, rows, columns

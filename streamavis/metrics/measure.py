@@ -5,9 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from streamavis.metrics.fsla import corrected_limits, official_limits
 from streamavis.metrics.hota import HotaCounts, count_class
 from streamavis.metrics.runs import content_order
 from streamavis.metrics.track_map import ClassTracks, class_tracks, track_iou
@@ -15,6 +12,7 @@ from streamavis.metrics.track_map import ClassTracks, class_tracks, track_iou
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from streamavis.metrics.data import Case, Category
@@ -34,11 +32,16 @@ class Measured:
     any_predicted: bool
 
 
-def measure(case: Case, categories: Sequence[Category], *, official: bool) -> Measured:
+def measure(
+    case: Case, categories: Sequence[Category], limits: NDArray[np.float64], *, official: bool
+) -> Measured:
     """Count everything that pools over videos.
 
-    Raises:
-        EvaluatorAbortError: `official`, and the public evaluator would end with an error.
+    Args:
+        case: the video.
+        categories: as the ground truth lists them.
+        limits: (T) of its frames, by the FSLA of the protocol.
+        official: the protocol; else corrected.
     """
     iou = track_iou(case)
     rows, columns = list(range(len(case.truth))), list(range(len(case.predicted)))
@@ -59,7 +62,7 @@ def measure(case: Case, categories: Sequence[Category], *, official: bool) -> Me
     return Measured(
         name=case.name,
         sources=(case.truth_areas >= (0 if official else 1)).sum(axis=0),
-        limits=official_limits(case) if official else corrected_limits(case),
+        limits=limits,
         hota=hota,
         tracks=tracks,
         any_predicted=bool(case.predicted),

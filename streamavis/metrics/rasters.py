@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -12,7 +13,7 @@ from pycocotools import mask as coco
 
 from streamavis.metrics.runs import MaskError, areas
 
-__all__ = ["FrameError", "predicted_masks", "truth_masks"]
+__all__ = ["FrameError", "TruthMasks", "predicted_masks", "truth_masks"]
 
 Size = tuple[int, int]
 Masks = list[bytes | None]
@@ -21,6 +22,15 @@ Areas = NDArray[np.int64]
 
 class FrameError(ValueError):
     """A mask cannot be read; the message names the frame."""
+
+
+@dataclass(slots=True)
+class TruthMasks:
+    """The masks of one ground-truth track."""
+
+    masks: Masks
+    areas: Areas  # -1 where the mask is None
+    listed: bool  # the public evaluator reads them, too: lists, no compressed run lengths
 
 
 class _Runs(msgspec.Struct):
@@ -62,17 +72,13 @@ def predicted_masks(raw: msgspec.Raw, size: Size | None) -> tuple[Masks, Areas, 
     return masks, _areas(masks, size or (0, 0)), size
 
 
-def truth_masks(raw: msgspec.Raw, size: Size, length: int) -> tuple[Masks, Areas, bool]:
+def truth_masks(raw: bytes, size: Size, length: int) -> TruthMasks:
     """Read ground truth: polygons, boxes or run lengths, in a list or, run lengths, without one.
 
     Args:
         raw: JSON list of what each frame holds.
         size: height and width of the video.
         length: T, frames of the video.
-
-    Returns:
-        The counts, the areas (-1 for null), and whether the public evaluator reads it, too:
-        it takes lists only, and no compressed run lengths.
 
     Raises:
         FrameError: malformed, of another size, or not `length` frames.
@@ -98,11 +104,11 @@ def truth_masks(raw: msgspec.Raw, size: Size, length: int) -> tuple[Masks, Areas
     drawn = iter(coco.frPyObjects(polygons, *size) if polygons else [])
     for t, number in parts.items():
         packed[t] = [next(drawn) for _ in range(number)]
-    masks = [pieces and _merged(pieces) for pieces in packed]
-    return masks, _areas(masks, size), listed
+    masks = [None if pieces is None else _merged(pieces) for pieces in packed]
+    return TruthMasks(masks, _areas(masks, size), listed)
 
 
-def _truth_frames(raw: msgspec.Raw) -> tuple[list[list[Any] | None], bool]:
+def _truth_frames(raw: bytes) -> tuple[list[list[Any] | None], bool]:
     """Each frame's parts, and whether all are in lists and uncompressed."""
     try:
         return _POLYGONS.decode(raw), True
@@ -117,11 +123,15 @@ def _truth_frames(raw: msgspec.Raw) -> tuple[list[list[Any] | None], bool]:
         if isinstance(one, _Runs):
             one, listed = [one], False
         frames.append(one)
-        listed &= not any(isinstance(part, _Runs) and isinstance(part.counts, str) for part in one or [])
+        listed &= not any(
+            isinstance(part, _Runs) and isinstance(part.counts, str) for part in one or []
+        )
     return frames, listed
 
 
-def _checked(frame: list[list[float]], t: int, lengths: set[int] | None = None) -> list[list[float]]:
+def _checked(
+    frame: list[list[float]], t: int, lengths: set[int] | None = None
+) -> list[list[float]]:
     for part in frame:
         if lengths is not None and len(part) not in lengths:
             raise FrameError(f"frame {t}: a box has {len(part)} numbers, expected 4")
@@ -134,9 +144,9 @@ def _pack(runs: _Runs, size: Size, t: int) -> dict[str, Any]:
     if runs.size != size:
         raise FrameError(f"frame {t}: size {runs.size}, expected {size}")
     if isinstance(runs.counts, str):
-        packed = {"size": list(size), "counts": runs.counts.encode()}
-        _areas([packed["counts"]], size, t)
-        return packed
+        counts = runs.counts.encode()
+        _areas([counts], size, t)
+        return {"size": list(size), "counts": counts}
     pixels = size[0] * size[1]
     if min(runs.counts, default=0) < 0 or sum(runs.counts) != pixels:
         raise FrameError(f"frame {t}: run lengths fill {sum(runs.counts)} of {pixels} pixels")

@@ -8,20 +8,21 @@ frames. Predictions are a list of `{video_id, category_id, score, segmentations}
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from streamavis.errors import InputError
 from streamavis.metrics.data import Category, GroundTruth, Predictions, Track, Video
-from streamavis.metrics.rasters import FrameError, predicted_masks, truth_masks
+from streamavis.metrics.rasters import FrameError, TruthMasks, predicted_masks, truth_masks
 
-__all__ = ["read_predictions", "read_truth"]
+__all__ = ["Map", "read_predictions", "read_truth"]
 
 _Entry = TypeVar("_Entry", bound=msgspec.Struct)
+Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]  # as the built-in `map`
 _AVISEG_FPS = 1.0
 
 
@@ -64,8 +65,13 @@ class _Prediction(msgspec.Struct):
     segmentations: msgspec.Raw
 
 
-def read_truth(path: Path | str) -> GroundTruth:
+def read_truth(path: Path | str, *, apply: Map = map) -> GroundTruth:
     """Read a ground-truth file.
+
+    Args:
+        path: the file.
+        apply: `map`, or one that works in several processes and keeps the order: polygons take
+            most of the time.
 
     Raises:
         InputError: it cannot be read or is not well-formed; names file, video, track and frame.
@@ -81,7 +87,7 @@ def read_truth(path: Path | str) -> GroundTruth:
     videos = [reader.video(entry) for entry in reader.entries(file.videos, _Video, "video")]
     reader.unique("video id", [video.id for video in videos])
     reader.unique("video name", [video.name for video in videos])
-    reader.annotations(file.annotations, {video.id: video for video in videos}, categories)
+    reader.annotations(file.annotations, videos, categories, apply)
     videos.sort(key=lambda video: video.name)
     return GroundTruth(reader.source, categories, videos, reader.unreadable)
 
@@ -168,17 +174,21 @@ class _Reader:
         return Video(entry.id, name, entry.file_names, times_s, size, [])
 
     def annotations(
-        self, raw: list[msgspec.Raw], videos: dict[int, Video], categories: list[Category]
+        self, raw: list[msgspec.Raw], videos: list[Video], categories: list[Category], apply: Map
     ) -> None:
         """Give each video its tracks, and the size its annotations state."""
+        by_id = {video.id: video for video in videos}
         known = {category.id for category in categories}
         stated: set[int] = set()  # videos whose size an annotation has given
-        for number, entry in enumerate(self.entries(raw, _Annotation, "track")):
-            video = videos.get(entry.video_id)
+        entries = self.entries(raw, _Annotation, "track")
+        places = []
+        for number, entry in enumerate(entries):
+            video = by_id.get(entry.video_id)
             if video is None:
                 self._fail(f"track {number}", f"unknown video_id {entry.video_id}")
             place = f"video {video.name!r}, track {number}"
             place += "" if entry.id is None else f" (id {entry.id})"
+            places.append(place)
             if entry.category_id not in known:
                 self._fail(place, f"unknown category_id {entry.category_id}")
             if entry.id is not None and entry.id < 0:
@@ -192,8 +202,15 @@ class _Reader:
             elif video.size is None:
                 self._fail(place, "neither track nor video has a height and a width")
             self._check_lengths(place, entry, len(video.frames))
-            video.tracks.append(self._truth_track(place, entry, number, video))
-        for video in videos.values():
+        of_entry = [by_id[entry.video_id] for entry in entries]
+        tasks = (
+            (bytes(entry.segmentations), video.size, len(video.frames))
+            for entry, video in zip(entries, of_entry, strict=True)
+        )
+        read = apply(_read_masks, tasks)
+        for number, (place, entry, masks) in enumerate(zip(places, entries, read, strict=True)):
+            by_id[entry.video_id].tracks.append(self._truth_track(place, entry, number, masks))
+        for video in videos:
             ids = [track.id for track in video.tracks]
             self.unique("track id", ids, f"video {video.name!r}: ")
 
@@ -202,19 +219,18 @@ class _Reader:
             if values is not None and len(values) != length:
                 self._fail(place, f"{name} has {len(values)} entries for {length} frames")
 
-    def _truth_track(self, place: str, entry: _Annotation, number: int, video: Video) -> Track:
-        assert video.size is not None, "annotations() has made sure of it"
-        try:
-            masks, sizes, listed = truth_masks(entry.segmentations, video.size, len(video.frames))
-        except FrameError as error:
-            self._fail(place, str(error))
+    def _truth_track(
+        self, place: str, entry: _Annotation, number: int, read: TruthMasks | str
+    ) -> Track:
+        if isinstance(read, str):
+            self._fail(place, read)
         if entry.sounding is not None:
             for frame in np.flatnonzero(~np.array(entry.sounding)):
-                masks[frame], sizes[frame] = None, -1
+                read.masks[frame], read.areas[frame] = None, -1
         needed = ("id", "iscrowd", "height", "width", "areas")
         missing = [name for name in needed if getattr(entry, name) is None]
         if self.unreadable is None:
-            if not listed:
+            if not read.listed:
                 self.unreadable = f"{place}: it takes lists of polygons or uncompressed run lengths"
             elif missing:
                 self.unreadable = f"{place}: it needs {', '.join(missing)}"
@@ -224,8 +240,8 @@ class _Reader:
         return Track(
             id=number if entry.id is None else entry.id,
             category_id=entry.category_id,
-            masks=masks,
-            areas=sizes,
+            masks=read.masks,
+            areas=read.areas,
             crowd=bool(entry.iscrowd),
             stated_area=float(np.mean(stated)) if stated else 0.0,
         )
@@ -248,6 +264,14 @@ class _Reader:
 
     def _fail(self, where: str, what: str) -> NoReturn:
         raise InputError(f"{self.source}: {where}: {what}")
+
+
+def _read_masks(task: tuple[bytes, tuple[int, int], int]) -> TruthMasks | str:
+    """The masks, or what is wrong with them."""
+    try:
+        return truth_masks(*task)
+    except FrameError as error:
+        return str(error)
 
 
 class _OfVideo(msgspec.Struct):

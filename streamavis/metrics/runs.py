@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from functools import cmp_to_key
 from itertools import zip_longest
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -65,7 +65,7 @@ def run_lengths(counts: bytes) -> list[int]:
     return merged
 
 
-def content_order(tracks: Sequence[Track]) -> Callable[[int], object]:
+def content_order(tracks: Sequence[Track]) -> Callable[[int], Any]:
     """A sort key for places in `tracks`: by what the tracks contain, never by where they stand.
 
     Frame by frame the run lengths are compared as lists; a frame without a pixel counts as [].
@@ -120,9 +120,7 @@ def _decode(counts: Sequence[bytes]) -> tuple[NDArray[np.int64], NDArray[np.int6
     return _undo_differences(values, lengths), lengths
 
 
-def _undo_differences(
-    values: NDArray[np.int64], lengths: NDArray[np.int64]
-) -> NDArray[np.int64]:
+def _undo_differences(values: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
     """Sum every second value of each mask, the very first excepted.
 
     Masks are laid out from even places on, so that one cumulative sum over two columns does all.

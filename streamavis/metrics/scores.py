@@ -42,7 +42,9 @@ class Scores:
     frames: dict[str, NDArray[np.float64]]  # name -> (T) FSLA of each frame
 
 
-def pool(measured: Sequence[Measured], categories: Sequence[Category], protocol: Protocol) -> Scores:
+def pool(
+    measured: Sequence[Measured], categories: Sequence[Category], protocol: Protocol
+) -> Scores:
     """Add up videos, which are in order of their names."""
     official = protocol == "official"
     thresholds = OFFICIAL_ALPHAS if official else CORRECTED_ALPHAS
@@ -50,7 +52,9 @@ def pool(measured: Sequence[Measured], categories: Sequence[Category], protocol:
     hota = {category.id: _pooled_hota(measured, category.id) for category in categories}
     values = {id_: counts.values() for id_, counts in hota.items()}
     shown = {id_ for id_, counts in hota.items() if counts.truth or counts.predicted}
-    precision = {category.id: _precision(measured, category.id, official) for category in categories}
+    precision = {
+        category.id: _precision(measured, category.id, official) for category in categories
+    }
     # The public evaluator takes every class of the list, with 0 (LocA: 1) for those that nothing
     # shows. The corrected protocol takes those that ground truth or predictions show.
     counted = [values[id_] for id_ in values if official or id_ in shown]
