@@ -157,6 +157,7 @@ class Trainer:
     def _learn(self, batch: Batch, rate: float) -> tuple[dict[str, float], float]:
         for group in self._optimizer.param_groups:
             group["lr"] = rate * group["scale"]
+        self._hold_norms(batch.frames.shape[1] > 1)
         carried = None if batch.first else self._carried
         output = self._module(batch.frames, batch.audio, batch.times_s, state=carried)
         self._carried = output.state
@@ -173,6 +174,12 @@ class Trainer:
         self._optimizer.step()
         self._average()
         return {k: float(v.detach()) for k, v in terms.items()}, float(norm)
+
+    def _hold_norms(self, hold: bool) -> None:
+        """Keep batch norm as it is while clips are seen: their frames are too alike to judge by."""
+        for module in self.model.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.train(not hold)
 
     @torch.no_grad()
     def _average(self) -> None:

@@ -1,0 +1,57 @@
+"""The recipe of `nano`, end to end on a handful of tiny clips."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from streamavis_training.pool import BatchConfig, PoolConfig, render
+from streamavis_training.recipes import STAGES, NanoRecipe, Stage, train_nano
+from streamavis_training.trainer import TrainerConfig
+
+from streamavis import checkpoint
+
+POOL = PoolConfig(clips=4, frames=4, width=85, height=48, seed=5)
+RECIPE = NanoRecipe(
+    trainer=TrainerConfig(steps=4, checkpoint_every=1),
+    pool=POOL,
+    stages=(
+        Stage(0.5, BatchConfig(clips=2, frames=1, parts=1, height=32)),
+        Stage(1.0, BatchConfig(clips=1, frames=2, parts=2, height=48)),
+    ),
+    ear_steps=2,
+)
+
+
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pool")
+    render(folder, POOL)
+    return folder
+
+
+def test_the_shipped_stages_cover_the_schedule():
+    shares = [stage.until for stage in STAGES]
+    assert shares == sorted(shares) and shares[-1] == 1.0
+    for stage in STAGES:
+        assert stage.batch.frames * stage.batch.parts <= PoolConfig().frames
+
+
+def test_a_run_that_was_cut_ends_as_one_that_was_not(pool, tmp_path):
+    steps = []
+    whole = train_nano(tmp_path / "a", RECIPE, pool, rank=0, report=lambda p: steps.append(p.step))
+    assert steps == [1, 2, 3, 4]
+    checkpoint.save(whole.averaged(), tmp_path / "nano.safetensors", {"steps": "4"})
+    assert checkpoint.load(tmp_path / "nano.safetensors").config == whole.model.config
+
+    class CutError(Exception):
+        pass
+
+    def cut(progress):
+        if progress.step == 3:
+            raise CutError
+
+    with pytest.raises(CutError):
+        train_nano(tmp_path / "b", RECIPE, pool, rank=0, report=cut)
+    again = train_nano(tmp_path / "b", RECIPE, pool, rank=0, report=lambda _: None)
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(value, again.model.state_dict()[name]), name
