@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["IdentityHead", "Pose", "SlotHeads", "SoundingHead"]
 
+_MATCH_LOGIT = 4.0  # between a class that is surely not heard and one that surely is
+
 
 class IdentityHead(nn.Module):
     """Which object it is, from the stride-8 map before any sound enters."""
@@ -44,7 +46,10 @@ class Pose:
 
 class SoundingHead(nn.Module):
     """Does this slot make the sound: what it is against what is heard, and its motion against
-    the loudness, with a recurrent memory of how well the two have agreed so far."""
+    the loudness, with a recurrent memory of how well the two have agreed so far.
+
+    The first is most of the answer and given from the start (`match`); the rest is learned on top.
+    """
 
     def __init__(self, channels: int, mask_channels: int, classes: int) -> None:
         super().__init__()
@@ -72,8 +77,13 @@ class SoundingHead(nn.Module):
 
     def cues(
         self, queries: Tensor, class_logits: Tensor, pose: Pose, audio: AudioFeatures
-    ) -> Tensor:
-        """(B, T, V, C), everything that speaks for or against, before time is looked at."""
+    ) -> tuple[Tensor, Tensor]:
+        """What speaks for or against, before time is looked at.
+
+        Returns:
+            cues (B, T, V, C), and match (B, T, V) in 0..1: the probability that something of the
+            slot's class is heard at all.
+        """
         probability = class_logits.softmax(-1)[..., :-1].detach()  # (B, T, V, K)
         heard = audio.heard_logits.sigmoid().detach()[:, :, None]
         share = probability / (probability.sum(-1, keepdim=True) + 1e-2)
@@ -83,15 +93,16 @@ class SoundingHead(nn.Module):
         tokens = audio.tokens[:, :, None].expand_as(queries)
         match = self.slot_key(queries) * self.audio_key(tokens)
         parts = [queries, match, pose.features, probability, probability * heard]
-        return nn.functional.relu(self.compress(torch.cat([*parts, torch.stack(compare, -1)], -1)))
+        cues = self.compress(torch.cat([*parts, torch.stack(compare, -1)], -1))
+        return nn.functional.relu(cues), (probability * heard).sum(-1)
 
     def forward(
-        self, cues: Tensor, evidence: Tensor, fresh: Tensor, active: Tensor
+        self, cues: Tensor, match: Tensor, evidence: Tensor, fresh: Tensor, active: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Weigh the cues over time.
 
         Args:
-            cues: (B, T, V, C); evidence: (B, V, C) carried in, not changed.
+            cues: (B, T, V, C); match: (B, T, V); evidence: (B, V, C) carried in, not changed.
             fresh, active: (B, T) bool, as in `MemoryPlan`.
 
         Returns:
@@ -106,7 +117,7 @@ class SoundingHead(nn.Module):
             evidence = torch.where(active[:, t, None, None], after, evidence)
             states.append(after)
         logits = self.decide(torch.cat([cues, torch.stack(states, 1)], -1))
-        return logits[..., 0], evidence
+        return logits[..., 0] + _MATCH_LOGIT * (match - 0.5), evidence
 
 
 class SlotHeads(nn.Module):

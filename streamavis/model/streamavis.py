@@ -303,8 +303,8 @@ class StreamAVIS(nn.Module):
         class_logits = self.heads.class_embed(video.flatten(0, 1), masks, features.stride8)
         class_logits = class_logits.unflatten(0, shape)
         pose = self.sounding.pose(masks, features.stride4, shape)
-        cues = self.sounding.cues(video, class_logits, pose, heard)
-        sounding, evidence = self.sounding(cues, state.evidence, plan.fresh, plan.active)
+        cues, match = self.sounding.cues(video, class_logits, pose, heard)
+        sounding, evidence = self.sounding(cues, match, state.evidence, plan.fresh, plan.active)
         state.evidence.copy_(evidence.detach())
         return ClipOutput(
             class_logits=class_logits,
