@@ -39,7 +39,7 @@ RULES = {
     "streamavis.types": rule(late="numpy streamavis.masks"),
     "streamavis.masks": rule(BASE, "numpy pycocotools"),
     "streamavis.wire": rule(BASE, "numpy zmq msgspec msgpack pycocotools"),
-    "streamavis.metrics": rule(BASE, "numpy scipy pycocotools"),
+    "streamavis.metrics": rule(BASE, "numpy scipy pycocotools msgspec"),
     "streamavis.weights": rule(),
     "streamavis.audio": rule(BASE + " streamavis_kernels streamavis.model", "numpy torch"),
     "streamavis.model": rule(BASE + " streamavis_kernels streamavis.audio", "numpy torch"),

@@ -30,7 +30,7 @@ class TruthMasks:
 
     masks: Masks
     areas: Areas  # -1 where the mask is None
-    listed: bool  # the public evaluator reads them, too: lists, no compressed run lengths
+    plain: bool  # the public evaluator reads them, too: lists of polygons or uncompressed runs
 
 
 class _Runs(msgspec.Struct):
@@ -83,7 +83,7 @@ def truth_masks(raw: bytes, size: Size, length: int) -> TruthMasks:
     Raises:
         FrameError: malformed, of another size, or not `length` frames.
     """
-    frames, listed = _truth_frames(raw)
+    frames, plain = _truth_frames(raw)
     if len(frames) != length:
         raise FrameError(f"segmentations has {len(frames)} entries for {length} frames")
     polygons: list[list[float]] = []
@@ -96,20 +96,22 @@ def truth_masks(raw: bytes, size: Size, length: int) -> TruthMasks:
             raise FrameError(f"frame {t}: an empty list; a frame without a mask must be null")
         if isinstance(frame[0], _Runs):
             packed[t] = [_pack(part, size, t) for part in frame]
+            plain &= all(isinstance(part.counts, list) for part in frame)
         elif len(frame[0]) == 4:
-            packed[t] = coco.frPyObjects(_checked(frame, t, {4}), *size)
+            packed[t] = coco.frPyObjects(np.array(_boxes(frame, t)), *size)
+            plain = False  # it hands pycocotools a list, which takes boxes from arrays only
         else:
-            polygons += _checked(frame, t)
+            polygons += _polygons(frame, t)
             parts[t] = len(frame)
     drawn = iter(coco.frPyObjects(polygons, *size) if polygons else [])
     for t, number in parts.items():
         packed[t] = [next(drawn) for _ in range(number)]
     masks = [None if pieces is None else _merged(pieces) for pieces in packed]
-    return TruthMasks(masks, _areas(masks, size), listed)
+    return TruthMasks(masks, _areas(masks, size), plain)
 
 
 def _truth_frames(raw: bytes) -> tuple[list[list[Any] | None], bool]:
-    """Each frame's parts, and whether all are in lists and uncompressed."""
+    """Each frame's parts, and whether all stand in lists."""
     try:
         return _POLYGONS.decode(raw), True
     except msgspec.ValidationError:
@@ -123,19 +125,19 @@ def _truth_frames(raw: bytes) -> tuple[list[list[Any] | None], bool]:
         if isinstance(one, _Runs):
             one, listed = [one], False
         frames.append(one)
-        listed &= not any(
-            isinstance(part, _Runs) and isinstance(part.counts, str) for part in one or []
-        )
     return frames, listed
 
 
-def _checked(
-    frame: list[list[float]], t: int, lengths: set[int] | None = None
-) -> list[list[float]]:
+def _boxes(frame: list[list[float]], t: int) -> list[list[float]]:
     for part in frame:
-        if lengths is not None and len(part) not in lengths:
+        if len(part) != 4:
             raise FrameError(f"frame {t}: a box has {len(part)} numbers, expected 4")
-        if lengths is None and (len(part) < 6 or len(part) % 2):
+    return frame
+
+
+def _polygons(frame: list[list[float]], t: int) -> list[list[float]]:
+    for part in frame:
+        if len(part) < 6 or len(part) % 2:
             raise FrameError(f"frame {t}: a polygon has {len(part)} numbers, expected 6, 8, ...")
     return frame
 

@@ -230,7 +230,7 @@ class _Reader:
         needed = ("id", "iscrowd", "height", "width", "areas")
         missing = [name for name in needed if getattr(entry, name) is None]
         if self.unreadable is None:
-            if not read.listed:
+            if not read.plain:
                 self.unreadable = f"{place}: it takes lists of polygons or uncompressed run lengths"
             elif missing:
                 self.unreadable = f"{place}: it needs {', '.join(missing)}"
