@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from streamavis_apps.commands import bench, demo, doctor, replay, synth, view
+from streamavis_apps.commands import bench, demo, doctor, replay, synth, train, view
 from streamavis_apps.exits import describe, exit_code_of
 
 __all__ = ["Commands", "app"]
@@ -87,5 +87,6 @@ app.command("demo")(demo.command)
 app.command("replay")(replay.command)
 app.command("view")(view.command)
 app.command("synth")(synth.command)
+app.command("train")(train.command)
 app.command("doctor")(doctor.command)
 app.add_typer(bench.app, name="bench")

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 _ROWS = {
-    "mean_iou": "mean IoU of sounding objects (a miss is 0)",
-    "precision": "precision of sounding detections at IoU 0.5",
-    "recall": "recall",
-    "class_accuracy": "class right, of those",
-    "visible_iou": "mean IoU of visible objects",
-    "quiet_frames_right": "quiet frames without a sounding track",
-    "frames_without_sounding_track": "frames without a sounding track",
-    "pair_ranking": "pairs of a class: the one that sounds is rated higher",
+    "mean_iou": "sounding objects: mean IoU",
+    "precision": "sounding: precision",
+    "recall": "sounding: recall",
+    "class_accuracy": "class right, of the hits",
+    "visible_iou": "visible objects: mean IoU",
+    "quiet_frames_right": "quiet frames kept quiet",
+    "frames_without_sounding_track": "frames nobody sounds in",
+    "pair_ranking": "right one of a pair louder",
 }
 
 
@@ -89,7 +89,7 @@ def _share(
 def _table(totals: dict[Sound, tuple[Scores, Scores]], clips: int, seed: int, fps: float) -> Table:
     table = Table(title=f"{clips} unseen procedural clips, seed {seed}, {fps:g} frames/s")
     table.add_column("")
-    names = ["own sound", "pair frames only", "another clip's sound", "digital silence"]
+    names = ["own sound", "pair frames", "swapped", "silence"]
     for name in names:
         table.add_column(name, justify="right")
     plain, paired = totals["own"]
@@ -99,5 +99,8 @@ def _table(totals: dict[Sound, tuple[Scores, Scores]], clips: int, seed: int, fp
         values = [scores.ratios()[key] for scores in columns]
         table.add_row(label, *("-" if v != v else f"{v:.3f}" for v in values))
     table.add_row("frames", *(str(scores.frames) for scores in columns))
-    table.caption = "own sound: without the frames of the second column"
+    table.caption = (
+        "own sound: all but the pair frames, in which one of two objects of a class sounds; "
+        "swapped: another clip's sound"
+    )
     return table

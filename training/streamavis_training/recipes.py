@@ -37,8 +37,9 @@ STAGES = (
     # Single small frames of many clips teach what is what, at a third of the price of large ones;
     Stage(0.61, BatchConfig(clips=15, frames=1, parts=1, height=126)),
     # clips teach what stays the same and what moves with its sound;
-    Stage(0.83, BatchConfig(clips=3, frames=5, parts=3, height=126)),
-    # and the end is at the size the network is used at.
+    Stage(0.75, BatchConfig(clips=3, frames=5, parts=3, height=126)),
+    # then both again at the size the network is used at.
+    Stage(0.88, BatchConfig(clips=15, frames=1, parts=1, height=192)),
     Stage(1.0, BatchConfig(clips=3, frames=5, parts=3, height=192)),
 )
 
