@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from streamavis_apps.exits import ExitCode, describe
@@ -15,6 +16,9 @@ def main() -> None:
     Errors the commands expect are reported by `app.Commands`; what arrives here is a missing
     extra (typer itself, on a robot's installation) or a bug of ours.
     """
+    # Before torch is loaded: its threads spin while they wait, and two that spin on a machine that
+    # has anything else to do cost more than a frame time.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     for stream in (sys.stdout, sys.stderr):
         # A label or path the terminal cannot spell must not end a stream.
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
