@@ -5,7 +5,7 @@ means. Start with `evaluate_files`, or feed a `StreamingEvaluator` frame by fram
 """
 
 from streamavis.metrics.data import Category, GroundTruth, Predictions
-from streamavis.metrics.evaluation import PROTOCOLS, Evaluation, evaluate, evaluate_files
+from streamavis.metrics.evaluation import PROTOCOLS, Evaluation, evaluate, evaluate_files, workers
 from streamavis.metrics.incremental import Sight, StreamingEvaluator
 from streamavis.metrics.oracle import oracle
 from streamavis.metrics.reader import read_predictions, read_truth
@@ -27,4 +27,5 @@ __all__ = [
     "oracle",
     "read_predictions",
     "read_truth",
+    "workers",
 ]

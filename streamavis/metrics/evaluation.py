@@ -30,6 +30,7 @@ __all__ = [
     "evaluate",
     "evaluate_files",
     "examine",
+    "workers",
 ]
 
 PROTOCOLS: tuple[Protocol, ...] = ("official", "corrected")
@@ -79,7 +80,7 @@ def evaluate_files(
     Raises:
         InputError: a file is not well-formed; names file, video, track and frame.
     """
-    with _workers(jobs) as apply:
+    with workers(jobs) as apply:
         ground_truth = read_truth(truth, apply=apply)
         exact = "corrected" in protocols
         read = [read_predictions(path, ground_truth, exact_length=exact) for path in predictions]
@@ -181,17 +182,17 @@ def _examine_video(
 
 
 @contextmanager
-def _workers(jobs: int) -> Iterator[Map]:
-    """A `map` over several processes that keeps the order."""
+def workers(jobs: int) -> Iterator[Map]:
+    """A `map` over `jobs` processes that keeps the order, for `read_truth` and `evaluate`."""
     if jobs == 1:
         yield map
         return
     # A fork has nothing to load, but would copy the locks that other threads hold.
     alone = threading.active_count() == 1
-    with get_context("fork" if alone else "spawn").Pool(jobs) as workers:
+    with get_context("fork" if alone else "spawn").Pool(jobs) as pool:
 
         def apply(work: Callable[[Any], Any], tasks: Iterable[Any]) -> Iterable[Any]:
             listed = list(tasks)
-            return workers.imap(work, listed, chunksize=1 + len(listed) // (8 * jobs))
+            return pool.imap(work, listed, chunksize=1 + len(listed) // (8 * jobs))
 
         yield apply

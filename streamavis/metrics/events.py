@@ -94,8 +94,8 @@ def _count_edges(
 ) -> None:
     """Onsets and offsets of one object; what sounds from the first frame on has no onset."""
     spans = list(_runs(sounding))
-    ends = [start for start, _ in spans[1:]] + [len(sounding)]  # of the silence after each
-    for (start, stop), end in zip(spans, ends, strict=True):
+    following = [*spans[1:], (len(sounding), len(sounding))]
+    for (start, stop), (end, _) in zip(spans, following, strict=False):
         hits = np.flatnonzero(matched[start:stop] >= 0)
         if start > 0 and hits.size:
             counts.onsets_ms.append(float(times_ms[start + hits[0]] - times_ms[start]))

@@ -65,6 +65,11 @@ def test_what_never_ends_has_no_latency(tmp_path):
     assert np.isnan(found["offset_p50_ms"])
 
 
+def test_an_object_that_never_sounds_has_no_event(tmp_path):
+    found = streaming(tmp_path, [(1, shown("...")), (1, shown("xxx"))], [])
+    assert (found["onsets_missed"], found["offsets_missed"]) == (0, 0)
+
+
 def test_the_wrong_class_or_place_is_no_onset(tmp_path):
     wrong = [track(1, 2, shown(".xx")), track(1, 1, shown(".xx", FAR))]
     assert streaming(tmp_path, [(1, shown(".xx"))], wrong)["onsets_missed"] == 1

@@ -1,0 +1,84 @@
+"""`streamavis eval`: its command line."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from streamavis.metrics import Protocol
+
+__all__ = ["command"]
+
+
+class Choice(StrEnum):
+    """Whose numbers."""
+
+    OFFICIAL = "official"
+    CORRECTED = "corrected"
+    BOTH = "both"
+
+
+def command(
+    gt: Annotated[Path, typer.Option(metavar="GT.json", help="Ground truth, AVISeg's layout.")],
+    pred: Annotated[
+        list[Path],
+        typer.Option(metavar="PRED.json", help="Predictions; give it again to compare files."),
+    ],
+    protocol: Annotated[
+        Choice,
+        typer.Option(help="The public evaluator's numbers, what the paper means, or both."),
+    ] = Choice.BOTH,
+    json: Annotated[
+        Path | None, typer.Option(metavar="OUT", help="Write all numbers at full precision.")
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="OUT", help="Write a page with charts, one file.")
+    ] = None,
+    media: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Pictures of the videos, or the folder that holds their JPEGImages: "
+            "the page then shows the worst frames.",
+        ),
+    ] = None,
+    oracle: Annotated[
+        bool,
+        typer.Option("--oracle", help="Add what a perfect prediction can reach officially."),
+    ] = False,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes that count at once.")] = 1,
+) -> None:
+    """Score predictions: FSLA, HOTA, mAP, and how they behave in time.
+
+    The official protocol gives the public evaluator's numbers, slips
+    included; the corrected one what the paper means. docs/METRICS.md
+    explains each number. Existing outputs are replaced.
+
+    [bold]Examples[/]
+      streamavis eval --gt test.json --pred results.json
+      streamavis eval --gt test.json --pred a.json --pred b.json --html out.html --media test
+    """
+    from streamavis_apps.evaluation import Plan, run
+
+    if media is not None and html is None:
+        raise typer.BadParameter("it needs --html: the page is where frames are shown.")
+    protocols: dict[Choice, Sequence[Protocol]] = {
+        Choice.OFFICIAL: ("official",),
+        Choice.CORRECTED: ("corrected",),
+        Choice.BOTH: ("official", "corrected"),
+    }
+    plan = Plan(
+        truth=gt,
+        predictions=pred,
+        protocols=protocols[protocol],
+        json=json,
+        html=html,
+        media=media,
+        oracle=oracle,
+        jobs=jobs,
+    )
+    raise typer.Exit(run(plan))
