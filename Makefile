@@ -12,7 +12,7 @@ STAMP := $(VENV)/.installed
 EXTRAS := engine,train,dev
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint format system clean
+.PHONY: help demo test test-slow parity lint format system clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ test: $(STAMP) ## run the tests (all that end within minutes)
 
 test-slow: $(STAMP) ## run the tests that take longer
 	@$(BIN)/python -m pytest -m slow --timeout 1800 $(ARGS)
+
+parity: $(STAMP) ## compare AVISM with the reference's numbers: make parity STREAMAVIS_GOLDEN=DIR
+	@STREAMAVIS_GOLDEN="$(STREAMAVIS_GOLDEN)" $(BIN)/python -m pytest -m parity --timeout 1800 $(ARGS)
 
 lint: $(STAMP) ## check style, format and types
 	@status=0; \

@@ -80,10 +80,12 @@ def test_a_broken_configuration_is_named(tmp_path):
 
 
 def test_the_first_weight_that_does_not_fit_is_named(tmp_path):
-    key = "heads.class_embed.weight"
+    key = "heads.class_embed.classify.weight"
     with pytest.raises(CheckpointError, match=f"1 weights missing.*{key}"):
         checkpoint.load(rewritten(tmp_path, {}, drop=key))
-    with pytest.raises(CheckpointError, match=r"heads.class_embed.weight has shape \(1, 2, 3\)"):
+    with pytest.raises(
+        CheckpointError, match=r"heads.class_embed.classify.weight has shape \(1, 2, 3\)"
+    ):
         checkpoint.load(rewritten(tmp_path, {}, grow=key))
 
 

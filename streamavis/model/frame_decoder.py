@@ -6,6 +6,7 @@ N frames, Q queries, C channels, M heads, L levels, P points, K classes.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -22,7 +23,10 @@ from streamavis.model.layers import (
 )
 from streamavis.model.pixel_decoder import PixelFeatures, offset_directions
 
-__all__ = ["DeformableFusion", "FrameDecoder", "FrameDecoderLayer", "FramePrediction"]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["DeformableFusion", "FrameDecoder", "FrameDecoderLayer", "FramePrediction", "refine"]
 
 
 @dataclass
@@ -91,9 +95,11 @@ class FrameDecoderLayer(nn.Module):
         self.feed_forward = FeedForward(channels, hidden)
 
     def forward(
-        self, x: Tensor, position: Tensor, key: Tensor, value: Tensor, seen: Tensor
+        self, x: Tensor, position: Tensor, key: Tensor, value: Tensor, seen: Tensor | None = None
     ) -> Tensor:
-        x = self.cross_norm(x + self.cross(x + position, key, value, seen[:, None]))
+        """(N, Q, C) queries look at (N, S, C) keys, where `seen` (N, Q, S) is True."""
+        bias = None if seen is None else seen[:, None]
+        x = self.cross_norm(x + self.cross(x + position, key, value, bias))
         query = x + position
         x = self.self_norm(x + self.self_attention(query, query, x))
         return self.feed_forward(x)
@@ -149,16 +155,50 @@ class FrameDecoder(nn.Module):
         position = self.query_embed + sine_of_points(points, self.query_embed.shape[1])
         x = self.query_feat.expand(batch, -1, -1)
         x = self.fusion(x, position, audio, features)
-        predictions = [self.predict(self.norm(x), features)]
-        for i, layer in enumerate(self.layers):
-            level = i % len(features.level_shapes)
-            height, width = features.level_shapes[level]
-            value = features.level(level) + self.level_embed[level]
-            key = value + sine_position(height, width, value.shape[-1], value.device)
-            seen = _attention_mask(predictions[-1].mask_logits, (height, width))
-            x = layer(x, position, key, value, seen)
-            predictions.append(self.predict(self.norm(x), features))
-        return self.norm(x), predictions
+        steps = refine(
+            x,
+            position,
+            features.with_level_embed(self.level_embed),
+            layers=self.layers,
+            predict=lambda queries: self.predict(self.norm(queries), features),
+        )
+        states, predictions = zip(*steps, strict=True)
+        return self.norm(states[-1]), list(predictions)
+
+
+def refine(
+    x: Tensor,
+    position: Tensor,
+    features: PixelFeatures,
+    *,
+    layers: nn.ModuleList,
+    predict: Callable[[Tensor], FramePrediction],
+) -> Iterator[tuple[Tensor, FramePrediction]]:
+    """Masked attention, layer by layer: each looks where the masks before it are.
+
+    Args:
+        x: (N, Q, C) queries; position: (Q, C), of the queries.
+        features: what is looked at, with level embedding; layers: `FrameDecoderLayer`s.
+        predict: heads on the queries. Where it gives masks to the last queries only, those
+            before them look everywhere.
+
+    Yields:
+        the queries before the first and after each layer, and what `predict` said of them.
+    """
+    prediction = predict(x)
+    yield x, prediction
+    for i, layer in enumerate(layers):
+        level = i % len(features.level_shapes)
+        height, width = features.level_shapes[level]
+        value = features.level(level)
+        key = value + sine_position(height, width, value.shape[-1], value.device)
+        seen = _attention_mask(prediction.mask_logits, (height, width))
+        free = x.shape[1] - seen.shape[1]
+        if free:
+            seen = F.pad(seen, (0, 0, free, 0), value=True)
+        x = layer(x, position, key, value, seen)
+        prediction = predict(x)
+        yield x, prediction
 
 
 def _attention_mask(mask_logits: Tensor, size: tuple[int, int]) -> Tensor:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = [
     "MLP",
@@ -24,14 +28,21 @@ __all__ = [
 
 
 class ConvNorm(nn.Sequential):
-    """Convolution, batch norm and ReLU (left out where `act` is False)."""
+    """Convolution, `norm` of its channels and ReLU (left out where `act` is False)."""
 
     def __init__(
-        self, inputs: int, outputs: int, kernel: int, stride: int = 1, *, act: bool = True
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int,
+        stride: int = 1,
+        *,
+        act: bool = True,
+        norm: Callable[[int], nn.Module] = nn.BatchNorm2d,
     ) -> None:
         super().__init__(
             nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
-            nn.BatchNorm2d(outputs),
+            norm(outputs),
             nn.ReLU(inplace=True) if act else nn.Identity(),
         )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +18,14 @@ from torch import Tensor, nn
 
 from streamavis.model.layers import ConvNorm, FeedForward, sine_position
 
-__all__ = ["DeformableLayer", "PixelDecoder", "PixelFeatures", "offset_directions"]
+__all__ = [
+    "DeformableLayer",
+    "PixelDecoder",
+    "PixelFeatures",
+    "encode_levels",
+    "finest_map",
+    "offset_directions",
+]
 
 LevelShapes = tuple[tuple[int, int], ...]
 
@@ -38,6 +45,11 @@ class PixelFeatures:
         sizes = [h * w for h, w in self.level_shapes]
         start = sum(sizes[:index])
         return self.tokens[:, start : start + sizes[index]]
+
+    def with_level_embed(self, level_embed: Tensor) -> PixelFeatures:
+        """The same with (L, C) added to the tokens: a token says of which level it is."""
+        sizes = torch.tensor([h * w for h, w in self.level_shapes], device=level_embed.device)
+        return replace(self, tokens=self.tokens + level_embed.repeat_interleave(sizes, 0))
 
 
 class DeformableLayer(nn.Module):
@@ -88,6 +100,37 @@ def _centres(level_shapes: LevelShapes, device: torch.device) -> Tensor:
     return torch.cat(centres)[:, None].repeat(1, len(level_shapes), 1).to(device)
 
 
+def encode_levels(
+    maps: list[Tensor], level_embed: Tensor, layers: nn.ModuleList
+) -> tuple[Tensor, LevelShapes]:
+    """Run deformable layers over maps laid end to end.
+
+    Args:
+        maps: L maps (N, C, h, w), coarsest first; level_embed: (L, C); layers: `DeformableLayer`s.
+
+    Returns:
+        tokens (N, S, C) and the (h, w) of each level.
+    """
+    level_shapes = tuple((m.shape[-2], m.shape[-1]) for m in maps)
+    tokens = torch.cat([m.flatten(2).transpose(1, 2) for m in maps], 1)
+    position = torch.cat(
+        [
+            sine_position(h, w, tokens.shape[-1], tokens.device) + level_embed[i]
+            for i, (h, w) in enumerate(level_shapes)
+        ]
+    )
+    references = _centres(level_shapes, tokens.device)
+    for layer in layers:
+        tokens = layer(tokens, position, references, level_shapes)
+    return tokens, level_shapes
+
+
+def finest_map(tokens: Tensor, level_shapes: LevelShapes) -> Tensor:
+    """The last level of (N, S, C) as a map (N, C, h, w)."""
+    height, width = level_shapes[-1]
+    return tokens[:, -height * width :].transpose(1, 2).unflatten(2, (height, width))
+
+
 class PixelDecoder(nn.Module):
     """Pyramid in, pixel features out."""
 
@@ -119,19 +162,8 @@ class PixelDecoder(nn.Module):
         """Maps at strides 4, 8, 16, 32 -> features of the picture."""
         x4, *coarse = pyramid
         maps = [p(x) for p, x in zip(self.project, reversed(coarse), strict=True)]
-        level_shapes = tuple((m.shape[-2], m.shape[-1]) for m in maps)
-        tokens = torch.cat([m.flatten(2).transpose(1, 2) for m in maps], 1)
-        position = torch.cat(
-            [
-                sine_position(h, w, tokens.shape[-1], tokens.device) + self.level_embed[i]
-                for i, (h, w) in enumerate(level_shapes)
-            ]
-        )
-        references = _centres(level_shapes, tokens.device)
-        for layer in self.layers:
-            tokens = layer(tokens, position, references, level_shapes)
-        h8, w8 = level_shapes[-1]
-        stride8 = tokens[:, -h8 * w8 :].transpose(1, 2).unflatten(2, (h8, w8))
+        tokens, level_shapes = encode_levels(maps, self.level_embed, self.layers)
+        stride8 = finest_map(tokens, level_shapes)
         finer = F.interpolate(
             self.down4(stride8), x4.shape[-2:], mode="bilinear", align_corners=False
         )

@@ -1,7 +1,4 @@
-"""Weights to files and back: safetensors with the configuration inside the file.
-
-The only home of key renames, should a later version need them. No pickle is ever read.
-"""
+"""Our weights files: safetensors with the configuration inside. No pickle is ever read here."""
 
 from __future__ import annotations
 
@@ -9,23 +6,28 @@ import dataclasses
 import json
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from streamavis.errors import CheckpointError
+from streamavis.model.avism import AVISM
+from streamavis.model.avism_config import AVISMConfig
+from streamavis.model.resnet import ResNetConfig
 from streamavis.model.streamavis import StreamAVIS, StreamAVISConfig
+from streamavis.model.swin import SwinConfig
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import torch
 
-__all__ = ["find", "load", "metadata", "save", "shipped"]
+__all__ = ["find", "load", "load_avism", "metadata", "save", "shipped"]
 
-_KIND = "streamavis"
+_KIND, _OFFLINE_KIND = "streamavis", "avism"
 _VERSION = 1
+Network = TypeVar("Network", StreamAVIS, AVISM)
 
 
 def shipped() -> list[str]:
@@ -58,7 +60,7 @@ def find(name_or_path: str | Path) -> Path:
 
 
 def save(
-    model: StreamAVIS,
+    model: StreamAVIS | AVISM,
     path: str | Path,
     notes: Mapping[str, str] | None = None,
     *,
@@ -71,37 +73,86 @@ def save(
         path: replaced if it exists.
         notes: kept in the file's metadata beside the configuration (data, command, seed).
         half: store float16; it is loaded as float32 again.
+
+    Raises:
+        CheckpointError: the file cannot be written.
     """
     tensors = {
         name: (t.half() if half and t.is_floating_point() else t).contiguous().cpu()
         for name, t in model.state_dict().items()
     }
     header = {
-        "kind": _KIND,
+        "kind": _OFFLINE_KIND if isinstance(model, AVISM) else _KIND,
         "version": str(_VERSION),
         "config": json.dumps(dataclasses.asdict(model.config)),
         **(notes or {}),
     }
-    save_file(tensors, str(path), header)
+    try:
+        save_file(tensors, str(path), header)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} cannot be written: {error}") from error
 
 
 def metadata(name_or_path: str | Path) -> dict[str, str]:
-    """The header of a weights file of ours, checked.
+    """The header of a causal network's weights file, checked.
 
     Raises:
         CheckpointError: not a safetensors file, of another kind, or of another version.
     """
+    return _header(find(name_or_path), _KIND, "a file that `streamavis train` wrote")
+
+
+def load(name_or_path: str | Path) -> StreamAVIS:
+    """Load a causal network, ready for inference (float32, eval mode).
+
+    Raises:
+        CheckpointError: the file is missing, of another kind or version, or does not fit its
+            own configuration; the message names the first wrong weight.
+    """
     path = find(name_or_path)
+    header = metadata(path)
+    try:
+        values: dict[str, Any] = json.loads(header["config"])
+        values["classes"] = tuple(values["classes"])
+        config = StreamAVISConfig(**values)
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path} has no readable configuration: {error}") from error
+    return _filled(StreamAVIS(config), path)
+
+
+def load_avism(name_or_path: str | Path) -> AVISM:
+    """Load an offline network, ready for inference (float32, eval mode).
+
+    Raises:
+        CheckpointError: as `load`.
+    """
+    path = find(name_or_path)
+    header = _header(path, _OFFLINE_KIND, "a file that `streamavis convert` wrote")
+    try:
+        values: dict[str, Any] = json.loads(header["config"])
+        values["classes"] = tuple(values["classes"])
+        backbone = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in values["backbone"].items()
+        }
+        kind: type[Any] = ResNetConfig if "blocks" in backbone else SwinConfig
+        config = AVISMConfig(**values | {"backbone": kind(**backbone)})
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CheckpointError(f"{path} has no readable configuration: {error}") from error
+    return _filled(AVISM(config), path)
+
+
+def _header(path: Path, kind: str, cure: str) -> dict[str, str]:
     try:
         with safe_open(str(path), "pt") as file:
             header = file.metadata() or {}
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} is not a safetensors file: {error}") from error
-    kind = header.get("kind")
-    if kind != _KIND:
+    found = header.get("kind")
+    if found != kind:
         raise CheckpointError(
-            f"{path} holds weights of kind {kind or 'unknown'!r}, expected {_KIND!r}; "
-            "choose a file that `streamavis train` wrote, or a shipped name"
+            f"{path} holds weights of kind {found or 'unknown'!r}, expected {kind!r}; "
+            f"choose {cure}, or a shipped name"
         )
     if header.get("version") != str(_VERSION):
         raise CheckpointError(
@@ -111,29 +162,12 @@ def metadata(name_or_path: str | Path) -> dict[str, str]:
     return header
 
 
-def load(name_or_path: str | Path) -> StreamAVIS:
-    """Load a network, ready for inference (float32, eval mode).
-
-    Raises:
-        CheckpointError: the file is missing, of another kind or version, or does not fit its
-            own configuration; the message names the first wrong weight.
-    """
-    path = find(name_or_path)
-    model = StreamAVIS(_config(path, metadata(path)))
+def _filled(model: Network, path: Path) -> Network:
     with safe_open(str(path), "pt") as file:
         weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     _check_fit(path, model.state_dict(), weights)
     model.load_state_dict(weights)
     return model.eval().requires_grad_(False)
-
-
-def _config(path: Path, header: Mapping[str, str]) -> StreamAVISConfig:
-    try:
-        values: dict[str, Any] = json.loads(header["config"])
-        values["classes"] = tuple(values["classes"])
-        return StreamAVISConfig(**values)
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path} has no readable configuration: {error}") from error
 
 
 def _check_fit(

@@ -1,0 +1,26 @@
+"""Weights to files and back, and the only home of key renames."""
+
+from streamavis.checkpoint.files import (
+    find,
+    load,
+    load_avism,
+    metadata,
+    save,
+    shipped,
+)
+from streamavis.checkpoint.reading import read_foreign
+from streamavis.checkpoint.reference import Report, avism_from_reference, convert, initialise
+
+__all__ = [
+    "Report",
+    "avism_from_reference",
+    "convert",
+    "find",
+    "initialise",
+    "load",
+    "load_avism",
+    "metadata",
+    "read_foreign",
+    "save",
+    "shipped",
+]

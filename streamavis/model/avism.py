@@ -1,0 +1,262 @@
+"""AVISM, the offline network (Guo et al., CVPR 2025): it sees and hears a whole clip at once.
+
+B clips, T frames, Q frame queries, V video queries, C channels, A audio channels, K classes,
+H W pixels. What the published code computes, to the rounding of float32.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+import torch
+from torch import Tensor, nn
+
+from streamavis.errors import ShapeError
+from streamavis.model.avism_stages import StageRecorder
+from streamavis.model.backbone import normalise
+from streamavis.model.layers import MLP
+from streamavis.model.localizer import Localized, Localizer
+from streamavis.model.msdeform import MSDeformPixelDecoder
+from streamavis.model.object_decoder import ObjectDecoder
+from streamavis.model.resnet import ResNet, ResNetConfig
+from streamavis.model.swin import Swin
+from streamavis.model.window_encoder import WindowedObjectEncoder
+
+if TYPE_CHECKING:
+    from streamavis.model.avism_config import AVISMConfig
+    from streamavis.model.frame_decoder import FramePrediction
+    from streamavis.model.pixel_decoder import PixelFeatures
+
+__all__ = ["AVISM", "AVISMOutput", "ClipPrediction", "Lesson"]
+
+# Frame layers whose queries the tracker is trained on.
+_TAUGHT_LAYERS = 3
+
+
+@dataclass
+class ClipPrediction:
+    """What the video queries say of a clip."""
+
+    class_logits: Tensor  # (B, V, K+1), last = no object
+    mask_embed: Tensor  # (B, V, C)
+    similarity: Tensor  # (B, V, C), compared with that of object tokens in training
+
+
+@dataclass
+class AVISMOutput(ClipPrediction):
+    """A clip, seen and heard; without the batch dimension where the frames had none."""
+
+    video_mask_features: Tensor  # (B, T, C, H4, W4)
+    video_queries: Tensor  # (B, V, C), normalised
+    frame_queries: Tensor  # (B, T, Q, C), normalised
+    frame_class_logits: Tensor  # (B, T, Q, K+1)
+    frame_mask_logits: Tensor  # (B, T, Q, H4, W4)
+    count_logits: Tensor | None  # (B, T, levels); None without a count token
+
+    @property
+    def mask_logits(self) -> Tensor:
+        """(B, V, T, H4, W4), of the padded frames; computed on every access."""
+        return torch.einsum("...vc,...tchw->...vthw", self.mask_embed, self.video_mask_features)
+
+
+@dataclass
+class Lesson:
+    """Everything the losses are taken on; L = 3 frame layers, in the first dimension."""
+
+    frame_predictions: list[FramePrediction]  # (B*T, ...) before the first and after each layer
+    clip_predictions: list[ClipPrediction]  # (L, B, V, ...) after each layer of the object decoder
+    token_similarity: Tensor  # (L, B, T, Q, C), of the object tokens
+    video_mask_features: Tensor  # (B, T, C, H4, W4)
+    count_logits: Tensor | None  # (B, T, levels)
+
+
+class AVISM(nn.Module):
+    """The offline network."""
+
+    def __init__(self, config: AVISMConfig) -> None:
+        super().__init__()
+        self.config = config
+        c, classes = config, len(config.classes)
+        self.backbone = (
+            ResNet(c.backbone) if isinstance(c.backbone, ResNetConfig) else Swin(c.backbone)
+        )
+        self.pixel_decoder = MSDeformPixelDecoder(
+            c.backbone.channels,
+            c.channels,
+            layers=c.pixel_layers,
+            heads=c.heads,
+            points=c.points,
+            hidden=c.pixel_hidden,
+        )
+        self.localizer = Localizer(
+            c.channels,
+            classes,
+            audio_channels=c.audio_channels,
+            queries=c.frame_queries,
+            layers=c.frame_layers,
+            heads=c.heads,
+            levels=len(c.backbone.channels) - 1,
+            hidden=c.hidden,
+            fusion=c.frame_fusion,
+            count_levels=c.count_levels,
+        )
+        self.video_mask_features = nn.Conv2d(c.channels, c.channels, 1)
+        self.object_encoder = WindowedObjectEncoder(
+            c.channels,
+            c.audio_channels,
+            layers=c.object_layers,
+            heads=c.heads,
+            hidden=c.hidden,
+            window=c.window,
+            fusion=c.video_fusion,
+        )
+        self.object_decoder = ObjectDecoder(
+            c.channels,
+            video_queries=c.video_queries,
+            frame_queries=c.frame_queries,
+            layers=c.video_layers,
+            heads=c.heads,
+            hidden=c.hidden,
+        )
+        self.class_embed = nn.Linear(c.channels, classes + 1)
+        self.mask_embed = MLP(c.channels, c.channels, c.channels, 3)
+        self.query_similarity = nn.Linear(c.channels, c.channels)
+        self.token_similarity = nn.Linear(c.channels, c.channels)
+
+    @overload
+    def forward(
+        self, frames: Tensor, audio_features: Tensor, stages: Literal[False] = ...
+    ) -> AVISMOutput: ...
+
+    @overload
+    def forward(
+        self, frames: Tensor, audio_features: Tensor, stages: Literal[True]
+    ) -> tuple[AVISMOutput, dict[str, Tensor]]: ...
+
+    def forward(
+        self, frames: Tensor, audio_features: Tensor, stages: bool = False
+    ) -> AVISMOutput | tuple[AVISMOutput, dict[str, Tensor]]:
+        """See and hear one clip, or a batch of clips of one length.
+
+        Args:
+            frames: (T, 3, H, W) or (B, T, 3, H, W) uint8 RGB at network size, a second apart.
+            audio_features: (T, A) or (B, T, A) float, of the second that begins at each frame
+                (`streamavis.audio.vggish`).
+            stages: also return what came out of each stage, by its name in the reference.
+
+        Raises:
+            ShapeError: an argument has the wrong shape or dtype.
+        """
+        self.check(frames, audio_features)
+        if stages:
+            with StageRecorder(self) as recorder:
+                output = self._forward(frames, audio_features, keep=None)
+            return output, recorder.stages(output)
+        return self._forward(frames, audio_features, keep=1)
+
+    def supervised(self, frames: Tensor, audio_features: Tensor, *, shift: bool = True) -> Lesson:
+        """As `forward` on (B, T, ...), keeping everything that the losses look at.
+
+        Args:
+            frames, audio_features: see `forward`.
+            shift: shift windows in the object encoder, as inference does. The published code
+                does not in training.
+        """
+        self.check(frames, audio_features)
+        shape = frames.shape[:2]
+        features, found = self.locate(frames.flatten(0, 1), audio_features.flatten(0, 1), keep=None)
+        layers = found.queries[-_TAUGHT_LAYERS:]
+        queries = torch.stack([self.localizer.norm(x) for x in layers])  # (L, B*T, Q, C)
+        tokens = self.object_encoder(
+            queries.unflatten(1, shape).flatten(0, 1),
+            audio_features.repeat(len(layers), 1, 1),
+            shift=shift,
+        )
+        split = (len(layers), shape[0])
+        predictions = [self.read(video) for video in self.object_decoder(tokens)]
+        return Lesson(
+            frame_predictions=found.predictions,
+            clip_predictions=[
+                ClipPrediction(*(getattr(p, f.name).unflatten(0, split) for f in fields(p)))
+                for p in predictions
+            ],
+            token_similarity=self.token_similarity(tokens).unflatten(0, split),
+            video_mask_features=self.video_mask_features(features.stride4).unflatten(0, shape),
+            count_logits=_unflatten(found.count_logits, shape),
+        )
+
+    def locate(
+        self, frames: Tensor, audio_features: Tensor, *, keep: int | None = 1
+    ) -> tuple[PixelFeatures, Localized]:
+        """Find the objects of N frames, (N, 3, H, W) uint8 and (N, A); nothing crosses frames.
+
+        Args:
+            frames, audio_features: see above.
+            keep: layers of the localizer whose result is wanted, from the last. None: all.
+        """
+        features = self.pixel_decoder(self.backbone(normalise(frames)))
+        layers = self.config.frame_layers + 1 if keep is None else keep
+        return features, self.localizer(features, audio_features, keep=layers)
+
+    def track(self, frame_queries: Tensor, audio_features: Tensor) -> Tensor:
+        """(B, T, Q, C) normalised and (B, T, A) -> video queries (B, V, C), normalised."""
+        tokens = self.object_encoder(frame_queries, audio_features, shift=True)
+        return self.object_decoder(tokens)[-1]
+
+    def read(self, video_queries: Tensor) -> ClipPrediction:
+        """Heads on video queries."""
+        return ClipPrediction(
+            class_logits=self.class_embed(video_queries),
+            mask_embed=self.mask_embed(video_queries),
+            similarity=self.query_similarity(video_queries),
+        )
+
+    def _forward(self, frames: Tensor, audio_features: Tensor, keep: int | None) -> AVISMOutput:
+        batched = frames.ndim == 5
+        if not batched:
+            frames, audio_features = frames[None], audio_features[None]
+        shape = frames.shape[:2]
+        features, found = self.locate(frames.flatten(0, 1), audio_features.flatten(0, 1), keep=keep)
+        frame_queries = self.localizer.norm(found.queries[-1]).unflatten(0, shape)
+        video = self.track(frame_queries, audio_features)
+        last = found.predictions[-1]
+        output = AVISMOutput(
+            **vars(self.read(video)),
+            video_mask_features=self.video_mask_features(features.stride4).unflatten(0, shape),
+            video_queries=video,
+            frame_queries=frame_queries,
+            frame_class_logits=last.class_logits.unflatten(0, shape),
+            frame_mask_logits=last.mask_logits.unflatten(0, shape),
+            count_logits=_unflatten(found.count_logits, shape),
+        )
+        if batched:
+            return output
+        only: dict[str, Any] = {
+            name: None if value is None else value[0] for name, value in vars(output).items()
+        }
+        return AVISMOutput(**only)
+
+    def check(self, frames: Tensor, audio_features: Tensor) -> None:
+        """Refuse what `forward` cannot take.
+
+        Raises:
+            ShapeError: names the argument, what it is and what it should be.
+        """
+        if frames.ndim not in (4, 5) or frames.shape[-3] != 3 or frames.dtype != torch.uint8:
+            raise ShapeError(
+                "frames must be uint8 RGB, (T, 3, H, W) or (B, T, 3, H, W), but got "
+                f"{frames.dtype} {tuple(frames.shape)}"
+            )
+        expected = (*frames.shape[:-3], self.config.audio_channels)
+        if audio_features.shape != expected or not audio_features.is_floating_point():
+            raise ShapeError(
+                f"audio_features must be float {expected}, one row per frame, but got "
+                f"{audio_features.dtype} {tuple(audio_features.shape)}"
+            )
+        if 0 in frames.shape:
+            raise ShapeError(f"frames must hold at least one pixel but got {tuple(frames.shape)}")
+
+
+def _unflatten(x: Tensor | None, shape: torch.Size) -> Tensor | None:
+    return None if x is None else x.unflatten(0, shape)

@@ -1,0 +1,111 @@
+"""AVISM's frame decoder: queries that sound conditions find the objects of one frame.
+
+N frames, Q queries, C channels, A audio channels, L levels, K classes.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch import Tensor, nn
+
+from streamavis.model.frame_decoder import FrameDecoderLayer, FramePrediction, refine
+from streamavis.model.fusion_dense import AudioCentricFusion, DenseFusion
+from streamavis.model.layers import MLP
+
+if TYPE_CHECKING:
+    from streamavis.model.pixel_decoder import PixelFeatures
+
+__all__ = ["FrameFusion", "Localized", "Localizer"]
+
+FrameFusion = Literal["dense", "audio-centric", "none"]
+
+
+@dataclass
+class Localized:
+    """The objects of N frames, as seen before the first and after each layer."""
+
+    queries: list[Tensor]  # (N, Q, C), not normalised
+    predictions: list[FramePrediction]
+    count_logits: Tensor | None  # (N, levels), ordinal, of the last layer
+
+
+class Localizer(nn.Module):
+    """Queries, fusion with sound, masked-attention layers and the heads after each.
+
+    With a count token (ACVIS) one more query walks along, which sees the whole picture and says
+    how many objects sound.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        classes: int,
+        *,
+        audio_channels: int,
+        queries: int,
+        layers: int,
+        heads: int,
+        levels: int,
+        hidden: int,
+        fusion: FrameFusion,
+        count_levels: int,
+    ) -> None:
+        super().__init__()
+        self.query_feat = nn.Parameter(torch.randn(queries, channels))
+        self.query_embed = nn.Parameter(torch.randn(queries, channels))
+        self.level_embed = nn.Parameter(torch.randn(levels, channels))
+        self.fusion: DenseFusion | AudioCentricFusion | None = None
+        if fusion == "dense":
+            self.fusion = DenseFusion(channels, audio_channels, heads, levels)
+        elif fusion == "audio-centric":
+            self.fusion = AudioCentricFusion(channels, audio_channels, heads, layers=3)
+        self.layers = nn.ModuleList(
+            FrameDecoderLayer(channels, heads, hidden) for _ in range(layers)
+        )
+        self.norm = nn.LayerNorm(channels)
+        self.class_embed = nn.Linear(channels, classes + 1)
+        self.mask_embed = MLP(channels, channels, channels, 3)
+        self.count_token: nn.Parameter | None = None
+        self.count: nn.Linear | None = None
+        if count_levels:
+            self.count_token = nn.Parameter(torch.randn(1, channels))
+            self.count = nn.Linear(channels, count_levels)
+
+    def predict(self, queries: Tensor, features: PixelFeatures) -> FramePrediction:
+        """Heads on normalised queries."""
+        masks = torch.einsum("nqc,nchw->nqhw", self.mask_embed(queries), features.mask_features)
+        return FramePrediction(self.class_embed(queries), masks)
+
+    def forward(self, features: PixelFeatures, audio: Tensor, *, keep: int) -> Localized:
+        """Find the objects of each frame.
+
+        Args:
+            features: of N frames; audio: (N, A).
+            keep: layers whose result is wanted, counted from the last.
+        """
+        x: Tensor = self.query_feat
+        position: Tensor = self.query_embed
+        free = 0
+        if self.count_token is not None:
+            # The token is its own position.
+            x, position = (torch.cat([self.count_token, y]) for y in (x, position))
+            free = 1
+        embedded = features.with_level_embed(self.level_embed)
+        if self.fusion is not None:
+            x = self.fusion(x, position, audio, embedded)
+        steps = refine(
+            x.expand(len(audio), -1, -1),
+            position,
+            embedded,
+            layers=self.layers,
+            predict=lambda queries: self.predict(self.norm(queries[:, free:]), features),
+        )
+        states, predictions = zip(*deque(steps, maxlen=keep), strict=True)
+        count_logits = None
+        if self.count is not None:
+            count_logits = self.count(self.norm(states[-1][:, 0]))
+        return Localized([s[:, free:] for s in states], list(predictions), count_logits)
