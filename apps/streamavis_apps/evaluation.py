@@ -15,13 +15,13 @@ from rich.table import Table
 from streamavis import metrics
 from streamavis.errors import OutputError
 from streamavis_apps.exits import ExitCode
-from streamavis_apps.report import figure, page, short_names, worst_frames
+from streamavis_apps.report.pieces import figure, short_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from streamavis.metrics import Evaluation, Protocol, Scores
+    from streamavis.metrics import Evaluation, GroundTruth, Predictions, Protocol, Scores
 
 __all__ = ["Plan", "run"]
 
@@ -74,13 +74,29 @@ def run(plan: Plan, *, console: Console | None = None) -> ExitCode:
     if plan.json is not None:
         outputs[plan.json] = json.dumps(_document(found, best), indent=1, allow_nan=False) + "\n"
     if plan.html is not None:
-        shots = [] if plan.media is None else worst_frames(truth, read, found, plan.media)
-        outputs[plan.html] = page(truth, found, best, shots)
+        outputs[plan.html] = _page(plan.media, truth, read, found, best)
     _print(console, found, best)
     for path, text in outputs.items():
         _write(path, text)
         console.print(str(path), markup=False, soft_wrap=True)
     return ExitCode.DONE
+
+
+def _page(
+    media: Path | None,
+    truth: GroundTruth,
+    read: Sequence[Predictions],
+    found: Sequence[Evaluation],
+    best: Scores | None,
+) -> str:
+    """The page; what draws it is loaded only when it is asked for."""
+    from streamavis_apps.report.page import page
+
+    if media is None:
+        return page(truth, found, best, [])
+    from streamavis_apps.report.frames import worst_frames
+
+    return page(truth, found, best, worst_frames(truth, read, found, media))
 
 
 def _progress(console: Console) -> Progress:

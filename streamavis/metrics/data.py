@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from streamavis.metrics.runs import content_key
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -107,10 +109,14 @@ class Case:
     pairs: Pairs
     truth_areas: NDArray[np.int64] = field(init=False)  # (G, T)
     predicted_areas: NDArray[np.int64] = field(init=False)  # (P, T)
+    truth_order: list[int] = field(init=False)  # places by content, for what must not depend
+    predicted_order: list[int] = field(init=False)  # on where a track stands in its file
 
     def __post_init__(self) -> None:
         self.truth_areas = _stack(self.truth, len(self.times_s))
         self.predicted_areas = _stack(self.predicted, len(self.times_s))
+        self.truth_order = sorted(range(len(self.truth)), key=content_key(self.truth))
+        self.predicted_order = sorted(range(len(self.predicted)), key=content_key(self.predicted))
 
 
 def _stack(tracks: Sequence[Track], length: int) -> NDArray[np.int64]:

@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from streamavis.metrics.runs import content_order
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -112,8 +110,7 @@ def _count_edges(
 def _matches(case: Case) -> NDArray[np.intp]:
     """(G, T): the predicted track that each object is matched to; -1 for none."""
     matched = np.full(case.truth_areas.shape, -1, np.intp)
-    rows = sorted(range(len(case.truth)), key=content_order(case.truth))
-    columns = sorted(range(len(case.predicted)), key=content_order(case.predicted))
+    rows, columns = case.truth_order, case.predicted_order
     row_at, column_at = np.argsort(rows), np.argsort(columns)
     classes = np.array([track.category_id for track in case.truth])
     predicted_classes = np.array([track.category_id for track in case.predicted])

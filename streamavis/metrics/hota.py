@@ -142,7 +142,7 @@ def _assign(
     pieces = [(alone, in_truth.argmax(axis=0)[alone], in_predicted.argmax(axis=0)[alone])]
     for frame in np.flatnonzero((n_truth > 0) & (n_predicted > 0) & (n_truth + n_predicted > 2)):
         rows, columns = np.flatnonzero(in_truth[:, frame]), np.flatnonzero(in_predicted[:, frame])
-        left, right = linear_sum_assignment(-weight[frame][np.ix_(rows, columns)])
+        left, right = linear_sum_assignment(-weight[frame][rows[:, None], columns])
         pieces.append((np.full(left.size, frame), rows[left], columns[right]))
     t, rows, columns = (np.concatenate(part) for part in zip(*pieces, strict=True))
     return t, rows, columns

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from streamavis.metrics.hota import HotaCounts, count_class
-from streamavis.metrics.runs import content_order
 from streamavis.metrics.track_map import ClassTracks, class_tracks, track_iou
 
 if TYPE_CHECKING:
@@ -44,11 +43,8 @@ def measure(
         official: the protocol; else corrected.
     """
     iou = track_iou(case)
-    rows, columns = list(range(len(case.truth))), list(range(len(case.predicted)))
-    if not official:
-        # Nothing may depend on where a track stands in its file, rounding included.
-        rows.sort(key=content_order(case.truth))
-        columns.sort(key=content_order(case.predicted))
+    rows = range(len(case.truth)) if official else case.truth_order
+    columns = range(len(case.predicted)) if official else case.predicted_order
     hota, tracks = {}, {}
     for category in categories:
         truth = [row for row in rows if case.truth[row].category_id == category.id]

@@ -7,7 +7,7 @@ follow), the last one signed.
 
 from __future__ import annotations
 
-from functools import cmp_to_key
+from functools import cache, cmp_to_key
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from streamavis.metrics.data import Track
 
-__all__ = ["MaskError", "areas", "content_order", "run_lengths"]
+__all__ = ["MaskError", "areas", "content_key", "run_lengths"]
 
 _MAX_CHARACTERS = 6  # of one run: longer ones overflow the integers of pycocotools
 
@@ -54,7 +54,9 @@ def areas(counts: Sequence[bytes], pixels: int) -> NDArray[np.int64]:
 
 def run_lengths(counts: bytes) -> list[int]:
     """The run lengths of one well-formed mask; runs of no length inside it are left out."""
-    runs = _decode([counts])[0].tolist()
+    runs: list[int] = _decode([counts])[0].tolist()
+    if 0 not in runs[1:]:
+        return runs
     merged = runs[:1]
     for i in range(1, len(runs)):
         if runs[i]:
@@ -65,21 +67,20 @@ def run_lengths(counts: bytes) -> list[int]:
     return merged
 
 
-def content_order(tracks: Sequence[Track]) -> Callable[[int], Any]:
+def content_key(tracks: Sequence[Track]) -> Callable[[int], Any]:
     """A sort key for places in `tracks`: by what the tracks contain, never by where they stand.
 
     Frame by frame the run lengths are compared as lists; a frame without a pixel counts as [].
     """
+    contents = [_contents(track) for track in tracks]
+    decoded = cache(lambda mask: run_lengths(mask) if mask else [])
 
     def compare(one: int, other: int) -> int:
-        a, b = _contents(tracks[one]), _contents(tracks[other])
-        for left, right in zip_longest(a, b):
-            if left != right:  # equal counts are equal masks, and need no decoding
-                left_runs = run_lengths(left) if left else []
-                right_runs = run_lengths(right) if right else []
-                if left_runs != right_runs:
-                    return -1 if left_runs < right_runs else 1
-        return len(a) - len(b)
+        for left, right in zip_longest(contents[one], contents[other]):
+            # Equal counts are equal masks, and need no decoding.
+            if left != right and decoded(left) != decoded(right):
+                return -1 if decoded(left) < decoded(right) else 1
+        return len(contents[one]) - len(contents[other])
 
     return cmp_to_key(compare)
 

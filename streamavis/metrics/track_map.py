@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from streamavis.metrics.overlap import EPS
-from streamavis.metrics.runs import content_order
+from streamavis.metrics.runs import content_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -114,7 +114,7 @@ def average_precision(
     tracks = [(track, video.video) for video in videos for track in video.predicted]
     order = sorted(range(len(tracks)), key=lambda i: -tracks[i][0].score)
     if not official:
-        content = content_order([track for track, _ in tracks])
+        content = content_key([track for track, _ in tracks])
         order.sort(key=lambda i: (-tracks[i][0].score, content(i), tracks[i][1]))
     results = {}
     for name, bounds in RANGES.items():

@@ -8,7 +8,7 @@ from metric_cases import rectangle, rle, uncompressed
 from pycocotools import mask as coco
 
 from streamavis.metrics.data import Track
-from streamavis.metrics.runs import MaskError, areas, content_order, run_lengths
+from streamavis.metrics.runs import MaskError, areas, content_key, run_lengths
 
 pictures = st.integers(1, 9).flatmap(
     lambda width: st.lists(
@@ -48,7 +48,7 @@ def test_what_is_malformed_is_refused(bad):
     assert caught.value.index == 2
 
 
-def test_content_orders_by_frames_then_runs():
+def test_content_keys_by_frames_then_runs():
     def made(*masks):
         sizes = np.array([-1 if mask is None else int(mask.sum()) for mask in masks])
         return Track(0, 1, [None if mask is None else counts(mask) for mask in masks], sizes)
@@ -62,4 +62,4 @@ def test_content_orders_by_frames_then_runs():
         made(late, None),
     ]
     places = [3, 0, 4, 2, 1]
-    assert sorted(places, key=content_order(ordered)) == [0, 1, 2, 3, 4]
+    assert sorted(places, key=content_key(ordered)) == [0, 1, 2, 3, 4]
