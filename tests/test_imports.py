@@ -44,7 +44,7 @@ RULES = {
     "streamavis.audio": rule(BASE + " streamavis_kernels streamavis.model", "numpy torch"),
     "streamavis.model": rule(BASE + " streamavis_kernels streamavis.audio", "numpy torch"),
     "streamavis.checkpoint": rule(
-        BASE + " streamavis.model streamavis.weights", "numpy torch safetensors"
+        BASE + " streamavis.model streamavis.audio streamavis.weights", "numpy torch safetensors"
     ),
     "streamavis.io": rule(
         BASE + " streamavis.runtime.clock streamavis.runtime.audio_ring",

@@ -10,6 +10,7 @@ from streamavis.checkpoint.files import (
 )
 from streamavis.checkpoint.reading import read_foreign
 from streamavis.checkpoint.reference import Report, avism_from_reference, convert, initialise
+from streamavis.checkpoint.vggish import vggish_from_reference
 
 __all__ = [
     "Report",
@@ -23,4 +24,5 @@ __all__ = [
     "read_foreign",
     "save",
     "shipped",
+    "vggish_from_reference",
 ]
