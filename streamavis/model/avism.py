@@ -20,10 +20,16 @@ from streamavis.model.localizer import Localized, Localizer
 from streamavis.model.msdeform import MSDeformPixelDecoder
 from streamavis.model.object_decoder import ObjectDecoder
 from streamavis.model.resnet import ResNet, ResNetConfig
+from streamavis.model.segmentation import Segments, segment
 from streamavis.model.swin import Swin
 from streamavis.model.window_encoder import WindowedObjectEncoder
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
     from streamavis.model.avism_config import AVISMConfig
     from streamavis.model.frame_decoder import FramePrediction
     from streamavis.model.pixel_decoder import PixelFeatures
@@ -154,6 +160,46 @@ class AVISM(nn.Module):
                 output = self._forward(frames, audio_features, keep=None)
             return output, recorder.stages(output)
         return self._forward(frames, audio_features, keep=1)
+
+    def segment(
+        self,
+        frames: Iterable[NDArray[np.uint8]],
+        audio_features: Tensor,
+        *,
+        threshold: float = 0.3,
+        top: int = 100,
+        chunk: int = 4,
+        progress: Callable[[str, int], None] = lambda stage, frames: None,
+    ) -> Segments:
+        """Say which objects sound in a recording of any length, and where, frame by frame.
+
+        Memory does not grow with the recording, but for its queries and run-length masks: the
+        mask features of what exceeds a few seconds wait in a temporary file (15 MiB a frame at
+        360x640), and a mask is drawn only where its class alone scores above `threshold`.
+
+        Args:
+            frames: (H, W, 3) uint8 RGB, all of one size, a second apart; taken one by one and
+                resized to `config.short_side`.
+            audio_features: (T, A) float, as `forward`; as many rows as there are frames.
+            threshold: keep scores above it; a score is class probability times mask quality.
+            top: pairs of query and class that are looked at; a query may be in several.
+            chunk: frames put through the network at once; the results are the same.
+            progress: told the stage ("seeing", then "drawing") and the frames it has done.
+
+        Raises:
+            ShapeError: frames differ in size or are not RGB, or their number is not that of the
+                rows of `audio_features`.
+            ModelOutputError: the weights are damaged.
+        """
+        return segment(
+            self,
+            frames,
+            audio_features,
+            threshold=threshold,
+            top=top,
+            chunk=chunk,
+            progress=progress,
+        )
 
     def supervised(self, frames: Tensor, audio_features: Tensor, *, shift: bool = True) -> Lesson:
         """As `forward` on (B, T, ...), keeping everything that the losses look at.

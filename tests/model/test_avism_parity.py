@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -90,3 +91,21 @@ def test_every_tracker_length(model):
             name = f"T{frames}.{name}"
             apart = difference(golden, name, value)
             assert apart.max() <= 1e-4 * float(value.abs().max()), name
+
+
+def test_segments(model):
+    inputs, golden = load(f"{CLIP}_inputs"), load(f"{CLIP}_results")
+    small = AVISM(replace(model.config, short_side=96)).eval()
+    small.load_state_dict(model.state_dict())
+    frames = inputs["images_uint8"].transpose(0, 2, 3, 1)
+    found = small.segment(frames, torch.from_numpy(inputs["audio"]))
+    order = np.argsort(-golden["pred_scores"], kind="stable")
+    assert np.abs(found.scores - golden["pred_scores"][order]).max() < 1e-4
+    assert (found.labels == golden["pred_labels"][order]).all()
+    areas = np.array([found.masks(i).sum((1, 2)) for i in range(len(found))])
+    apart = np.abs(areas - golden["pred_masks_area"][order]).sum()
+    assert apart <= 1e-4 * areas.size * inputs["images_uint8"][0, 0].size
+    shape = (8, *golden["pred_masks_shape"][1:])
+    masks = np.unpackbits(golden["pred_masks_packbits_first8"])[: np.prod(shape)].reshape(shape)
+    ours = np.stack([found.masks(i) for i in np.argsort(order)[:8]])
+    assert (ours != masks.astype(bool)).mean() <= 1e-4

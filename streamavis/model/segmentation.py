@@ -1,0 +1,223 @@
+"""A recording to scored masks, with the memory of a few frames however long it is.
+
+T frames, V video queries, C channels, H W source pixels, h w network pixels, H4 W4 cells of the
+stride-4 grid over the padded network picture.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from tempfile import SpooledTemporaryFile
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from streamavis.errors import ModelOutputError, ShapeError
+from streamavis.masks import decode, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from numpy.typing import NDArray
+
+    from streamavis.model.avism import AVISM
+    from streamavis.types import Rle
+
+__all__ = ["Segments", "network_size", "segment"]
+
+_LONGEST_SIDE = 1333  # network pixels
+_STRIDE = 4
+_IN_MEMORY = 1 << 28  # bytes of mask features; what is more goes to disk
+_MASKS_AT_ONCE = 32  # full-size logits
+
+
+@dataclass
+class Segments:
+    """The sounding objects of a recording, best first."""
+
+    scores: NDArray[np.float64]  # (N,), class score times mask quality
+    labels: NDArray[np.int64]  # (N,), rows of the configuration's classes
+    queries: NDArray[np.int64]  # (N,), the video query each came from
+    class_scores: NDArray[np.float64]  # (N,)
+    qualities: NDArray[np.float64]  # (N,), mean probability within the mask
+    rles: list[list[Rle]]  # N of T, of source size; silent or absent is an empty mask
+    size: tuple[int, int]  # H, W
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def masks(self, index: int) -> NDArray[np.bool_]:
+        """(T, H, W) of one object, decoded on every call."""
+        return np.stack([decode(rle) for rle in self.rles[index]])
+
+
+@dataclass(frozen=True)
+class _Sizes:
+    source: tuple[int, int]
+    network: tuple[int, int]
+    features: torch.Size  # (C, H4, W4)
+
+
+def network_size(height: int, width: int, short_side: int) -> tuple[int, int]:
+    """(height, width) a picture is resized to: aspect kept, long side 1333 at most."""
+    scale = min(short_side / min(height, width), _LONGEST_SIDE / max(height, width))
+    return max(1, int(height * scale + 0.5)), max(1, int(width * scale + 0.5))
+
+
+@torch.inference_mode()
+def segment(
+    model: AVISM,
+    frames: Iterable[NDArray[np.uint8]],
+    audio_features: Tensor,
+    *,
+    threshold: float = 0.3,
+    top: int = 100,
+    chunk: int = 4,
+    progress: Callable[[str, int], None] = lambda stage, frames: None,
+) -> Segments:
+    """Segment a recording; see `AVISM.segment`."""
+    spool = SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115, closed below
+    with spool:
+        queries: list[Tensor] = []
+        done, sizes = 0, None
+        for pictures in _chunks(frames, chunk):
+            if done + len(pictures) > len(audio_features):
+                raise ShapeError(
+                    f"audio_features has {len(audio_features)} rows for more frames than that; "
+                    "give one row per frame"
+                )
+            small = _resized(pictures, model.config.short_side)
+            features, found = model.locate(small, audio_features[done : done + len(pictures)])
+            queries.append(model.localizer.norm(found.queries[-1]))
+            maps = model.video_mask_features(features.stride4)
+            spool.write(maps.contiguous().cpu().numpy().tobytes())
+            height, width = small.shape[-2:]
+            sizes = _Sizes(pictures.shape[1:3], (height, width), maps.shape[1:])
+            done += len(pictures)
+            progress("seeing", done)
+        if sizes is None or done != len(audio_features):
+            raise ShapeError(
+                f"audio_features has {len(audio_features)} rows for {done} frames; give at least "
+                "one frame, and one row for each"
+            )
+        prediction = model.read(model.track(torch.cat(queries)[None], audio_features[None]))
+        candidates = _Candidates.of(prediction.class_logits[0], threshold, top)
+        masks = _Masks(prediction.mask_embed[0][candidates.unique], sizes)
+        spool.seek(0)
+        for t in range(done):
+            masks.add(_read(spool, sizes.features))
+            progress("drawing", t + 1)
+    return candidates.select(masks, threshold)
+
+
+@dataclass
+class _Candidates:
+    """Pairs of a query and a class whose score alone does not rule them out."""
+
+    queries: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    scores: NDArray[np.float64]
+    unique: NDArray[np.int64]  # the queries, each once
+
+    @staticmethod
+    def of(class_logits: Tensor, threshold: float, top: int) -> _Candidates:
+        if not class_logits.isfinite().all():
+            raise ModelOutputError(
+                "the model gave NaN or infinity as class scores; its weights are damaged"
+            )
+        scores = class_logits.softmax(-1)[:, :-1]
+        best, places = scores.flatten().topk(min(top, scores.numel()))
+        # A mask's quality is a mean probability, 1 at most.
+        queries, labels = np.divmod(places[best > threshold].cpu().numpy(), scores.shape[1])
+        kept = best[best > threshold].double().cpu().numpy()
+        return _Candidates(queries, labels, kept, np.unique(queries))
+
+    def select(self, masks: _Masks, threshold: float) -> Segments:
+        rows = np.searchsorted(self.unique, self.queries)
+        qualities = masks.qualities()[rows]
+        scores = self.scores * qualities
+        order = np.argsort(-scores, kind="stable")
+        order = order[scores[order] > threshold]
+        return Segments(
+            scores=scores[order],
+            labels=self.labels[order],
+            queries=self.queries[order],
+            class_scores=self.scores[order],
+            qualities=qualities[order],
+            rles=[masks.rles[row] for row in rows[order]],
+            size=masks.sizes.source,
+        )
+
+
+class _Masks:
+    """Masks of a few queries, frame by frame: drawn, measured, and kept as run lengths."""
+
+    def __init__(self, mask_embed: Tensor, sizes: _Sizes) -> None:
+        self.sizes = sizes
+        self.rles: list[list[Rle]] = [[] for _ in mask_embed]
+        self._embed = mask_embed
+        self._inside = torch.zeros(len(mask_embed), dtype=torch.float64)  # probability, summed
+        self._area = torch.zeros(len(mask_embed), dtype=torch.float64)  # network pixels
+
+    def add(self, features: Tensor) -> None:
+        """Draw the next frame, (C, H4, W4)."""
+        features = features.to(self._embed.device)
+        height, width = self.sizes.network
+        padded = [_STRIDE * side for side in features.shape[1:]]
+        for start in range(0, len(self._embed), _MASKS_AT_ONCE):
+            rows = slice(start, start + _MASKS_AT_ONCE)
+            logits = torch.einsum("vc,chw->vhw", self._embed[rows], features)
+            large = _scaled(logits, padded)[:, :height, :width]
+            inside = large > 0
+            probability = large.sigmoid().masked_fill_(~inside, 0)
+            self._inside[rows] += probability.sum((1, 2), dtype=torch.float64).cpu()
+            self._area[rows] += inside.sum((1, 2)).cpu()
+            masks = (_scaled(large, self.sizes.source) > 0).cpu().numpy()
+            for rle, mask in zip(self.rles[rows], masks, strict=True):
+                rle.append(encode(mask))
+
+    def qualities(self) -> NDArray[np.float64]:
+        return (self._inside / (self._area + 1e-6)).numpy()
+
+
+def _scaled(logits: Tensor, size: list[int] | tuple[int, int]) -> Tensor:
+    if logits.shape[1:] == torch.Size(size):
+        return logits
+    return F.interpolate(logits[None], tuple(size), mode="bilinear", align_corners=False)[0]
+
+
+def _chunks(frames: Iterable[NDArray[np.uint8]], size: int) -> Iterator[NDArray[np.uint8]]:
+    """(n, H, W, 3) pieces of n <= size frames, checked."""
+    waiting: list[NDArray[np.uint8]] = []
+    shape = None
+    for index, frame in enumerate(frames):
+        shape = frame.shape if shape is None else shape
+        good = frame.ndim == 3 and frame.shape[2] == 3 and frame.size and frame.dtype == np.uint8
+        if not good or frame.shape != shape:
+            raise ShapeError(
+                f"frame {index} must be uint8 RGB (H, W, 3), all of one size, the first "
+                f"{shape}, but got {frame.dtype} {frame.shape}"
+            )
+        waiting.append(frame)
+        if len(waiting) == size:
+            yield np.stack(waiting)
+            waiting = []
+    if waiting:
+        yield np.stack(waiting)
+
+
+def _resized(pictures: NDArray[np.uint8], short_side: int) -> Tensor:
+    """(n, H, W, 3) -> (n, 3, h, w) as PIL's antialiased bilinear does, within one grey level."""
+    frames = torch.from_numpy(pictures).permute(0, 3, 1, 2)
+    size = network_size(frames.shape[2], frames.shape[3], short_side)
+    if size == tuple(frames.shape[2:]):
+        return frames
+    return F.interpolate(frames, size, mode="bilinear", antialias=True, align_corners=False)
+
+
+def _read(spool: SpooledTemporaryFile[bytes], shape: torch.Size) -> Tensor:
+    data = bytearray(spool.read(4 * shape.numel()))
+    return torch.frombuffer(data, dtype=torch.float32).view(shape)
