@@ -34,9 +34,10 @@ class Sight:
 
 
 class StreamingEvaluator:
-    """Evaluates frames as they come; what is left of a closed video is small.
+    """Evaluates frames as they come.
 
-    Equal to `evaluate` on the file in which the tracks stand in the order of their first
+    Of a closed video counts are kept, and the predicted run lengths, which rank equal scores. The
+    numbers are those of `evaluate` on the file in which tracks stand in the order of their first
     appearance and ground truth states the areas of its masks.
     """
 
@@ -83,7 +84,13 @@ class StreamingEvaluator:
         self._open[video] = growing
 
     def close(self, video: str) -> None:
-        """Count a video that is over, and forget its masks as far as ranking allows."""
+        """Count a video that is over; it takes no more frames.
+
+        Raises:
+            InputError: the video is not open.
+        """
+        if video not in self._open:
+            raise InputError(f"video {video!r} is not open: it was closed, or never seen")
         growing = self._open.pop(video)
         self._closed[video] = examine(growing.case(), self._categories, self._protocols)
 

@@ -15,6 +15,8 @@ from streamavis.metrics.runs import MaskError, areas
 
 __all__ = ["FrameError", "TruthMasks", "predicted_masks", "truth_masks"]
 
+_FAR = 100  # frame sizes: pycocotools allocates by the length of a polygon's edges
+
 Size = tuple[int, int]
 Masks = list[bytes | None]
 Areas = NDArray[np.int64]
@@ -101,7 +103,7 @@ def truth_masks(raw: bytes, size: Size, length: int) -> TruthMasks:
             packed[t] = coco.frPyObjects(np.array(_boxes(frame, t)), *size)
             plain = False  # it hands pycocotools a list, which takes boxes from arrays only
         else:
-            polygons += _polygons(frame, t)
+            polygons += _polygons(frame, t, size)
             parts[t] = len(frame)
     drawn = iter(coco.frPyObjects(polygons, *size) if polygons else [])
     for t, number in parts.items():
@@ -135,10 +137,13 @@ def _boxes(frame: list[list[float]], t: int) -> list[list[float]]:
     return frame
 
 
-def _polygons(frame: list[list[float]], t: int) -> list[list[float]]:
+def _polygons(frame: list[list[float]], t: int, size: Size) -> list[list[float]]:
+    far = _FAR * max(size)
     for part in frame:
         if len(part) < 6 or len(part) % 2:
             raise FrameError(f"frame {t}: a polygon has {len(part)} numbers, expected 6, 8, ...")
+        if max(part) > far or min(part) < -far:
+            raise FrameError(f"frame {t}: a polygon goes beyond {far} pixels, the size is {size}")
     return frame
 
 

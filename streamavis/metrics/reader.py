@@ -109,6 +109,7 @@ def read_predictions(
     reader = _Reader(Path(path))
     entries = reader.decode(reader.content(), list[msgspec.Raw], "a list of predictions")
     videos = {video.id: video for video in truth.videos}
+    reader.names = {video.id: video.name for video in truth.videos}
     tracks: dict[int, list[Track]] = {}
     for number, entry in enumerate(reader.entries(entries, _Prediction, "track")):
         video = videos.get(entry.video_id)
@@ -125,6 +126,7 @@ class _Reader:
         self.source = str(path)
         self.unreadable: str | None = None
         self._path = path
+        self.names: dict[int, str] = {}  # video id -> name
         self._unsized: dict[int, tuple[int, int]] = {}  # video id -> size of its predictions
 
     def content(self) -> bytes:
@@ -147,7 +149,7 @@ class _Reader:
                 decoded.append(decoder.decode(entry))
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 video = _video_id_of(entry)
-                place = what if video is None else f"video {video}, {what}"
+                place = what if video is None else f"video {self.names.get(video, video)!r}, {what}"
                 raise InputError(f"{self.source}: {place} {number}: {error}") from error
         return decoded
 
@@ -165,12 +167,13 @@ class _Reader:
         if entry.times_s is not None:
             times_s = np.array(entry.times_s)
         if len(times_s) != length or (np.diff(times_s) <= 0).any() or (entry.fps or 1) <= 0:
-            raise InputError(
-                f"{self.source}: video {name!r}: fps must be positive, or times_s hold {length} "
-                "ascending numbers"
+            self._fail(
+                f"video {name!r}",
+                f"fps must be positive, or times_s hold {length} ascending numbers",
             )
-        sized = entry.height is not None and entry.width is not None
-        size = (entry.height or 0, entry.width or 0) if sized else None
+        size = None
+        if entry.height is not None and entry.width is not None:
+            size = self._sized(f"video {name!r}", entry.height, entry.width)
         return Video(entry.id, name, entry.file_names, times_s, size, [])
 
     def annotations(
@@ -178,6 +181,7 @@ class _Reader:
     ) -> None:
         """Give each video its tracks, and the size its annotations state."""
         by_id = {video.id: video for video in videos}
+        self.names = {video.id: video.name for video in videos}
         known = {category.id for category in categories}
         stated: set[int] = set()  # videos whose size an annotation has given
         entries = self.entries(raw, _Annotation, "track")
@@ -194,7 +198,7 @@ class _Reader:
             if entry.id is not None and entry.id < 0:
                 self._fail(place, "a track id must not be negative")
             if entry.height is not None and entry.width is not None:
-                size = (entry.height, entry.width)
+                size = self._sized(place, entry.height, entry.width)
                 if video.id in stated and size != video.size:
                     self._fail(place, f"size {size}, but {video.size} in the tracks before it")
                 video.size = size
@@ -213,6 +217,11 @@ class _Reader:
         for video in videos:
             ids = [track.id for track in video.tracks]
             self.unique("track id", ids, f"video {video.name!r}: ")
+
+    def _sized(self, place: str, height: int, width: int) -> tuple[int, int]:
+        if min(height, width) < 1:
+            self._fail(place, f"height {height} and width {width} must be positive")
+        return height, width
 
     def _check_lengths(self, place: str, entry: _Annotation, length: int) -> None:
         for name, values in (("areas", entry.areas), ("sounding", entry.sounding)):

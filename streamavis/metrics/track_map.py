@@ -21,7 +21,7 @@ __all__ = ["RANGES", "ClassTracks", "average_precision", "class_tracks", "track_
 
 # Both ends belong to a range: a track of exactly 128 x 128 pixels is small and medium.
 RANGES = {
-    "all": (0.0, 1e10),
+    "all": (-np.inf, np.inf),
     "s": (0.0, 128.0**2),
     "m": (128.0**2, 256.0**2),
     "l": (256.0**2, 1e10),

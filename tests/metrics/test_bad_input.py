@@ -47,6 +47,11 @@ BAD_TRUTH = {
         lambda t: first(t).update(segmentations=[None, [[1, 2, 3, 4, 5]]]),
         ["'a'", "track 0", "frame 1", "5 numbers"],
     ),
+    "far outside": (
+        lambda t: first(t).update(segmentations=[None, [[0, 0, 5, 5, 1e300, 0]]]),
+        ["'a'", "track 0", "frame 1", "beyond 3200 pixels"],
+    ),
+    "no pixels": (lambda t: first(t).update(height=0), ["'a'", "track 0", "must be positive"]),
     "no number": (
         lambda t: first(t).update(segmentations=[None, [[1, 2, 3, 4, 5, "6"]]]),
         ["'a'", "track 0", "frame 1", "str"],
@@ -64,7 +69,7 @@ BAD_TRUTH = {
 }
 BAD_PREDICTIONS = {
     "another shape": (lambda p: {"annotations": p}, ["pred.json", "list of predictions"]),
-    "no score": (lambda p: p[0].pop("score"), ["video 1", "track 0", "score"]),
+    "no score": (lambda p: p[0].pop("score"), ["'a'", "track 0", "score"]),
     "too short": (lambda p: p[1]["segmentations"].pop(), ["'a'", "track 1", "1 entries for 2"]),
     "too long": (lambda p: p[1]["segmentations"].append(None), ["'a'", "track 1", "3 entries"]),
     "another size": (

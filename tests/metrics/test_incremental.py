@@ -119,3 +119,5 @@ def test_a_closed_video_takes_no_frame():
     evaluator.close("a")
     with pytest.raises(InputError, match="closed"):
         evaluator.add("a", 1.0, [], [])
+    with pytest.raises(InputError, match="not open"):
+        evaluator.close("a")
