@@ -108,8 +108,13 @@ def truth_masks(raw: bytes, size: Size, length: int) -> TruthMasks:
     drawn = iter(coco.frPyObjects(polygons, *size) if polygons else [])
     for t, number in parts.items():
         packed[t] = [next(drawn) for _ in range(number)]
-    masks = [None if pieces is None else _merged(pieces) for pieces in packed]
-    return TruthMasks(masks, _areas(masks, size), plain)
+    masks = [
+        pieces and (pieces[0] if len(pieces) == 1 else coco.merge(pieces)) for pieces in packed
+    ]
+    found = np.full(length, -1, np.int64)
+    present = [t for t, mask in enumerate(masks) if mask]
+    found[present] = coco.area([masks[t] for t in present])
+    return TruthMasks([mask and mask["counts"] for mask in masks], found, plain)
 
 
 def _truth_frames(raw: bytes) -> tuple[list[list[Any] | None], bool]:
@@ -158,10 +163,6 @@ def _pack(runs: _Runs, size: Size, t: int) -> dict[str, Any]:
     if min(runs.counts, default=0) < 0 or sum(runs.counts) != pixels:
         raise FrameError(f"frame {t}: run lengths fill {sum(runs.counts)} of {pixels} pixels")
     return coco.frPyObjects({"size": list(size), "counts": runs.counts}, *size)
-
-
-def _merged(parts: list[dict[str, Any]]) -> bytes:
-    return (parts[0] if len(parts) == 1 else coco.merge(parts))["counts"]
 
 
 def _areas(masks: Masks, size: Size, first: int = 0) -> Areas:
