@@ -14,6 +14,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from streamavis_apps.machine import cores
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -82,8 +84,8 @@ def all_checks() -> Iterator[Check]:
 def system() -> Iterator[Check]:
     """The interpreter and the machine."""
     yield Check("system", "Python", f"{platform.python_version()}, {sys.executable}")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    yield Check("system", "machine", f"{platform.system()} {platform.machine()}, {cores} cores")
+    about = f"{platform.system()} {platform.machine()}, {cores()} cores"
+    yield Check("system", "machine", about)
 
 
 def packages() -> Iterator[Check]:

@@ -92,8 +92,14 @@ class ReplayProgress:
             line = f"{self._name}: {at}, {rate}, {dropped}, {sounding}"
             self._console.print(line, markup=False, highlight=False, soft_wrap=True)
         else:
-            fields = {"at": at, "rate": rate, "dropped": dropped, "sounding": sounding}
-            self._bar.update(self._task, completed=at_s, **fields)
+            self._bar.update(
+                self._task,
+                completed=at_s,
+                at=at,
+                rate=rate,
+                dropped=dropped,
+                sounding=sounding,
+            )
             self._bar.refresh()
 
 

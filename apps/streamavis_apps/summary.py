@@ -13,10 +13,20 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from streamavis.runtime.delivery import EngineReport
+    from streamavis.runtime.stats import LatencySummary
 
-__all__ = ["print_summary"]
+__all__ = ["print_summary", "stages_of"]
 
 _HOW = {"ended": "", "stopped": ", stopped early", "truncated": ", the input broke off"}
+
+
+def stages_of(report: EngineReport) -> dict[str, LatencySummary]:
+    """The latencies that mean something, in the order of the stages.
+
+    Without pacing frames are decoded ahead of their turn, so how long one waited is left out.
+    """
+    left_out = {"lateness"} if "lateness" in report.stages else {"receive", "queue", "total"}
+    return {name: stage for name, stage in report.stages.items() if name not in left_out}
 
 
 def print_summary(
@@ -37,8 +47,7 @@ def print_summary(
         f"({report.frames_per_s:.1f} frames/s){_HOW.get(report.phase, ', failed')}",
         f"dropped: {dropped}" + (f" ({causes})" if causes else ""),
     ]
-    stages = dict(report.stages)
-    lateness = stages.pop("lateness", None)
+    lateness = report.stages.get("lateness")
     if lateness is not None:
         lines.append(
             f"behind real time: p50 {lateness['p50_ms']:.0f} ms, p99 {lateness['p99_ms']:.0f} ms, "
@@ -46,8 +55,9 @@ def print_summary(
         )
     for line in lines:
         console.print(line, markup=False, soft_wrap=True)
-    if stages:
-        console.print(latency_table(stages))
+    if report.processed:
+        heading = "ms per frame" if lateness is None else "latency, ms"
+        console.print(latency_table(stages_of(report), heading))
     width = max((len(what) for what in outputs), default=0)
     for what, where in outputs.items():
         console.print(f"{what:{width}}  {where}", markup=False, soft_wrap=True)

@@ -59,10 +59,10 @@ def board_panel(board: Board, *, title: str, age: Age | None, columns: int) -> R
     )
 
 
-def latency_table(stages: Mapping[str, LatencySummary]) -> Table:
+def latency_table(stages: Mapping[str, LatencySummary], heading: str) -> Table:
     """Milliseconds a frame spent in each stage, in the order it passed through them."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-    table.add_column("latency, ms")
+    table.add_column(heading)
     for column in _PERCENTILES:
         table.add_column(column.removesuffix("_ms"), justify="right", min_width=7)
     for name, summary in stages.items():
@@ -123,7 +123,8 @@ def _meter(track: Track, *, bar: bool) -> RenderableType:
 
 
 def _health(board: Board, result: FrameResult, age: Age | None) -> Text:
-    parts = [_state("audio", result.audio), _state("video", result.video)]
+    parts = [Text(f"at {result.capture_time_ns / 1e9:.1f} s")] if result.clock == "pts" else []
+    parts += [_state("audio", result.audio), _state("video", result.video)]
     if board.fps is not None:
         parts.append(Text(f"{board.fps:.1f} frames/s"))
     if age is None:

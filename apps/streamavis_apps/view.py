@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Protocol
@@ -31,6 +32,7 @@ def run(
     stream: str | None = None,
     plain: bool = False,
     wait_s: float | None = None,
+    ready_fd: int | None = None,
     console: Console | None = None,
     stop: Stop | None = None,
 ) -> ExitCode:
@@ -41,6 +43,8 @@ def run(
         stream: name of the stream; None: whichever the address has.
         plain: print changes, a line each; also done where the console is no terminal.
         wait_s: how long nothing at all may arrive; None: for ever.
+        ready_fd: file descriptor that gets a byte, and is closed, with the first message; for
+            a parent process that must not begin before somebody listens.
         console: where to draw; standard output by default.
         stop: ends it from outside; SIGINT and SIGTERM do by default.
 
@@ -52,6 +56,10 @@ def run(
     guard: AbstractContextManager[Stop] = nullcontext(stop) if stop else stop_on_signals()
     with Subscriber(address, stream=stream, kinds=("frame", "status")) as subscriber, guard as stop:
         board = Board()
+        if ready_fd is not None:
+            subscriber.receive(wait_s)
+            os.write(ready_fd, b"\0")
+            os.close(ready_fd)
         if plain or not console.is_terminal:
             follow(subscriber, board, Lines(console, address), stop, wait_s)
         else:

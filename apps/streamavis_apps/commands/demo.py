@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from streamavis_apps.commands.options import View
+from streamavis_apps.commands.options import Model, View
 
 __all__ = ["command"]
 
@@ -18,6 +18,7 @@ def command(
         View | None,
         typer.Option(help="Show a window or not.", show_default="a window where one can open"),
     ] = None,
+    model: Model = "nano",
     seed: Annotated[int, typer.Option(min=0, help="Which generated clip.")] = 7,
 ) -> None:
     """See the whole path at work in half a minute; needs no camera, data or display.
@@ -33,4 +34,4 @@ def command(
     """
     from streamavis_apps.demo import run
 
-    raise typer.Exit(run(out, seed=seed, view=view))
+    raise typer.Exit(run(out, seed=seed, model=model, view=view))

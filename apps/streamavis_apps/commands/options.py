@@ -1,12 +1,13 @@
 """Option types that several subcommands share."""
 
 import math
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 
-__all__ = ["Model", "View", "parse_size", "parse_speed"]
+__all__ = ["Model", "Size", "View", "parse_size", "parse_speed"]
 
 
 class View(StrEnum):
@@ -33,11 +34,19 @@ def parse_speed(text: str) -> float:
     return speed
 
 
-def parse_size(text: str) -> tuple[int, int]:
-    """Read `--size`: `WIDTHxHEIGHT` in pixels, both at least 32, to (height, width)."""
+@dataclass(frozen=True)
+class Size:
+    """Of a picture, in pixels."""
+
+    width: int
+    height: int
+
+
+def parse_size(text: str) -> Size:
+    """Read `--size`: `WIDTHxHEIGHT`, both at least 32."""
     width, cross, height = text.partition("x")
     if not (cross and width.isdecimal() and height.isdecimal()):
         raise typer.BadParameter(f"{text!r} is not WIDTHxHEIGHT, such as 320x180.")
     if min(int(width), int(height)) < 32:
         raise typer.BadParameter(f"{text!r} is smaller than 32 pixels on a side.")
-    return int(height), int(width)
+    return Size(int(width), int(height))

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from streamavis_apps.commands.options import parse_size
+from streamavis_apps.commands.options import Size, parse_size
 
 __all__ = ["command"]
 
@@ -14,14 +14,15 @@ def command(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the data set goes.")],
     n: Annotated[int, typer.Option("--n", min=1, help="Number of clips.")],
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same clips.")],
-    fps: Annotated[float | None, typer.Option(min=5, max=30, help="Frames per second.")] = None,
+    fps: Annotated[float, typer.Option(min=5, max=30, help="Frames per second.")] = 10,
     size: Annotated[
-        tuple[int, int] | None,
-        typer.Option(parser=parse_size, metavar="WxH", help="Picture size in pixels."),
-    ] = None,
+        Size,
+        typer.Option(parser=parse_size, metavar="WxH", help="Picture size."),
+    ] = "640x360",  # type: ignore[assignment]
     duration: Annotated[
-        float | None, typer.Option(min=1, metavar="SECONDS", help="Length of a clip.")
-    ] = None,
+        float,
+        typer.Option(min=1, metavar="SECONDS", help="Length of a clip."),
+    ] = 4,
     jobs: Annotated[int, typer.Option(min=1, help="Processes that render at once.")] = 1,
 ) -> None:
     """Render clips of the procedural world with exact truth.

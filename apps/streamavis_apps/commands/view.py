@@ -27,6 +27,10 @@ def command(
             help="Give up, with exit code 1, when nothing arrives for this long.",
         ),
     ] = None,
+    ready_fd: Annotated[
+        int | None,
+        typer.Option(hidden=True, help="Write a byte here once the publisher is heard."),
+    ] = None,
 ) -> None:
     """Show who sounds right now, from a publisher anywhere on this machine.
 
@@ -41,4 +45,4 @@ def command(
     """
     from streamavis_apps.view import run
 
-    raise typer.Exit(run(address, stream=stream, plain=plain, wait_s=wait))
+    raise typer.Exit(run(address, stream=stream, plain=plain, wait_s=wait, ready_fd=ready_fd))

@@ -1,0 +1,112 @@
+"""`streamavis bench pipeline`: how fast this machine is, and where the time goes."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, TypedDict
+
+import torch
+from rich.console import Console
+from streamavis_kernels import backend
+
+from streamavis.errors import OutputError
+from streamavis_apps.exits import ExitCode, stop_on_signals
+from streamavis_apps.machine import machine
+from streamavis_apps.progress import ReplayProgress
+from streamavis_apps.replay import Replay, ready
+from streamavis_apps.summary import stages_of
+from streamavis_apps.tables import latency_table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from streamavis.runtime.stats import LatencySummary
+    from streamavis_apps.machine import Machine
+
+__all__ = ["Figures", "run"]
+
+
+class Figures(TypedDict):
+    """What is measured, and on what, ready for JSON."""
+
+    benchmark: str
+    file: str
+    size: tuple[int, int]  # height, width of the source frames
+    model: str
+    frames: int
+    seconds: float
+    frames_per_s: float
+    stages: dict[str, LatencySummary]
+    torch_threads: int
+    kernels: str
+    machine: Machine
+
+
+def run(
+    file: Path,
+    *,
+    model: str = "nano",
+    threads: int | None = None,
+    json_path: Path | None = None,
+    console: Console | None = None,
+) -> ExitCode:
+    """Replay `file` as fast as possible into no output, and print and write the figures.
+
+    Args:
+        file: video to decode.
+        model: shipped name or file.
+        threads: of torch; None: as torch chooses.
+        json_path: where the figures go as well; replaced.
+        console: standard output by default.
+
+    Raises:
+        StreamAVISError: the input or the model is not usable, or `json_path` is not writable.
+    """
+    console = console or Console(highlight=False)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    about = machine()
+    plan = Replay(source=file, speed=None, model=model)
+    with stop_on_signals() as stop, ready(plan, stop) as replay:
+        info = replay.results.info
+        with ReplayProgress(console, file.name, info.duration_s) as progress:
+            for result in replay.results:
+                progress.update(result, lambda: replay.results.report)
+        report = replay.results.report
+    if stop.signal is not None:
+        return stop.exit_code
+    figures: Figures = {
+        "benchmark": "pipeline",
+        "file": file.name,
+        "size": (info.height, info.width),
+        "model": model,
+        "frames": report.processed,
+        "seconds": round(report.duration_s, 3),
+        "frames_per_s": round(report.frames_per_s, 2),
+        "stages": stages_of(report),
+        "torch_threads": report.torch_threads,
+        "kernels": backend(),
+        "machine": about,
+    }
+    _print(console, figures)
+    if json_path is not None:
+        try:
+            json_path.write_text(json.dumps(figures, indent=2) + "\n")
+        except OSError as error:
+            raise OutputError(f"{json_path}: cannot be written: {error.strerror}") from error
+        console.print(f"figures  {json_path}", markup=False, soft_wrap=True)
+    return ExitCode.DONE
+
+
+def _print(console: Console, figures: Figures) -> None:
+    about = figures["machine"]
+    height, width = figures["size"]
+    for line in (
+        f"{figures['frames_per_s']} frames/s: {figures['frames']} frames of {figures['file']}, "
+        f"{width}x{height}, in {figures['seconds']:.1f} s",
+        f"{about['cpu']}, {about['cores']} cores, load {about['load_1min']}; "
+        f"{figures['torch_threads']} torch threads, {figures['kernels']} kernels, "
+        f"model {figures['model']}",
+    ):
+        console.print(line, markup=False, soft_wrap=True)
+    console.print(latency_table(figures["stages"], "ms per frame"))

@@ -1,0 +1,137 @@
+"""`streamavis demo`: the whole path at work, from a drawn clip to a second process."""
+
+from __future__ import annotations
+
+import os
+import select
+import subprocess
+import sys
+import time
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from streamavis.errors import OutputError
+from streamavis.runtime.window import display_problem
+from streamavis_apps.commands.options import View
+from streamavis_apps.exits import ExitCode, stop_on_signals
+from streamavis_apps.replay import Replay, finish, ready
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from streamavis_apps.exits import Stop
+
+__all__ = ["draw_clip", "run", "show"]
+
+_READY_S = 60.0  # a viewer that has not connected by then never will
+_LEAVE_S = 5.0  # what the viewer is granted to print its last words
+_SILENCE_S = 10.0  # after which the viewer takes us for dead
+
+
+def run(
+    out: Path,
+    *,
+    seed: int,
+    model: str = "nano",
+    view: View | None = None,
+    console: Console | None = None,
+) -> ExitCode:
+    """Draw the clip of `seed` unless `out` has it, and show it.
+
+    Args:
+        out: folder for the clip, the recording and the results; made if missing.
+        seed: of the clip.
+        model: shipped name or file.
+        view: a window or none; None: a window where one can be opened.
+        console: standard output by default, which the second process shares.
+
+    Raises:
+        StreamAVISError: the model is not usable or an output cannot be written.
+    """
+    console = console or Console(highlight=False)
+    out.mkdir(parents=True, exist_ok=True)
+    clip = draw_clip(out, seed, console)
+    window = display_problem() is None if view is None else view is View.WINDOW
+    plan = Replay(
+        source=clip,
+        model=model,
+        publish="tcp://127.0.0.1:*",
+        jsonl=out / "results.jsonl",
+        record=out / "annotated.mp4",
+        window=window,
+    )
+    code = show(plan, console)
+    if code is ExitCode.DONE:
+        console.print("\nYours next: streamavis replay CLIP.mp4 --record annotated.mp4")
+    return code
+
+
+def draw_clip(out: Path, seed: int, console: Console) -> Path:
+    """Render the demo's clip into `out`, once."""
+    from streamavis_training.synth import write_movie
+    from streamavis_training.world import VERSION, demo_clip
+
+    path = out / f"demo-{seed}-v{VERSION}.mp4"
+    if not path.exists():
+        with console.status("drawing a clip of objects that move as they sound"):
+            partial = path.with_suffix(".partial.mp4")
+            write_movie(partial, demo_clip(seed))
+            partial.replace(path)
+    return path
+
+
+def show(plan: Replay, console: Console) -> ExitCode:
+    """Replay `plan`, which publishes, while a second process prints who sounds.
+
+    Raises:
+        StreamAVISError: as `replay.run`; or the second process did not start.
+    """
+    with stop_on_signals() as stop, ready(plan, stop) as replay:
+        info, address = replay.results.info, replay.endpoint
+        assert address is not None, "the demo publishes"
+        console.print(
+            f"Replaying {plan.source} at real time: {info.duration_s or 0:.0f} s, "
+            f"{info.width}x{info.height}, {info.fps or 0:g} frames/s, model {plan.model}.\n"
+            f"A second process subscribes to {address} and says who sounds:\n",
+            markup=False,
+            soft_wrap=True,
+        )
+        with _viewer(address, stop):
+            for _ in replay.results:
+                pass
+        console.print()
+        finish(replay, console, plan.source.name)
+    return stop.exit_code
+
+
+@contextmanager
+def _viewer(address: str, stop: Stop) -> Iterator[None]:
+    """A process that follows `address` on this terminal; the block starts once it listens."""
+    heard, hears = os.pipe()
+    command = [sys.executable, "-m", "streamavis_apps", "view", address]
+    command += ["--wait", f"{_SILENCE_S:g}", "--ready-fd", str(hears)]
+    viewer = subprocess.Popen(command, pass_fds=[hears])
+    os.close(hears)
+    try:
+        _wait_ready(heard, viewer, stop)
+        yield
+        # It leaves with the end of the stream; where that was lost on the way, it is told to.
+        with suppress(subprocess.TimeoutExpired):
+            viewer.wait(_LEAVE_S)
+    finally:
+        os.close(heard)
+        viewer.terminate()
+        viewer.wait()
+
+
+def _wait_ready(heard: int, viewer: subprocess.Popen[bytes], stop: Stop) -> None:
+    """Wait until the viewer has heard the publisher: what is sent before is lost to it."""
+    deadline_s = time.monotonic() + _READY_S
+    while not stop.event.is_set() and not select.select([heard], [], [], 0.1)[0]:
+        if time.monotonic() > deadline_s:
+            raise OutputError(f"the viewer did not connect within {_READY_S:g} s")
+    if viewer.poll() is not None and not stop.event.is_set():
+        raise OutputError(f"the viewer ended at once, with exit code {viewer.returncode}")

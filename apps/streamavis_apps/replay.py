@@ -1,0 +1,170 @@
+"""`streamavis replay`: a recorded clip through the engine, as if it were live."""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+import streamavis
+from streamavis import checkpoint
+from streamavis.errors import OutputError, TruncatedInputError
+from streamavis.io.media import MediaSource
+from streamavis.runtime.sinks import JsonlSink, PublishSink, RecordSink
+from streamavis.runtime.window import WindowSink
+from streamavis.viz import draw
+from streamavis.wire import Hello
+from streamavis_apps.exits import ExitCode, Stop, stop_on_signals
+from streamavis_apps.progress import ReplayProgress
+from streamavis_apps.summary import print_summary
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from streamavis import Stream
+    from streamavis.io.media import MediaInfo
+    from streamavis.model import StreamAVIS
+    from streamavis.runtime.delivery import Sink
+
+__all__ = ["Ready", "Replay", "finish", "play", "ready", "run"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replay:
+    """What to replay and where the results go."""
+
+    source: Path
+    speed: float | None = 1.0  # times real time; None or infinity: as fast as possible
+    model: str = "nano"  # shipped name or file
+    publish: str | None = None  # address
+    jsonl: Path | None = None
+    record: Path | None = None
+    window: bool = False
+    stamps: bool = False  # in the JSONL
+
+    @property
+    def stream(self) -> str:
+        """Name of the stream: that of the file, in the letters a stream name may have."""
+        return re.sub(r"[^A-Za-z0-9_-]+", "-", self.source.stem).strip("-")[:64] or "main"
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A replay whose input and outputs are open; it runs as `results` are taken."""
+
+    results: Stream
+    outputs: dict[str, str]  # what each is -> where it is
+    endpoint: str | None  # where results are published
+
+
+def run(plan: Replay, *, console: Console | None = None, stop: Stop | None = None) -> ExitCode:
+    """Replay to the end, or until `stop` is asked for (SIGINT and SIGTERM do by default).
+
+    Raises:
+        TruncatedInputError: the input broke off; the outputs hold what could be decoded.
+        StreamAVISError: input, model or an output is not usable; says which and why.
+    """
+    console = console or Console(highlight=False)
+    guard: AbstractContextManager[Stop] = nullcontext(stop) if stop else stop_on_signals()
+    with guard as stop, ready(plan, stop) as replay:
+        play(replay, console, plan.source.name)
+    return stop.exit_code
+
+
+@contextmanager
+def ready(plan: Replay, stop: Stop) -> Iterator[Ready]:
+    """Open everything `plan` names; outputs are touched once input and model are known good.
+
+    Raises:
+        StreamAVISError: input, model or an output is not usable; says which and why.
+    """
+    _check_paths(plan)
+    sinks: list[Sink] = []
+    if plan.window:
+        title = f"StreamAVIS: {plan.source.name}"
+        sinks.append(WindowSink(title, draw=draw, on_quit=stop.event.set))
+    with MediaSource(plan.source) as source:
+        model = checkpoint.load(plan.model)
+        outputs: dict[str, str] = {}
+        wire: PublishSink | None = None
+        if plan.jsonl is not None:
+            sinks.append(JsonlSink(plan.jsonl, stamps=plan.stamps))
+            outputs["results"] = str(plan.jsonl)
+        if plan.record is not None:
+            sinks.append(_recording(plan, source.info))
+            outputs["video"] = str(plan.record)
+        if plan.publish is not None:
+            wire = PublishSink(plan.publish, plan.stream, _hello(plan, model, source.info))
+            sinks.append(wire)
+        with streamavis.open(
+            source,
+            model,
+            speed=plan.speed,
+            stream=plan.stream,
+            sinks=sinks,
+            boot_id=wire.boot_id if wire else None,
+            cancelled=stop.event,
+        ) as results:
+            yield Ready(results, outputs, wire.endpoint if wire else None)
+
+
+def play(replay: Ready, console: Console, name: str) -> None:
+    """Run a replay to its end under a progress bar, then print what was measured.
+
+    Raises:
+        TruncatedInputError: the input broke off; the figures up to there were printed.
+        StreamAVISError: the model or an output failed.
+    """
+    results = replay.results
+    try:
+        with ReplayProgress(console, name, results.info.duration_s) as progress:
+            for result in results:
+                progress.update(result, lambda: results.report)
+    except TruncatedInputError:
+        print_summary(console, name, results.report, replay.outputs)
+        raise
+    finish(replay, console, name)
+
+
+def finish(replay: Ready, console: Console, name: str) -> None:
+    """Print what was measured in a replay that is over.
+
+    Raises:
+        OutputError: an output failed on the way.
+    """
+    report = replay.results.report
+    print_summary(console, name, report, replay.outputs)
+    if report.sink_failures:
+        causes = (f"{sink}: {cause}" for sink, cause in report.sink_failures.items())
+        raise OutputError(f"an output failed and is incomplete; {'; '.join(causes)}")
+
+
+def _check_paths(plan: Replay) -> None:
+    """Refuse outputs that would destroy the input or each other."""
+    outputs = [path.resolve() for path in (plan.jsonl, plan.record) if path is not None]
+    if plan.source.resolve() in outputs:
+        raise OutputError(f"{plan.source}: is the input itself; give the output another name")
+    if len(set(outputs)) < len(outputs):
+        raise OutputError(f"{plan.record}: is named by --jsonl and --record; give them two names")
+
+
+def _recording(plan: Replay, info: MediaInfo) -> RecordSink:
+    assert plan.record is not None, "called for a plan that records"
+    size = (info.height, info.width)
+    sound = plan.source if info.has_audio else None
+    return RecordSink(plan.record, size=size, draw=draw, fps=info.fps, sound=sound)
+
+
+def _hello(plan: Replay, model: StreamAVIS, info: MediaInfo) -> Hello:
+    return Hello(
+        model=plan.model.rpartition("/")[2],
+        classes=model.config.classes,
+        size=(info.height, info.width),
+        fps=info.fps,
+        has_audio=info.has_audio,
+    )
