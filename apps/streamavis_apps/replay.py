@@ -92,15 +92,16 @@ def ready(plan: Replay, stop: Stop) -> Iterator[Ready]:
         model = checkpoint.load(plan.model)
         outputs: dict[str, str] = {}
         wire: PublishSink | None = None
+        # The address first: when it is in use, no earlier output has been replaced yet.
+        if plan.publish is not None:
+            wire = PublishSink(plan.publish, plan.stream, _hello(plan, model, source.info))
+            sinks.append(wire)
         if plan.jsonl is not None:
             sinks.append(JsonlSink(plan.jsonl, stamps=plan.stamps))
             outputs["results"] = str(plan.jsonl)
         if plan.record is not None:
             sinks.append(_recording(plan, source.info))
             outputs["video"] = str(plan.record)
-        if plan.publish is not None:
-            wire = PublishSink(plan.publish, plan.stream, _hello(plan, model, source.info))
-            sinks.append(wire)
         with streamavis.open(
             source,
             model,
