@@ -79,28 +79,29 @@ class VGGish(nn.Module):
         features = self.embeddings(maps.permute(0, 2, 3, 1).flatten(1))
         return features if self.pproc is None else self.pproc(features)
 
-    def per_second(self, waveform: Tensor, seconds: int) -> Tensor:
+    def per_second(self, waveform: Tensor, rows: int, rate: float = 1.0) -> Tensor:
         """Hear a recording second by second.
 
         Args:
             waveform: (samples,) 16 kHz mono in [-1, 1].
-            seconds: how many rows; the sound may end earlier or later.
+            rows: T; the sound may end earlier or later.
+            rate: rows per second of sound; each hears the second that begins at its time.
 
         Returns:
             (T, 128); zeros for seconds that are not there whole.
         """
-        examples, whole = second_examples(waveform, seconds)
-        rows = examples.new_zeros(seconds, FEATURES)
+        examples, whole = second_examples(waveform, rows, rate)
+        heard = examples.new_zeros(rows, FEATURES)
         for chunk in whole.nonzero()[:, 0].split(_CHUNK):
-            rows[chunk] = self(examples[chunk])
-        return rows
+            heard[chunk] = self(examples[chunk])
+        return heard
 
 
-def second_examples(waveform: Tensor, seconds: int) -> tuple[Tensor, Tensor]:
+def second_examples(waveform: Tensor, rows: int, rate: float = 1.0) -> tuple[Tensor, Tensor]:
     """Cut a recording into one example per second, from the second's first 96 spectra.
 
     Args:
-        waveform: (samples,) 16 kHz mono; seconds: T.
+        waveform: (samples,) 16 kHz mono; rows: T; rate: rows per second of sound.
 
     Returns:
         examples (T, 96, 64), and (T,) bool: the second holds an example; zeros where not.
@@ -110,9 +111,9 @@ def second_examples(waveform: Tensor, seconds: int) -> tuple[Tensor, Tensor]:
     """
     if waveform.ndim != 1:
         raise ShapeError(f"waveform must be (samples,) but got {tuple(waveform.shape)}")
-    starts = torch.arange(seconds) * SAMPLE_RATE
-    whole = starts + _EXAMPLE_SAMPLES <= len(waveform)
-    examples = waveform.new_zeros(seconds, SPECTRA, BANDS, dtype=torch.float32)
+    starts = [round(i * SAMPLE_RATE / rate) for i in range(rows)]
+    whole = torch.tensor([start + _EXAMPLE_SAMPLES <= len(waveform) for start in starts])
+    examples = waveform.new_zeros(rows, SPECTRA, BANDS, dtype=torch.float32)
     for i in whole.nonzero()[:, 0].tolist():
-        examples[i] = log_mel(waveform[i * SAMPLE_RATE :][:_EXAMPLE_SAMPLES])
+        examples[i] = log_mel(waveform[starts[i] :][:_EXAMPLE_SAMPLES])
     return examples, whole

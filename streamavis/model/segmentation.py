@@ -30,7 +30,7 @@ __all__ = ["Segments", "network_size", "segment"]
 
 _LONGEST_SIDE = 1333  # network pixels
 _STRIDE = 4
-_IN_MEMORY = 1 << 28  # bytes of mask features; what is more goes to disk
+_IN_MEMORY = 1 << 26  # bytes of mask features; what is more goes to disk
 _MASKS_AT_ONCE = 32  # full-size logits
 
 
