@@ -40,7 +40,7 @@ _CELL = 4  # masks are learned at stride 4
 class PoolConfig:
     """What is rendered."""
 
-    clips: int = 2400
+    clips: int = 2200
     frames: int = 16  # per clip, at one of `FRAME_RATES`
     width: int = 341
     height: int = 192

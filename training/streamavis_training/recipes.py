@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -100,14 +101,17 @@ def train_nano(
     pool = Pool(pool_folder, recipe.pool)
 
     def batches(step: int) -> Iterator[Batch]:
+        start = 0
         for stage in recipe.stages:
-            # A stage ends where a clip ends.
+            # A stage begins with the first part of a clip and ends with the last of one.
             parts = stage.batch.parts
-            until = -(-int(stage.until * recipe.trainer.steps) // parts) * parts
+            share = stage.until * recipe.trainer.steps - start
+            until = start + math.ceil(share / parts) * parts
             if step < until:
                 from_step = pool.batches(stage.batch, recipe.trainer.seed, rank)
-                yield from itertools.islice(from_step(step), until - step)
+                yield from itertools.islice(from_step(step - start), until - step)
                 step = until
+            start = until
 
     if not (folder / CHECKPOINT).exists():
         train_ear(model.audio_encoder, pool, recipe)

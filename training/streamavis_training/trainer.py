@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 class TrainerConfig:
     """How long and how fast to learn."""
 
-    steps: int = 10_000
+    steps: int = 1800
     learning_rate: float = 1.5e-3  # of the convolutions
     attention_rate: float = 0.4  # of everything else, times that
     weight_decay: float = 0.03
