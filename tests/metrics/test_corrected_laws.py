@@ -6,6 +6,7 @@ from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from metric_cases import CATEGORIES, different, evaluated, rectangle, rle, track, truth_file
@@ -119,20 +120,25 @@ def test_how_nothing_is_written_changes_nothing(data):
 
 
 left = st.builds(rectangle, st.integers(0, 8), st.integers(0, 15), st.integers(2, 8), st.just(6))
+few = st.sampled_from([rectangle(0, 0, 8, 6), rectangle(4, 0, 8, 6), rectangle(0, 3, 8, 6)])
 
 
 @quick
 @given(st.data())
 def test_a_track_that_overlaps_nothing_never_helps(data):
-    world = data.draw(worlds(left))  # columns 0 to 15
+    world = data.draw(worlds(left | few))  # columns 0 to 15; `few` make ties
     predictions = data.draw(predicted(world))
-    length, _ = world["a"]
+    length, shown = world["a"]
     right = [rectangle(17, y % 20, 9, 4) for y in range(length)]
-    added = track(2, data.draw(st.sampled_from([*IDS, 99])), right, data.draw(st.floats(0, 1)))
+    category = data.draw(st.sampled_from([*IDS, 99]))
+    added = track(2, category, right, data.draw(st.floats(0, 1)))
     before = corrected(truth_file(world), predictions).summary
     after = corrected(truth_file(world), [*predictions, added]).summary
     for name in ("FSLA", "HOTA"):
         assert np.isnan(before[name]) or after[name] <= before[name] + 1e-9, name
+    if category in (listed for listed, _ in shown):
+        for name in ("DetRe", "AssRe", "LocA"):  # what is matched stays matched
+            assert after[name] == pytest.approx(before[name], abs=1e-9), name
 
 
 @quick

@@ -48,18 +48,22 @@ def test_what_is_malformed_is_refused(bad):
     assert caught.value.index == 2
 
 
-def test_content_keys_by_frames_then_runs():
-    def made(*masks):
-        sizes = np.array([-1 if mask is None else int(mask.sum()) for mask in masks])
-        return Track(0, 1, [None if mask is None else counts(mask) for mask in masks], sizes)
+masks = st.builds(
+    rectangle, st.integers(0, 30), st.integers(0, 22), st.integers(0, 32), st.integers(0, 24)
+)
 
-    zeros, early, late = rectangle(0, 0, 0, 0), rectangle(0, 0, 2, 2), rectangle(9, 0, 2, 2)
-    ordered = [
-        made(None, early),
-        made(zeros, late),  # no pixel is no mask
-        made(early, None),
-        made(early, early),
-        made(late, None),
-    ]
-    places = [3, 0, 4, 2, 1]
-    assert sorted(places, key=content_key(ordered)) == [0, 1, 2, 3, 4]
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.lists(st.none() | masks, min_size=2, max_size=2), max_size=5))
+def test_content_orders_by_frames_then_runs(found):
+    """A mask without a pixel is no mask."""
+
+    def made(pair):
+        sizes = np.array([-1 if mask is None else int(mask.sum()) for mask in pair])
+        return Track(0, 1, [None if mask is None else counts(mask) for mask in pair], sizes)
+
+    def content(place):
+        return [[] if m is None or not m.any() else run_lengths(counts(m)) for m in found[place]]
+
+    key = content_key([made(pair) for pair in found])
+    assert sorted(range(len(found)), key=key) == sorted(range(len(found)), key=content)
