@@ -174,3 +174,14 @@ def test_thresholds_are_exact(tmp_path):
     found = evaluated(tmp_path, truth_file({"a": (1, [(1, [whole])])}), [track(1, 1, [part])])
     assert found.corrected.summary["FSLA"] == 100 * (2 / 19)
     assert found.corrected.summary["DetA"] == 100 * (3 / 19)
+
+
+def test_who_touches_nothing_does_not_decide_between_equals(tmp_path):
+    """Two tracks align equally well in frame 0; the silent third stands before or after them."""
+    here, half = rectangle(12, 4, 8, 8), rectangle(12, 4, 8, 4)
+    predictions = [track(1, 1, [here, here, None]), track(1, 1, [here, None, half])]
+    found = []
+    for aside in (rectangle(0, 0, 4, 4), rectangle(28, 0, 4, 4)):
+        truth = truth_file({"a": (3, [(1, [here] * 3), (1, [aside, None, None])])})
+        found.append(evaluated(tmp_path, truth, predictions).corrected.summary["AssA"])
+    assert found[0] == found[1]
