@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from dataclasses import dataclass, field
@@ -141,12 +142,7 @@ def _config(
     short_side: int | None,
 ) -> AVISMConfig:
     """What the shapes tell of the network."""
-
-    def shape(key: str) -> tuple[int, ...]:
-        if key not in state:
-            raise CheckpointError(f"not an AVISM checkpoint: it has no {key}")
-        return tuple(state[key].shape)
-
+    shape = functools.partial(_shape, state)
     backbone = _backbone(state)
     frame_queries, channels = shape(_PREDICTOR + "query_feat.weight")
     number = shape("avism_module.class_embed.weight")[0] - 1
@@ -202,15 +198,20 @@ def _backbone(state: Mapping[str, Tensor]) -> ResNetConfig | SwinConfig:
             raise CheckpointError("its backbone is neither a ResNet nor a Swin Transformer")
         return ResNetConfig(blocks)
     stages = range(_count(state, "backbone.layers."))
-    tables = [
-        state[f"backbone.layers.{i}.blocks.0.attn.relative_position_bias_table"] for i in stages
-    ]
+    table = "backbone.layers.{}.blocks.0.attn.relative_position_bias_table"
+    tables = [_shape(state, table.format(i)) for i in stages or (0,)]
     return SwinConfig(
         embed=patches.shape[0],
         depths=tuple(_count(state, f"backbone.layers.{i}.blocks.") for i in stages),
-        heads=tuple(table.shape[1] for table in tables),
-        window=(math.isqrt(tables[0].shape[0]) + 1) // 2,
+        heads=tuple(heads for _, heads in tables),
+        window=(math.isqrt(tables[0][0]) + 1) // 2,
     )
+
+
+def _shape(state: Mapping[str, Tensor], key: str) -> tuple[int, ...]:
+    if key not in state:
+        raise CheckpointError(f"not an AVISM checkpoint: it has no {key}")
+    return tuple(state[key].shape)
 
 
 def _count(state: Mapping[str, Tensor], prefix: str) -> int:

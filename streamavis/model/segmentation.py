@@ -49,6 +49,10 @@ class Segments:
     def __len__(self) -> int:
         return len(self.scores)
 
+    def mask(self, index: int, frame: int) -> NDArray[np.bool_]:
+        """(H, W) of one object in one frame, decoded on every call."""
+        return decode(self.rles[index][frame])
+
     def masks(self, index: int) -> NDArray[np.bool_]:
         """(T, H, W) of one object, decoded on every call."""
         return np.stack([decode(rle) for rle in self.rles[index]])

@@ -1,0 +1,51 @@
+"""`streamavis segment`: its command line."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["command"]
+
+
+def command(
+    video: Annotated[Path, typer.Argument(metavar="VIDEO", help="Any file FFmpeg reads.")],
+    model: Annotated[
+        Path, typer.Option(metavar="FILE", help="AVISM weights, from `streamavis convert`.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the results go.")],
+    vggish: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Published VGGish weights.")
+    ] = None,
+    features: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.npy", help="Instead: ready features, a row per frame."),
+    ] = None,
+    fps: Annotated[float, typer.Option(min=0.1, max=30, help="Frames looked at per second.")] = 1,
+    threshold: Annotated[
+        float, typer.Option(min=0, max=1, help="Keep objects that score above it.")
+    ] = 0.3,
+) -> None:
+    """Segment a recording with the offline network: slower than live, and better.
+
+    Writes results.json (as AVISeg's evaluation reads it) and annotated.mp4
+    with the original sound, and prints who sounds when.
+
+    [bold]Examples[/]
+      streamavis segment band.mp4 --model avism.safetensors --vggish vggish.pth --out band
+      streamavis segment band.mp4 --model avism.safetensors --features band.npy --out band
+    """
+    from streamavis_apps.segment import Segmenting, run
+
+    if (vggish is None) == (features is None):
+        raise typer.BadParameter("Give either --vggish or --features.")
+    plan = Segmenting(
+        source=video,
+        model=model,
+        out=out,
+        vggish=vggish,
+        features=features,
+        fps=fps,
+        threshold=threshold,
+    )
+    raise typer.Exit(run(plan))

@@ -1,0 +1,79 @@
+"""`streamavis convert`: published weights to ours, with a report of every weight."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from streamavis import checkpoint
+from streamavis.errors import OutputError
+from streamavis.model import avism_config
+from streamavis.model.avism import AVISM
+from streamavis_apps.exits import ExitCode
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from streamavis.checkpoint import Report
+
+__all__ = ["run"]
+
+
+def run(
+    source: Path,
+    out: Path,
+    *,
+    start: str | None = None,
+    window: int = 6,
+    half: bool = False,
+    console: Console | None = None,
+) -> ExitCode:
+    """Convert `source` to `out`.
+
+    Args:
+        source: published weights.
+        out: a .safetensors file, replaced if it exists.
+        start: name of a recipe to start from part of a network; None: a whole AVISM.
+        window: frames of a window, which weights do not tell.
+        half: store 16 bits per weight.
+        console: where the report goes; standard output by default.
+
+    Raises:
+        CheckpointError: `source` is not readable, or not of the network.
+        OutputError: `out` is `source` itself, or no .safetensors file.
+    """
+    console = console or Console(highlight=False)
+    if out.suffix != ".safetensors":
+        raise OutputError(f"{out}: weights are written as .safetensors; name it so")
+    if out.exists() and out.samefile(source):
+        raise OutputError(f"{out}: is the input itself; give the output another name")
+    state = checkpoint.read_foreign(source)
+    if start is None:
+        model, report = checkpoint.convert(state, window=window)
+    else:
+        model = AVISM(getattr(avism_config, start)())
+        report = checkpoint.initialise(model, state)
+    checkpoint.save(model, out, {"converted from": source.name}, half=half)
+    _print(console, report)
+    size = out.stat().st_size / 1e6
+    console.print(f"{out}: {size:.0f} MB", markup=False, soft_wrap=True)
+    return ExitCode.DONE
+
+
+def _print(console: Console, report: Report) -> None:
+    """What became of each weight: alike ones on one line."""
+    lines = [f"used: {len(report.used)} weights"]
+    reasons = defaultdict(list)
+    for key, why in report.left.items():
+        reasons[why].append(key)
+    lines += [f"left, {why}: {_some(keys)}" for why, keys in reasons.items()]
+    if report.missing:
+        lines.append(f"missing, left random: {_some(list(report.missing))}")
+    for line in lines:
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def _some(keys: list[str]) -> str:
+    return ", ".join(keys) if len(keys) <= 4 else f"{len(keys)} weights, {keys[0]} .. {keys[-1]}"
