@@ -9,7 +9,7 @@ from rich.console import Console
 
 from streamavis import checkpoint
 from streamavis.errors import OutputError
-from streamavis.model import avism_config
+from streamavis.model import avism
 from streamavis.model.avism import AVISM
 from streamavis_apps.exits import ExitCode
 
@@ -53,7 +53,7 @@ def run(
     if start is None:
         model, report = checkpoint.convert(state, window=window)
     else:
-        model = AVISM(getattr(avism_config, start)())
+        model = AVISM(getattr(avism, start)())
         report = checkpoint.initialise(model, state)
     checkpoint.save(model, out, {"converted from": source.name}, half=half)
     _print(console, report)

@@ -12,8 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from streamavis.errors import CheckpointError
-from streamavis.model.avism import AVISM
-from streamavis.model.avism_config import AVISMConfig
+from streamavis.model.avism import AVISM, AVISMConfig
 from streamavis.model.resnet import ResNetConfig
 from streamavis.model.streamavis import StreamAVIS, StreamAVISConfig
 from streamavis.model.swin import SwinConfig

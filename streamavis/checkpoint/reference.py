@@ -12,8 +12,7 @@ import torch
 
 from streamavis.checkpoint.keys import Found, to_ours
 from streamavis.errors import CheckpointError
-from streamavis.model.avism import AVISM
-from streamavis.model.avism_config import AVISEG_CLASSES, AVISMConfig
+from streamavis.model.avism import AVISEG_CLASSES, AVISM, AVISMConfig
 from streamavis.model.resnet import ResNetConfig
 from streamavis.model.swin import SwinConfig
 

@@ -5,6 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from streamavis.model.avism import (
+        AVISM,
+        AVISMConfig,
+        AVISMOutput,
+        avism_r50,
+        avism_r101,
+        avism_swin_l,
+    )
     from streamavis.model.state import ModelState
     from streamavis.model.streamavis import (
         ClipOutput,
@@ -14,13 +22,27 @@ if TYPE_CHECKING:
         nano,
     )
 
-__all__ = ["ClipOutput", "ModelState", "StepOutput", "StreamAVIS", "StreamAVISConfig", "nano"]
+__all__ = [
+    "AVISM",
+    "AVISMConfig",
+    "AVISMOutput",
+    "ClipOutput",
+    "ModelState",
+    "StepOutput",
+    "StreamAVIS",
+    "StreamAVISConfig",
+    "avism_r50",
+    "avism_r101",
+    "avism_swin_l",
+    "nano",
+]
 
 
 def __getattr__(name: str) -> Any:
     # Lazy, so that the audio encoder can share `model.layers` without a circle.
     if name not in __all__:
         raise AttributeError(f"module 'streamavis.model' has no attribute {name!r}")
-    from streamavis.model import state, streamavis
+    from streamavis.model import avism, state, streamavis
 
-    return getattr(state if name == "ModelState" else streamavis, name)
+    home = next(module for module in (streamavis, state, avism) if name in module.__all__)
+    return getattr(home, name)

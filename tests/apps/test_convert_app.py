@@ -13,7 +13,7 @@ from streamavis_apps.convert import run
 
 from streamavis import checkpoint
 from streamavis.errors import CheckpointError, OutputError
-from streamavis.model import avism_config
+from streamavis.model import avism
 
 sys.path.append(str(Path(__file__).parents[1] / "model"))
 from test_avism import TINY
@@ -22,7 +22,7 @@ from test_avism import TINY
 @pytest.fixture
 def backbone(tmp_path, monkeypatch) -> Path:
     """The first layer of Swin, and a classifier's head; recipes are as small as it."""
-    monkeypatch.setattr(avism_config, "avism_r50", lambda: TINY)
+    monkeypatch.setattr(avism, "avism_r50", lambda: TINY)
     path = tmp_path / "swin.pth"
     state = {"patch_embed.proj.weight": torch.ones(16, 3, 4, 4), "head.weight": torch.ones(9, 9)}
     torch.save({"model": state}, path)

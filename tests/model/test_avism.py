@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from streamavis.errors import ShapeError
-from streamavis.model.avism import AVISM
-from streamavis.model.avism_config import AVISMConfig, avism_r50, avism_r101, avism_swin_l
+from streamavis.model.avism import AVISM, AVISMConfig, avism_r50, avism_r101, avism_swin_l
 from streamavis.model.resnet import ResNetConfig
 from streamavis.model.swin import SwinConfig
 from streamavis.model.window_encoder import spans
