@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from pycocotools import mask as coco
 
 from streamavis.errors import InputError
+from streamavis.masks import decode
 from streamavis.types import FrameResult, Rle
 from streamavis.types import Track as ShownTrack
 from streamavis.viz import draw
@@ -154,8 +154,9 @@ def _drawn(
 def _shown(
     track: Track, mask: bytes, size: tuple[int, int], labels: Mapping[int, str]
 ) -> ShownTrack:
-    rle = {"size": list(size), "counts": mask}
-    x, y, width, height = (int(side) for side in coco.toBbox(rle))
+    rle = Rle(size, mask.decode("ascii"))
+    rows, columns = np.nonzero(decode(rle))
+    top, left = int(rows.min()), int(columns.min())
     return ShownTrack(
         id=track.category_id,  # the colour: of the class, so that both sides agree
         label=labels.get(track.category_id, f"class {track.category_id}"),
@@ -163,8 +164,8 @@ def _shown(
         score=track.score,
         sounding=1.0,
         visible=None,
-        box=(x, y, width, height),
-        centroid=(x + width / 2, y + height / 2),
-        area=int(coco.area(rle)),
-        rle=Rle(size, mask.decode("ascii")),
+        box=(left, top, int(columns.max()) - left + 1, int(rows.max()) - top + 1),
+        centroid=(float(columns.mean()), float(rows.mean())),
+        area=rows.size,
+        rle=rle,
     )

@@ -175,7 +175,8 @@ def _shots(shots: Sequence[Shot]) -> str:
     )
     if not sections:
         return ""
-    return f'<h2 id="frames">Worst frames</h2><p>At most two of a video. Colours and numbers are those of the classes.</p>{sections}'
+    note = "At most two of a video. Colours and numbers are those of the classes."
+    return f'<h2 id="frames">Worst frames</h2><p>{note}</p>{sections}'
 
 
 def _rows(columns: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
