@@ -48,8 +48,11 @@ class PixelFeatures:
 
     def with_level_embed(self, level_embed: Tensor) -> PixelFeatures:
         """The same with (L, C) added to the tokens: a token says of which level it is."""
-        sizes = torch.tensor([h * w for h, w in self.level_shapes], device=level_embed.device)
-        return replace(self, tokens=self.tokens + level_embed.repeat_interleave(sizes, 0))
+        rows = [
+            row.expand(h * w, -1)
+            for row, (h, w) in zip(level_embed, self.level_shapes, strict=True)
+        ]
+        return replace(self, tokens=self.tokens + torch.cat(rows))
 
 
 class DeformableLayer(nn.Module):
