@@ -53,7 +53,14 @@ def __getattr__(name: str) -> object:
         return version("streamavis")
     if name not in _HOMES:
         raise AttributeError(f"module 'streamavis' has no attribute {name!r}")
-    value = getattr(import_module(f"streamavis.{_HOMES[name]}"), name)
+    try:
+        value = getattr(import_module(f"streamavis.{_HOMES[name]}"), name)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("streamavis"):
+            raise
+        from streamavis.errors import MissingExtraError
+
+        raise MissingExtraError(error.name, "engine") from error
     globals()[name] = value
     return value
 

@@ -24,7 +24,7 @@ import sys
 class Blocked:
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in {set(EXTRAS.split())!r}:
-            raise ImportError(f"{{name}} is an extra and blocked in this test")
+            raise ModuleNotFoundError(f"{{name}} is blocked in this test", name=name)
 
 sys.meta_path.insert(0, Blocked())
 """

@@ -13,7 +13,18 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from streamavis_apps.commands import bench, demo, doctor, replay, synth, train, view
+from streamavis_apps.commands import (
+    bench,
+    convert,
+    demo,
+    doctor,
+    replay,
+    segment,
+    synth,
+    train,
+    view,
+)
+from streamavis_apps.commands import eval as evaluate
 from streamavis_apps.exits import describe, exit_code_of
 
 __all__ = ["Commands", "app"]
@@ -88,5 +99,8 @@ app.command("replay")(replay.command)
 app.command("view")(view.command)
 app.command("synth")(synth.command)
 app.command("train")(train.command)
+app.command("eval")(evaluate.command)
+app.command("convert")(convert.command)
+app.command("segment")(segment.command)
 app.command("doctor")(doctor.command)
 app.add_typer(bench.app, name="bench")

@@ -19,7 +19,20 @@ from streamavis_apps.machine import cores
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Check", "State", "all_checks"]
+__all__ = [
+    "Check",
+    "State",
+    "all_checks",
+    "cameras",
+    "codecs",
+    "display",
+    "gpu",
+    "kernels",
+    "microphones",
+    "packages",
+    "system",
+    "weights",
+]
 
 # Distribution, module that shows it loads ("" = do not load), extra that brings it.
 _PACKAGES = (

@@ -21,7 +21,7 @@ from streamavis_apps.tables import board_panel
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-__all__ = ["follow", "run"]
+__all__ = ["Lines", "Picture", "Screen", "follow", "run"]
 
 _TICK_S = 0.1  # the table is drawn ten times a second: more is a blur
 

@@ -63,9 +63,7 @@ class StepModel(Protocol):
     def init_state(self, streams: int) -> ModelState: ...
 
     # `state` is what `init_state` gave: its own type, which only the model knows.
-    def step(
-        self, frames: Tensor, audio: Tensor, state: Any, *, times_s: Tensor
-    ) -> SlotOutput: ...
+    def step(self, frames: Tensor, audio: Tensor, state: Any, *, times_s: Tensor) -> SlotOutput: ...
 
 
 class Session:

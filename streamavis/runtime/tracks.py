@@ -34,11 +34,11 @@ class TrackConfig:
     n_init: int = 2  # confident steps in a row before an id is given
     max_lost_s: float = 5.0  # without a mask, then forgotten
     max_tracks: int = 50  # rows of the book, unconfirmed and lost ones included
-    score_on: float = 0.5  # a birth needs this much
-    score_off: float = 0.3  # a known object is in view down to this
+    score_on: float = 0.7  # a birth needs this much
+    score_off: float = 0.5  # a known object is in view down to this
     visible_on: float = 0.5  # in view, where the model knows `visible`
     sounding_off: float = 0.3  # between this and SOUNDING_ON a sound is held for one frame
-    duplicate_iou: float = 0.7  # two slots that overlap this much show one object
+    duplicate_iou: float = 0.5  # two slots that overlap this much show one object
     same_cosine: float = 0.5  # least similarity at which another slot may take a track over
     jump_cosine: float = 0.3  # below this a slot has left its object for another
     match: float = 0.5  # least bi-softmax at which another slot may take a track over

@@ -11,7 +11,18 @@ from typer.testing import CliRunner
 
 from streamavis.errors import InputError, TruncatedInputError
 
-COMMANDS = ["demo", "replay", "view", "synth", "doctor", "bench"]
+COMMANDS = [
+    "demo",
+    "replay",
+    "view",
+    "synth",
+    "train",
+    "eval",
+    "convert",
+    "segment",
+    "doctor",
+    "bench",
+]
 
 
 def invoke(*args, app=app):
@@ -45,7 +56,7 @@ def test_help_lists_every_command_and_exit_code():
     assert "3 the input broke off" in plain(result.stdout)
 
 
-@pytest.mark.parametrize("name", [*COMMANDS, "bench pipeline"])
+@pytest.mark.parametrize("name", [*COMMANDS, "bench pipeline", "bench world"])
 def test_each_help_says_what_it_does_with_an_example(name):
     result = invoke(*name.split(), "--help")
     assert result.exit_code == 0

@@ -12,10 +12,10 @@ from streamavis import checkpoint
 
 POOL = PoolConfig(clips=4, frames=4, width=85, height=48, seed=5)
 RECIPE = NanoRecipe(
-    trainer=TrainerConfig(steps=4, checkpoint_every=1),
+    trainer=TrainerConfig(steps=5, checkpoint_every=1),
     pool=POOL,
     stages=(
-        Stage(0.5, BatchConfig(clips=2, frames=1, parts=1, height=32)),
+        Stage(0.25, BatchConfig(clips=2, frames=1, parts=1, height=32)),
         Stage(1.0, BatchConfig(clips=1, frames=2, parts=2, height=48)),
     ),
     ear_steps=2,
@@ -39,8 +39,8 @@ def test_the_shipped_stages_cover_the_schedule():
 def test_a_run_that_was_cut_ends_as_one_that_was_not(pool, tmp_path):
     steps = []
     whole = train_nano(tmp_path / "a", RECIPE, pool, rank=0, report=lambda p: steps.append(p.step))
-    assert steps == [1, 2, 3, 4]
-    checkpoint.save(whole.averaged(), tmp_path / "nano.safetensors", {"steps": "4"})
+    assert steps == [1, 2, 3, 4, 5]
+    checkpoint.save(whole.averaged(), tmp_path / "nano.safetensors", {"steps": "5"})
     assert checkpoint.load(tmp_path / "nano.safetensors").config == whole.model.config
 
     class CutError(Exception):

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from streamavis.metrics import Protocol
 
-__all__ = ["command"]
+__all__ = ["Choice", "command"]
 
 
 class Choice(StrEnum):
