@@ -215,9 +215,9 @@ def test_an_object_that_turns_slowly_is_known_by_its_new_side():
 def test_two_slots_on_one_object_are_one_track_and_the_first_keeps_it():
     book = TrackBook()
     for t in (0.0, 0.1):
-        book.update(t, see(Thing(slot=4, look=1, score=0.6)))
+        book.update(t, see(Thing(slot=4, look=1, score=0.8)))
     for t in (0.2, 0.3, 0.4):
-        both = see(Thing(slot=4, look=1, score=0.6), Thing(slot=1, look=1, score=0.95))
+        both = see(Thing(slot=4, look=1, score=0.8), Thing(slot=1, look=1, score=0.95))
         assert by_slot(book.update(t, both)) == {4: 1}
     # The first slot lets go: the other one goes on under the same id.
     assert by_slot(book.update(0.5, see(Thing(slot=1, look=1)))) == {1: 1}
@@ -251,9 +251,9 @@ def test_of_two_hundred_the_strongest_fifty_are_kept():
 
 def test_a_stronger_newcomer_takes_the_weakest_place_and_no_id_comes_twice():
     book = TrackBook(TrackConfig(max_tracks=3))
-    weak = [Thing(slot=s, look=s, score=0.6, at=(0, 5 * s)) for s in range(3)]
-    equal = Thing(slot=5, look=5, score=0.65, at=(20, 0))
-    strong = Thing(slot=6, look=6, score=0.9, at=(20, 10))
+    weak = [Thing(slot=s, look=s, score=0.8, at=(0, 5 * s)) for s in range(3)]
+    equal = Thing(slot=5, look=5, score=0.83, at=(20, 0))
+    strong = Thing(slot=6, look=6, score=0.97, at=(20, 10))
     for t in (0.0, 0.1):
         book.update(t, see(*weak))
     for t in (0.2, 0.3):
