@@ -175,8 +175,18 @@ def test_a_recording_shows_each_result_on_its_own_frame(video, tmp_path):
         assert len(xs) > 800
 
 
-def test_the_example_of_the_package_runs(video, monkeypatch, capsys):
-    code = "".join(re.findall(r"(?m)^    (.*\n)", streamavis.__doc__))
+def in_docstring() -> str:
+    return "".join(re.findall(r"(?m)^    (.*\n)", streamavis.__doc__))
+
+
+def in_readme() -> str:
+    readme = Path(__file__).parents[1] / "README.md"
+    return re.findall(r"(?s)```python\n(.*?)```", readme.read_text())[0]
+
+
+@pytest.mark.parametrize("example", [in_docstring, in_readme])
+def test_the_examples_run(example, video, monkeypatch, capsys):
+    code = example()
     assert "streamavis.open(" in code
     monkeypatch.chdir(video.parent)
     monkeypatch.setattr("streamavis.checkpoint.load", lambda name: FakeModel())
