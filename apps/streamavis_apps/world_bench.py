@@ -56,15 +56,20 @@ def run(model: str, *, clips: int, seed: int, fps: float, jobs: int, json_path: 
     if json_path is not None:
         figures = {
             sound: {
-                "frames": {"counts": asdict(a + b), "ratios": (a + b).ratios()},
-                "without_pair_frames": a.ratios(),
-                "pair_frames": b.ratios(),
+                "frames": {"counts": asdict(a + b), "ratios": _known(a + b)},
+                "without_pair_frames": _known(a),
+                "pair_frames": _known(b),
             }
             for sound, (a, b) in totals.items()
         }
         about = {"model": model, "clips": clips, "seed": seed, "fps": fps}
         json_path.write_text(json.dumps({**about, **figures}, indent=1))
     return 0
+
+
+def _known(scores: Scores) -> dict[str, float | None]:
+    """Ratios as JSON knows them: null where nothing was counted."""
+    return {name: None if v != v else v for name, v in scores.ratios().items()}
 
 
 def _share(
