@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 import streamavis
-from streamavis import checkpoint
 from streamavis.errors import OutputError, TruncatedInputError
 from streamavis.io.media import MediaSource
 from streamavis.runtime.sinks import JsonlSink, PublishSink, RecordSink
@@ -89,6 +88,9 @@ def ready(plan: Replay, stop: Stop) -> Iterator[Ready]:
         title = f"StreamAVIS: {plan.source.name}"
         sinks.append(WindowSink(title, draw=draw, on_quit=stop.event.set))
     with MediaSource(plan.source) as source:
+        # Brings torch, which takes seconds to load: a bad input is told without it.
+        from streamavis import checkpoint
+
         model = checkpoint.load(plan.model)
         outputs: dict[str, str] = {}
         wire: PublishSink | None = None

@@ -126,6 +126,17 @@ def test_help_and_view_import_no_torch(module):
     assert done.stdout.strip() == ""
 
 
+def test_a_bad_input_is_told_before_torch_is_loaded(tmp_path):
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from streamavis_apps.cli import main\n"
+        f"sys.argv = ['streamavis', 'replay', {str(tmp_path / 'none.mp4')!r}]; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "none.mp4" in done.stderr and "torch" not in done.stderr
+
+
 def test_without_typer_the_command_names_the_extra():
     code = (
         "import sys; sys.modules['typer'] = None\n"
