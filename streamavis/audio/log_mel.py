@@ -54,11 +54,13 @@ def _to_mel(hz: float | Tensor) -> float | Tensor:
 
 
 @functools.cache
+@torch.inference_mode(False)  # a constant made while streaming must serve training too
 def _window(device: torch.device) -> Tensor:
     return torch.hann_window(SPECTRUM_SAMPLES, periodic=True, device=device)
 
 
 @functools.cache
+@torch.inference_mode(False)  # a constant made while streaming must serve training too
 def _mel_bands(device: torch.device) -> Tensor:
     """(257, 64) triangular weights, linear in mel, the DC bin left out as VGGish does."""
     bins = _to_mel(torch.linspace(0, SAMPLE_RATE / 2, _FFT // 2 + 1, dtype=torch.float64))

@@ -129,6 +129,7 @@ def _split_heads(x: Tensor, heads: int) -> Tensor:
 
 
 @functools.lru_cache(maxsize=32)
+@torch.inference_mode(False)  # a constant made while streaming must serve training too
 def sine_position(height: int, width: int, channels: int, device: torch.device) -> Tensor:
     """(H*W, C) sine position of a map: half the channels for y, half for x (DETR, section A.4)."""
 

@@ -93,6 +93,7 @@ def offset_directions(heads: int, levels: int, points: int) -> Tensor:
 
 
 @functools.lru_cache(maxsize=32)
+@torch.inference_mode(False)  # a constant made while streaming must serve training too
 def _centres(level_shapes: LevelShapes, device: torch.device) -> Tensor:
     """(S, L, 2) normalised (x, y) centre of every token, the same on each level."""
     centres = []

@@ -230,3 +230,11 @@ def test_wrong_arguments_are_named():
         state.reset(torch.tensor([1, 0]))
     with pytest.raises(StreamStateError, match="at least 1"):
         model.init_state(0)
+
+
+def test_what_a_stream_leaves_behind_serves_training():
+    model = network().train().requires_grad_(True)
+    c = clip(0, 1, 2, size=96)  # a size that no other test has made constants for
+    with torch.inference_mode():
+        model.eval()(c.frames, c.audio, c.times_s)
+    model.train()(c.frames, c.audio, c.times_s).class_logits.sum().backward()

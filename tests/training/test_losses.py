@@ -22,7 +22,7 @@ def truth(seed: int = 0, clips: int = 2, steps: int = 3, objects: int = 3) -> Tr
         class_ids=torch.randint(0, K, (clips, objects), generator=rng),
         visible=visible,
         sounding=visible & (torch.rand(clips, steps, objects, generator=rng) < 0.5),
-        heard=torch.zeros(clips, steps, K, dtype=torch.bool),
+        heard=torch.zeros(clips, steps, K),
         level=torch.rand(clips, steps, objects, generator=rng),
     )
 

@@ -34,7 +34,7 @@ def batches(step: int) -> Iterator[Batch]:
             class_ids=torch.tensor([[0, 1], [2, -1]]),
             visible=torch.tensor([[True, True], [True, False]])[:, None].repeat(1, 4, 1),
             sounding=torch.tensor([[True, False], [False, False]])[:, None].repeat(1, 4, 1),
-            heard=torch.zeros(2, 4, 3, dtype=torch.bool),
+            heard=torch.zeros(2, 4, 3),
             level=torch.full((2, 4, 2), float("nan")),
         )
         yield list(Batch(c.frames, c.audio, c.times_s, truth).parts(2))[part]
@@ -80,6 +80,6 @@ def test_resuming_is_exact(tmp_path):
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
     broken = trainer(tmp_path)
     with torch.no_grad():
-        broken.model.heads.class_embed.bias.fill_(float("nan"))
+        broken.model.heads.class_embed.classify.bias.fill_(float("nan"))
     with pytest.raises((FloatingPointError, ValueError)):
         broken.run(lambda _: None)
