@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DEMO", "demo_clip", "demo_scene"]
 
-DEMO = WorldConfig(width=640, height=360, fps=15, duration_s=12)
+DEMO = WorldConfig(width=640, height=360, fps=10.0, duration_s=12)
 
 _PAIR = "person"
 _PLACES = ((0.15, 0.6), (0.385, 0.45), (0.62, 0.6), (0.86, 0.45))  # the pair is first and third
