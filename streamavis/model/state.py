@@ -52,11 +52,6 @@ class ModelState:
             self.counters.clone(),
         )
 
-    def copy_(self, other: ModelState) -> None:
-        """Take over `other`'s past in place; both must have the same shapes."""
-        for mine, theirs in zip(self.tensors(), other.tensors(), strict=True):
-            mine.copy_(theirs)
-
     def tensors(self) -> list[Tensor]:
         """Every tensor of the state, always in the same order."""
         rings = [*self.object_rings, *self.video_rings]
