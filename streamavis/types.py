@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,10 +18,15 @@ __all__ = [
     "SAMPLE_RATE",
     "WINDOW_SAMPLES",
     "AudioChunk",
+    "AudioGap",
     "AudioState",
     "ClockSource",
     "FrameResult",
+    "Modality",
     "Rle",
+    "SourceEvent",
+    "SourceItem",
+    "SourceState",
     "Stage",
     "Track",
     "VideoFrame",
@@ -34,6 +39,8 @@ WINDOW_SAMPLES = 15_360  # 0.96 s, the sound one frame hears
 AudioState = Literal["ok", "gap", "lost", "absent"]
 VideoState = Literal["ok", "stale", "lost"]
 ClockSource = Literal["pts", "driver", "arrival"]
+Modality = Literal["video", "audio"]
+SourceState = Literal["starting", "running", "stalled", "reconnecting", "failed", "ended"]
 
 
 class Stage(StrEnum):
@@ -67,6 +74,29 @@ class AudioChunk:
 
     samples: NDArray[np.float32]  # (samples,), in [-1, 1]
     start_time_ns: int  # stream clock, of samples[0]
+
+
+@dataclass(slots=True, frozen=True)
+class AudioGap:
+    """Sound that was lost, of known length: the samples on both sides keep their times."""
+
+    start_time_ns: int  # stream clock, of the first lost sample
+    duration_ns: int
+    cause: str  # for people: "overflow", "stall", ...
+
+
+@dataclass(slots=True, frozen=True)
+class SourceEvent:
+    """A camera or microphone changed its state; published to whoever listens."""
+
+    source: str  # its address, without credentials
+    modality: Modality
+    state: SourceState
+    time_ns: int  # stream clock
+    reason: str = ""  # one sentence for people
+
+
+SourceItem: TypeAlias = VideoFrame | AudioChunk | AudioGap | SourceEvent
 
 
 @dataclass(slots=True)

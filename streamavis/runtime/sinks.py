@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from streamavis.runtime.delivery import EngineReport, Phase
-    from streamavis.types import FrameResult, VideoFrame
-    from streamavis.wire.schema import EndReason, SourceState
+    from streamavis.types import FrameResult, SourceState, VideoFrame
+    from streamavis.wire.schema import EndReason
 
     # A (H, W, 3) RGB picture and its result to an annotated copy: `streamavis.viz.draw`.
     Draw: TypeAlias = Callable[[NDArray[np.uint8], FrameResult], NDArray[np.uint8]]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias, get_args
 
 from streamavis.errors import SchemaError, SchemaVersionError
-from streamavis.types import AudioState, FrameResult, VideoState
+from streamavis.types import AudioState, FrameResult, SourceState, VideoState
 
 __all__ = [
     "KINDS",
@@ -23,7 +23,6 @@ __all__ = [
     "Hello",
     "Kind",
     "Message",
-    "SourceState",
     "StageLatency",
     "Status",
     "check_stream_name",
@@ -36,7 +35,6 @@ VERSION: Final = "1.0"
 MAJOR: Final = 1
 
 Kind = Literal["frame", "status", "hello", "eos"]
-SourceState = Literal["starting", "running", "stalled", "reconnecting", "failed", "ended"]
 EndReason = Literal["ended", "stopped", "failed"]
 
 
