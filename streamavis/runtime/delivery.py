@@ -6,17 +6,18 @@ import logging
 import threading
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from streamavis.runtime.stats import LatencySummary
-    from streamavis.types import FrameResult, VideoFrame
+    from streamavis.types import AudioChunk, AudioGap, FrameResult, SourceEvent, VideoFrame
 
 __all__ = [
     "EngineReport",
     "InlineServer",
+    "Listener",
     "Phase",
     "Sink",
     "SinkServer",
@@ -75,6 +76,14 @@ class Sink(Protocol):
 
     def close(self, report: EngineReport) -> None:
         """The stream is over, or this sink failed; leave everything written readable."""
+
+
+@runtime_checkable
+class Listener(Protocol):
+    """A sink that also follows the sound and how camera and microphone are doing."""
+
+    def notice(self, item: AudioChunk | AudioGap | SourceEvent) -> None:
+        """Take what came between pictures, in order; on any thread, and must return at once."""
 
 
 class SinkServer:

@@ -16,7 +16,7 @@ import torch
 
 from streamavis.errors import TruncatedInputError
 from streamavis.runtime.clock import Clock, MonotonicClock
-from streamavis.runtime.delivery import EngineReport, Phase, serve
+from streamavis.runtime.delivery import EngineReport, Listener, Phase, serve
 from streamavis.runtime.pacing import live, paced
 from streamavis.runtime.queues import LiveQueue, ReplayQueue
 from streamavis.runtime.stats import Statistics
@@ -84,6 +84,7 @@ class Engine:
         self._queue: LiveQueue | ReplayQueue
         self._feeder = self._feed_live(source) if live else self._feed_replay(source, speed)
         self._servers = [serve(sink, lambda: self.report) for sink in sinks]
+        self._listeners = [sink for sink in sinks if isinstance(sink, Listener)]
         self._processed = 0
         self._phase: Phase = "running"
         self._started_ns: int | None = None
@@ -161,11 +162,16 @@ class Engine:
             ended = self._queue.ended  # asked first: an error that comes with the end is raised
             item = self._queue.get(_POLL_S)
             if isinstance(item, AudioChunk):
-                self._session.hear(item)
+                self._hear(item)
             elif isinstance(item, VideoFrame):
                 yield self._see(item)
             elif ended:
                 return
+
+    def _hear(self, chunk: AudioChunk) -> None:
+        self._session.hear(chunk)
+        for listener in self._listeners:
+            listener.notice(chunk)
 
     def _see(self, frame: VideoFrame) -> FrameResult:
         frame.stamps[Stage.QUEUE] = self._clock.now_ns()
@@ -195,7 +201,7 @@ class Engine:
 
     def _feed_live(self, source: Source) -> threading.Thread:
         self._queue = queue = LiveQueue(self._clock)
-        hear = self._session.hear
+        hear = self._hear
 
         def put(item: AudioChunk | VideoFrame) -> bool:
             if isinstance(item, VideoFrame):

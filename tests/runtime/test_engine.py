@@ -16,7 +16,7 @@ from streamavis.errors import ModelOutputError, TruncatedInputError
 from streamavis.runtime.clock import ManualClock
 from streamavis.runtime.engine import Engine
 from streamavis.runtime.session import Session
-from streamavis.types import VideoFrame
+from streamavis.types import AudioChunk, VideoFrame
 
 BROKEN_OFF = TruncatedInputError("clip.mp4: breaks off")
 
@@ -338,3 +338,17 @@ def test_an_engine_that_never_ran_holds_nothing():
     gc.collect()
     assert gone() is None
     assert_no_threads()
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_a_listener_gets_the_sound_as_well(live):
+    class Ears(ListSink):
+        def notice(self, item):
+            heard.append(item.samples)
+
+    heard = []
+    items = list(clip(3))
+    engine(FakeSource(items), Ears(), live=live).run()
+    sound = [item.samples for item in items if isinstance(item, AudioChunk)]
+    assert len(sound) > 0
+    assert all(a is b for a, b in zip(heard, sound, strict=True))
