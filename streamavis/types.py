@@ -22,6 +22,7 @@ __all__ = [
     "AudioState",
     "ClockSource",
     "FrameResult",
+    "Heard",
     "Modality",
     "Rle",
     "SourceEvent",
@@ -94,6 +95,14 @@ class SourceEvent:
     state: SourceState
     time_ns: int  # stream clock
     reason: str = ""  # one sentence for people
+
+
+@dataclass(slots=True, frozen=True)
+class Heard:
+    """What kinds of sound are in the air at one frame, whether their source is in view or not."""
+
+    capture_time_ns: int  # of the frame
+    probabilities: tuple[float, ...]  # 0..1, by class_id; several may sound at once
 
 
 SourceItem: TypeAlias = VideoFrame | AudioChunk | AudioGap | SourceEvent

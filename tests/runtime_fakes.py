@@ -39,6 +39,7 @@ class FakeOutput:
     sounding_logits: Tensor
     visible_logits: Tensor | None
     identity: Tensor
+    heard_logits: Tensor | None = None
 
 
 @dataclass
@@ -82,7 +83,8 @@ class FakeModel:
             masks = masks * float("nan")
         state.steps += 1
         visible = torch.where(shown, 4.0, -4.0) if self.knows_visible else None
-        return FakeOutput(class_logits, masks, sounding, visible, 3 * torch.eye(3)[None])
+        heard = torch.tensor([[4.0 if loud else -4.0, -4.0, -4.0]])
+        return FakeOutput(class_logits, masks, sounding, visible, 3 * torch.eye(3)[None], heard)
 
 
 def picture(

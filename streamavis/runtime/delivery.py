@@ -12,7 +12,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from streamavis.runtime.stats import LatencySummary
-    from streamavis.types import AudioChunk, AudioGap, FrameResult, SourceEvent, VideoFrame
+    from streamavis.types import (
+        AudioChunk,
+        AudioGap,
+        FrameResult,
+        Heard,
+        SourceEvent,
+        VideoFrame,
+    )
 
 __all__ = [
     "EngineReport",
@@ -80,9 +87,9 @@ class Sink(Protocol):
 
 @runtime_checkable
 class Listener(Protocol):
-    """A sink that also follows the sound and how camera and microphone are doing."""
+    """A sink that also follows the sound, what the model hears, how the sources are doing."""
 
-    def notice(self, item: AudioChunk | AudioGap | SourceEvent) -> None:
+    def notice(self, item: AudioChunk | AudioGap | SourceEvent | Heard) -> None:
         """Take what came between pictures, in order; on any thread, and must return at once."""
 
 

@@ -182,6 +182,9 @@ class Engine:
         result.stamps[Stage.PUBLISH] = self._clock.now_ns()
         for server in self._servers:
             server.put(frame, result, self._cancelled)
+        if self._session.heard is not None:
+            for listener in self._listeners:
+                listener.notice(self._session.heard)
         # The stage counts what handing over took, but the sinks may not see stamps change.
         self._statistics.observe({**result.stamps, Stage.PUBLISH: self._clock.now_ns()})
         return result

@@ -50,6 +50,8 @@ class SlotOutput(Protocol):
     def visible_logits(self) -> Tensor | None: ...  # (B, V)
     @property
     def identity(self) -> Tensor: ...  # (B, V, C)
+    @property
+    def heard_logits(self) -> Tensor | None: ...  # (B, K)
 
 
 @dataclass
@@ -61,6 +63,7 @@ class Slots:
     identity: NDArray[np.float32]  # (V, C)
     sounding: NDArray[np.float32]  # (V,) 0..1
     visible: NDArray[np.float32] | None  # (V,) 0..1
+    heard: NDArray[np.float32] | None  # (K,) 0..1: a sound of the class is in the air
     network_size: tuple[int, int]  # h, w
 
     def sightings(self, *, hears: bool) -> Sightings:
@@ -95,29 +98,37 @@ def to_host(output: SlotOutput, network_size: tuple[int, int]) -> Slots:
         ModelOutputError: a value is NaN or infinite.
     """
     cells = [-(-side // _STRIDE) for side in network_size]
-    class_probs = output.class_logits[0].float().softmax(-1)[:, :-1]
-    parts = [
-        class_probs,
-        output.mask_logits[0, :, : cells[0], : cells[1]],
-        output.identity[0],
-        output.sounding_logits[0].sigmoid(),
-    ]
+    parts = {
+        "class": output.class_logits[0].float().softmax(-1)[:, :-1],
+        "mask": output.mask_logits[0, :, : cells[0], : cells[1]],
+        "identity": output.identity[0],
+        "sounding": output.sounding_logits[0].sigmoid(),
+    }
     if output.visible_logits is not None:
-        parts.append(output.visible_logits[0].sigmoid())
-    packed = torch.cat([part.float().reshape(-1) for part in parts]).cpu().numpy()
+        parts["visible"] = output.visible_logits[0].sigmoid()
+    if output.heard_logits is not None:
+        parts["heard"] = output.heard_logits[0].sigmoid()
+    packed = torch.cat([part.float().reshape(-1) for part in parts.values()]).cpu().numpy()
     if not np.isfinite(packed).all():
-        names = ("class", "mask", "identity", "sounding", "visible")
-        broken = [n for n, part in zip(names, parts, strict=False) if not part.isfinite().all()]
+        broken = [name for name, part in parts.items() if not part.isfinite().all()]
         raise ModelOutputError(
             f"the model gave NaN or infinity for {', '.join(broken)}; "
             "its weights are damaged or do not fit this model"
         )
-    ends = np.cumsum([part.numel() for part in parts])[:-1]
-    arrays = [
-        array.reshape(part.shape) for array, part in zip(np.split(packed, ends), parts, strict=True)
-    ]
-    visible = arrays[4] if len(arrays) == 5 else None
-    return Slots(arrays[0], arrays[1], arrays[2], arrays[3], visible, network_size)
+    ends = np.cumsum([part.numel() for part in parts.values()])[:-1]
+    arrays = {
+        name: array.reshape(part.shape)
+        for (name, part), array in zip(parts.items(), np.split(packed, ends), strict=True)
+    }
+    return Slots(
+        class_probs=arrays["class"],
+        mask_logits=arrays["mask"],
+        identity=arrays["identity"],
+        sounding=arrays["sounding"],
+        visible=arrays.get("visible"),
+        heard=arrays.get("heard"),
+        network_size=network_size,
+    )
 
 
 def report(

@@ -19,6 +19,7 @@ from streamavis.types import (
     AudioChunk,
     AudioState,
     FrameResult,
+    Heard,
     Stage,
     VideoFrame,
 )
@@ -112,9 +113,15 @@ class Session:
         self._book = TrackBook(tracks)
         self._clock = clock or MonotonicClock()
         self._epoch = 0
+        self._heard: Heard | None = None
         self._last_time_ns: int | None = None
         self._period_ns = round(frame_period_s * 1e9)
         self._gaps_ns: deque[int] = deque(maxlen=MAX_GAP_FRAMES)  # between the latest frames
+
+    @property
+    def heard(self) -> Heard | None:
+        """What was in the air at the latest frame; None while nobody can say."""
+        return self._heard
 
     def hear(self, chunk: AudioChunk) -> None:
         """Take in sound; it is kept for 10 s."""
@@ -147,6 +154,9 @@ class Session:
             slots = to_host(output, (pixels.shape[2], pixels.shape[3]))
         stamps[Stage.MODEL] = self._clock.now_ns()
         tracked = self._book.update(frame.capture_time_ns / 1e9, slots.sightings(hears=hears))
+        self._heard = None
+        if hears and slots.heard is not None:
+            self._heard = Heard(frame.capture_time_ns, tuple(map(float, slots.heard)))
         height, width = frame.image.shape[:2]
         tracks = report(slots, tracked, (height, width), self._model.config.classes)
         stamps[Stage.POST] = self._clock.now_ns()

@@ -16,7 +16,7 @@ from streamavis.errors import ModelOutputError, TruncatedInputError
 from streamavis.runtime.clock import ManualClock
 from streamavis.runtime.engine import Engine
 from streamavis.runtime.session import Session
-from streamavis.types import AudioChunk, VideoFrame
+from streamavis.types import AudioChunk, Heard, VideoFrame
 
 BROKEN_OFF = TruncatedInputError("clip.mp4: breaks off")
 
@@ -344,7 +344,8 @@ def test_an_engine_that_never_ran_holds_nothing():
 def test_a_listener_gets_the_sound_as_well(live):
     class Ears(ListSink):
         def notice(self, item):
-            heard.append(item.samples)
+            if isinstance(item, AudioChunk):
+                heard.append(item.samples)
 
     heard = []
     items = list(clip(3))
@@ -352,3 +353,27 @@ def test_a_listener_gets_the_sound_as_well(live):
     sound = [item.samples for item in items if isinstance(item, AudioChunk)]
     assert len(sound) > 0
     assert all(a is b for a, b in zip(heard, sound, strict=True))
+
+
+def test_a_listener_is_told_what_is_in_the_air_at_each_frame():
+    class Ears(ListSink):
+        def notice(self, item):
+            if isinstance(item, Heard):
+                heard.append(item)
+
+    heard = []
+    sink = Ears()
+    engine(FakeSource(clip(5)), sink).run()
+    assert [h.capture_time_ns for h in heard] == [r.capture_time_ns for r in sink.results]
+    assert all(h.probabilities[0] > 0.9 > 0.1 > h.probabilities[1] for h in heard[1:])
+
+
+def test_without_a_microphone_nothing_is_said_about_what_is_in_the_air():
+    class Ears(ListSink):
+        def notice(self, item):
+            heard.append(item)
+
+    heard = []
+    deaf = Session(FakeModel(), stream="cam", has_audio=False)
+    Engine(FakeSource(clip(3, sound=False)), deaf, sinks=[Ears()], speed=None).run()
+    assert heard == []
