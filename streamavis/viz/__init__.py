@@ -1,5 +1,6 @@
 """Results drawn on their frames."""
 
-from streamavis.viz.overlay import colour_of, draw
+from streamavis.viz.overlay import draw
+from streamavis.viz.palette import PALETTE, colour_of, palette
 
-__all__ = ["colour_of", "draw"]
+__all__ = ["PALETTE", "colour_of", "draw", "palette"]

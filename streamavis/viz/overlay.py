@@ -13,8 +13,21 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from streamavis.viz.palette import (
+    ALERT,
+    BLACK,
+    DIM,
+    GOOD,
+    INK,
+    SOFT,
+    WARN,
+    WHITE,
+    Colour,
+    colour_of,
+    mix,
+)
 from streamavis.viz.patch import Patch, patch
-from streamavis.viz.sprites import Colour, Hearing, Layers, Sprite, loudspeaker, plate, text
+from streamavis.viz.sprites import Hearing, Layers, Sprite, loudspeaker, plate, text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,39 +36,15 @@ if TYPE_CHECKING:
 
     from streamavis.types import AudioState, FrameResult, Track
 
-__all__ = ["colour_of", "draw"]
+__all__ = ["draw"]
 
-# Neighbours in this list are far apart in hue, and all are bright on film.
-_PALETTE: tuple[Colour, ...] = (
-    (255, 96, 92),
-    (66, 190, 255),
-    (255, 204, 64),
-    (186, 128, 255),
-    (98, 224, 118),
-    (255, 132, 204),
-    (58, 226, 206),
-    (255, 176, 150),
-    (108, 140, 255),
-    (198, 232, 72),
-    (240, 90, 240),
-    (160, 214, 255),
-)
-_INK: Colour = (14, 17, 23)
-_BLACK: Colour = (0, 0, 0)
-_WHITE: Colour = (255, 255, 255)
-_SOFT: Colour = (178, 186, 198)
 _AUDIO: dict[AudioState, tuple[str, Hearing, Colour]] = {
-    "ok": ("audio", "sounding", (126, 231, 150)),
-    "gap": ("audio gap", "sounding", (255, 190, 80)),
-    "lost": ("audio lost", "unknown", (255, 104, 96)),
-    "absent": ("no audio", "unknown", _SOFT),
+    "ok": ("audio", "sounding", GOOD),
+    "gap": ("audio gap", "sounding", WARN),
+    "lost": ("audio lost", "unknown", ALERT),
+    "absent": ("no audio", "unknown", SOFT),
 }
 _METER_DB = (-60.0, 0.0)  # the ends of the level meter
-
-
-def colour_of(track_id: int) -> Colour:
-    """The colour an id always has."""
-    return _PALETTE[(track_id - 1) % len(_PALETTE)]
 
 
 def draw(
@@ -120,16 +109,16 @@ def _draw_mask(canvas: NDArray[np.uint8], cut: Patch, track: Track, look: _Look)
         _glow(canvas, cut, colour, track.sounding or 0.0, look)
     share = 0.42 if track.is_sounding else 0.22
     faded = cv2.convertScaleAbs(below, alpha=1 - share)
-    cv2.add(faded, np.array([*_mix(_BLACK, colour, share), 0.0]), dst=below, mask=cut.mask)
+    cv2.add(faded, np.array([*mix(BLACK, colour, share), 0.0]), dst=below, mask=cut.mask)
     framed = cv2.copyMakeBorder(cut.mask, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
     outlines, _ = cv2.findContours(
         framed, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_TC89_L1, offset=(cut.x - 1, cut.y - 1)
     )
     if track.is_sounding:
-        bright = _mix(colour, _WHITE, 0.7)
+        bright = mix(colour, WHITE, 0.7)
         cv2.polylines(canvas, outlines, True, bright, look.line, cv2.LINE_AA)
     else:
-        shade = _mix(colour, _INK, 0.2)
+        shade = mix(colour, INK, 0.2)
         cv2.polylines(canvas, outlines, True, shade, max(1, look.line - 1), cv2.LINE_AA)
 
 
@@ -189,7 +178,7 @@ def _draw_label(
         bar = max(2, look.pad // 2)
         left, top = x + look.pad, y + height - bar - 1
         full = width - 2 * look.pad
-        cv2.rectangle(canvas, (left, top), (left + full - 1, top + bar - 1), (70, 76, 88), -1)
+        cv2.rectangle(canvas, (left, top), (left + full - 1, top + bar - 1), DIM, -1)
         filled = left + round(full * track.sounding) - 1
         cv2.rectangle(canvas, (left, top), (filled, top + bar - 1), colour_of(track.id), -1)
     return x, y, x + width, y + height
@@ -205,14 +194,14 @@ def _label(words: tuple[str, str], colour: Colour, hearing: Hearing, look: _Look
     width = icon + number.shape[1] + name.shape[1] + 4 * pad
     layers = Layers(height, width)
     muted = hearing != "sounding"
-    layers.add(plate(height, width, pad), _INK, opacity=0.55 if muted else 0.82)
+    layers.add(plate(height, width, pad), INK, opacity=0.55 if muted else 0.82)
     y = max(2, round(pad * 0.75))
     if icon:
-        shade = _SOFT if muted else colour
+        shade = SOFT if muted else colour
         layers.add(loudspeaker(look.icon, hearing), shade, x=pad, y=pad // 2)
-    tint = _mix(colour, _INK, 0.15) if muted else colour
+    tint = mix(colour, INK, 0.15) if muted else colour
     layers.add(number, tint, x=icon + pad + pad // 2, y=y)
-    words_colour = _SOFT if muted else _WHITE
+    words_colour = SOFT if muted else WHITE
     layers.add(name, words_colour, x=icon + number.shape[1] + 2 * pad + pad // 2, y=y)
     return layers.sprite()
 
@@ -222,10 +211,10 @@ def _draw_header(
 ) -> None:
     """The strip on top: time, how many sound, how the sound is."""
     strip = canvas[: look.header]
-    strip[:] = cv2.convertScaleAbs(strip, alpha=0.3) + np.array(_mix(_BLACK, _INK, 0.7), np.uint8)
+    strip[:] = cv2.convertScaleAbs(strip, alpha=0.3) + np.array(mix(BLACK, INK, 0.7), np.uint8)
     pad, y = 2 * look.pad, round(look.pad * 0.75)
     minutes, seconds = divmod(result.capture_time_ns / 1e9, 60)
-    time = _line(f"{int(minutes)}:{seconds:05.2f}", _WHITE, look)
+    time = _line(f"{int(minutes)}:{seconds:05.2f}", WHITE, look)
     time.lay(canvas, pad, y)
     words, hearing, colour = _AUDIO[result.audio]
     state = _line(words, colour, look)
@@ -240,8 +229,8 @@ def _draw_header(
     counted = f"{len(result.tracks)} in view"
     if known:
         counted += f", {sounding} sounding" if sounding else ", silent"
-    left = pad + _line("00:00.00", _WHITE, look).size[1] + pad
-    count = _line(counted, _SOFT, look)
+    left = pad + _line("00:00.00", WHITE, look).size[1] + pad
+    count = _line(counted, SOFT, look)
     if left + count.size[1] < right - pad:
         count.lay(canvas, left, y)
 
@@ -254,9 +243,9 @@ def _draw_meter(canvas: NDArray[np.uint8], level_dbfs: float, right: int, look: 
     left = right - lamps * (lamp + gap)
     top, bottom = look.header // 4, look.header - look.header // 4 - 1
     for n in range(lamps):
-        colour: Colour = (74, 80, 92)
+        colour: Colour = DIM
         if n < lit:
-            colour = (126, 231, 150) if n < 8 else (255, 204, 64) if n < 11 else (255, 104, 96)
+            colour = GOOD if n < 8 else (255, 204, 64) if n < 11 else ALERT
         x = left + n * (lamp + gap)
         cv2.rectangle(canvas, (x, top), (x + lamp - 1, bottom), colour, -1)
     return left
@@ -281,10 +270,3 @@ def _hearing(track: Track) -> Hearing:
     if track.sounding is None:
         return "unknown"
     return "sounding" if track.is_sounding else "silent"
-
-
-def _mix(colour: Colour, other: Colour, share: float) -> Colour:
-    red, green, blue = (
-        round(a * (1 - share) + b * share) for a, b in zip(colour, other, strict=True)
-    )
-    return red, green, blue

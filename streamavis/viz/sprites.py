@@ -12,9 +12,10 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Colour", "Hearing", "Layers", "Sprite", "loudspeaker", "plate", "text"]
+    from streamavis.viz.palette import Colour
 
-Colour: TypeAlias = tuple[int, int, int]  # RGB, 0..255
+__all__ = ["Hearing", "Layers", "Sprite", "loudspeaker", "plate", "text"]
+
 Hearing: TypeAlias = Literal["sounding", "silent", "unknown"]
 
 _FINE = 8  # pixels of a stencil are averaged from this many squared

@@ -87,14 +87,6 @@ def test_what_sounds_shines_and_what_is_silent_does_not(size):
     assert light[1.0] > light[0.6] > 95
 
 
-def test_a_colour_belongs_to_an_id_and_neighbours_differ():
-    assert colour_of(3) == colour_of(3)
-    for first in range(1, 13):
-        for second in range(first + 1, 13):
-            gap = np.abs(np.subtract(colour_of(first), colour_of(second))).sum()
-            assert gap >= 80, (first, second)
-
-
 def test_labels_avoid_each_other_and_the_header():
     size = (360, 640)
     look = overlay._Look.of(*size)
