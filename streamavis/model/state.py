@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from streamavis.errors import StreamStateError
 from streamavis.model.memory import Counters, Ring
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 __all__ = ["ModelState"]
 
@@ -44,12 +48,33 @@ class ModelState:
 
     def clone(self) -> ModelState:
         """A copy that shares no memory with this one."""
+        return self._with(Tensor.clone)
+
+    def view(self, stream: int) -> ModelState:
+        """The state of one stream, B = 1, in the same memory: what one changes the other sees."""
+        return self._with(lambda kept: kept[stream : stream + 1])
+
+    def select(self, streams: Sequence[int]) -> ModelState:
+        """A copy of the state of some streams, in that order."""
+        rows = torch.as_tensor(streams, device=self.slots.device)
+        return self._with(lambda kept: kept.index_select(0, rows))
+
+    def assign(self, streams: Sequence[int], other: ModelState) -> None:
+        """Write the streams of `other` over these, in that order, in place."""
+        rows = torch.as_tensor(streams, device=self.slots.device)
+        for kept, new in zip(self.tensors(), other.tensors(), strict=True):
+            kept.index_copy_(0, rows, new)
+
+    def _with(self, change: Callable[[Tensor], Tensor]) -> ModelState:
+        def rings(kept: list[Ring]) -> list[Ring]:
+            return [Ring(change(ring.keys), change(ring.values)) for ring in kept]
+
         return ModelState(
-            [Ring(r.keys.clone(), r.values.clone()) for r in self.object_rings],
-            [Ring(r.keys.clone(), r.values.clone()) for r in self.video_rings],
-            self.slots.clone(),
-            self.evidence.clone(),
-            self.counters.clone(),
+            rings(self.object_rings),
+            rings(self.video_rings),
+            change(self.slots),
+            change(self.evidence),
+            Counters(*map(change, self.counters.tensors())),
         )
 
     def tensors(self) -> list[Tensor]:

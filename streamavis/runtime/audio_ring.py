@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from streamavis.errors import ShapeError, StreamStateError
-from streamavis.types import SAMPLE_RATE, WINDOW_SAMPLES, AudioChunk, AudioState
+from streamavis.types import SAMPLE_RATE, WINDOW_SAMPLES, AudioChunk, AudioGap, AudioState
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -99,6 +99,17 @@ class AudioRing:
                 samples = np.where(finite, samples, np.float32(0))
                 self._note_gap(start, start + len(samples))
             self._put(start, samples)
+
+    def miss(self, gap: AudioGap) -> None:
+        """Add sound that was lost: silence that is known to be none. What was heard stays."""
+        start, end = (
+            (time_ns + NS_PER_SAMPLE // 2) // NS_PER_SAMPLE
+            for time_ns in (gap.start_time_ns, gap.start_time_ns + gap.duration_ns)
+        )
+        with self._lock:
+            head = self._place(start)
+            if end > head:
+                self._miss(head, end)
 
     def window(self, end_time_ns: int) -> AudioWindow:
         """What was heard in the 15,360 samples up to `end_time_ns`, whole samples only.

@@ -1,5 +1,6 @@
 """Bounded queues between a source's thread and the engine, each with a named policy.
 
+Several queues may share one condition, so that an engine can wait for all of them at once.
 Both count every frame: at any moment `captured == processed + dropped + waiting`, and once the
 stream has ended and is drained nothing waits.
 """
@@ -13,10 +14,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from streamavis.types import AudioChunk, VideoFrame
+from streamavis.types import VideoFrame
 
 if TYPE_CHECKING:
     from streamavis.runtime.clock import Clock
+    from streamavis.types import SourceItem
 
 __all__ = ["DropCause", "LiveQueue", "QueueCounts", "ReplayQueue"]
 
@@ -26,6 +28,7 @@ class DropCause(StrEnum):
 
     STALE = "stale"  # older than its budget when its turn came
     SUPERSEDED = "superseded"  # a fresher frame came before its turn
+    SKIPPED = "skipped"  # every n-th frame only, to save time: see `streamavis.runtime.governor`
     CANCELLED = "cancelled"  # the consumer had stopped
 
 
@@ -42,9 +45,9 @@ class QueueCounts:
 class _FrameQueue:
     """What both policies share: the items, the end of the stream, the counts, the lock."""
 
-    def __init__(self) -> None:
-        self._items: deque[AudioChunk | VideoFrame] = deque()
-        self._changed = threading.Condition()
+    def __init__(self, changed: threading.Condition | None = None) -> None:
+        self._items: deque[SourceItem] = deque()
+        self._changed = changed or threading.Condition()
         self._closed = False
         self._cancelled = False
         self._error: BaseException | None = None
@@ -82,13 +85,19 @@ class _FrameQueue:
             return self._closed and not self._items
 
     @property
+    def ready(self) -> bool:
+        """True when `get` would return at once: with an item, the end or an error."""
+        with self._changed:
+            return bool(self._items) or self._closed
+
+    @property
     def counts(self) -> QueueCounts:
         """A consistent copy of the counters."""
         with self._changed:
             waiting = sum(isinstance(item, VideoFrame) for item in self._items)
             return QueueCounts(self._captured, self._processed, waiting, self._dropped.copy())
 
-    def _take(self, timeout_s: float | None) -> AudioChunk | VideoFrame | None:
+    def _take(self, timeout_s: float | None) -> SourceItem | None:
         """The oldest item; None at the end or after `timeout_s`. Needs the lock."""
         self._changed.wait_for(lambda: self._items or self._closed, timeout_s)
         if self._items:
@@ -99,7 +108,7 @@ class _FrameQueue:
             raise self._error
         return None
 
-    def _drop(self, item: AudioChunk | VideoFrame, cause: DropCause) -> None:
+    def _drop(self, item: SourceItem, cause: DropCause) -> None:
         if isinstance(item, VideoFrame):
             self._dropped[cause] += 1
 
@@ -110,18 +119,18 @@ class ReplayQueue(_FrameQueue):
     (Only `cancel`, the consumer leaving, drops what it did not take.)
     """
 
-    def __init__(self, capacity: int = 8) -> None:
-        """Hold at most `capacity` >= 1 items.
+    def __init__(self, capacity: int = 8, *, changed: threading.Condition | None = None) -> None:
+        """Hold at most `capacity` >= 1 items; `changed` is notified of every change.
 
         Raises:
             ValueError: `capacity` is below 1.
         """
         if capacity < 1:
             raise ValueError(f"a queue holds at least one item, got capacity={capacity}")
-        super().__init__()
+        super().__init__(changed)
         self._capacity = capacity
 
-    def put(self, item: AudioChunk | VideoFrame) -> bool:
+    def put(self, item: SourceItem) -> bool:
         """Add an item, waiting for room; False when the queue was closed meanwhile."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or len(self._items) < self._capacity)
@@ -134,7 +143,7 @@ class ReplayQueue(_FrameQueue):
             self._changed.notify_all()
             return True
 
-    def get(self, timeout_s: float | None = None) -> AudioChunk | VideoFrame | None:
+    def get(self, timeout_s: float | None = None) -> SourceItem | None:
         """Take the next item; None at the end (see `ended`) or after `timeout_s`.
 
         Raises:
@@ -155,14 +164,27 @@ class LiveQueue(_FrameQueue):
     than the budget it is dropped before any work is spent on it.
     """
 
-    def __init__(self, clock: Clock, *, staleness_s: float = 0.5) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        staleness_s: float = 0.5,
+        changed: threading.Condition | None = None,
+    ) -> None:
         """Drop frames whose `capture_time_ns` is over `staleness_s` behind `clock`.
 
-        The frames' stream clock must be `clock` (see `streamavis.runtime.pacing.live`).
+        The frames' stream clock must be `clock` (see `streamavis.runtime.pacing.live`);
+        `changed` is notified of every change.
         """
-        super().__init__()
+        super().__init__(changed)
         self._clock = clock
+        self._stride = 1
         self._staleness_ns = round(staleness_s * 1e9)
+
+    def skip_to(self, stride: int) -> None:
+        """From now on take every `stride`-th frame only, the others are not looked at."""
+        with self._changed:
+            self._stride = stride
 
     def put(self, frame: VideoFrame) -> bool:
         """Offer a frame, never waiting; False when the queue was closed."""
@@ -171,6 +193,9 @@ class LiveQueue(_FrameQueue):
             if self._closed:
                 self._drop(frame, DropCause.CANCELLED)
                 return False
+            if self._captured % self._stride:
+                self._drop(frame, DropCause.SKIPPED)
+                return True
             while self._items:
                 self._drop(self._items.popleft(), DropCause.SUPERSEDED)
             self._items.append(frame)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from streamavis.types import (
     SAMPLE_RATE,
     WINDOW_SAMPLES,
     AudioChunk,
+    AudioGap,
     AudioState,
     FrameResult,
     Heard,
@@ -25,12 +27,12 @@ from streamavis.types import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor
 
-__all__ = ["ModelState", "Session", "StepConfig", "StepModel"]
+__all__ = ["ModelState", "Session", "StepConfig", "StepInput", "StepModel", "step"]
 
 MAX_GAP_S = 5.0  # without a frame, and continuity is lost; or
 MAX_GAP_FRAMES = 5  # this many frame periods, where that is longer
@@ -50,9 +52,12 @@ class StepConfig(Protocol):
 
 
 class ModelState(Protocol):
-    """The model's past of B streams."""
+    """The model's past of B streams; all but `reset` is for engines of several streams."""
 
     def reset(self, streams: Tensor) -> None: ...
+    def view(self, stream: int) -> Self: ...
+    def select(self, streams: Sequence[int]) -> Self: ...
+    def assign(self, streams: Sequence[int], other: Self) -> None: ...
 
 
 class StepModel(Protocol):
@@ -64,7 +69,44 @@ class StepModel(Protocol):
     def init_state(self, streams: int) -> ModelState: ...
 
     # `state` is what `init_state` gave: its own type, which only the model knows.
-    def step(self, frames: Tensor, audio: Tensor, state: Any, *, times_s: Tensor) -> SlotOutput: ...
+    # `active` is given by engines of several streams only.
+    def step(
+        self, frames: Tensor, audio: Tensor, state: Any, *, times_s: Tensor, active: Any = None
+    ) -> SlotOutput: ...
+
+
+@dataclass(slots=True)
+class StepInput:
+    """One frame made ready for the model, and what its result will say besides the tracks."""
+
+    frame: VideoFrame
+    pixels: Tensor  # (1, 3, h, w) uint8 at network size, on the host
+    samples: NDArray[np.float32]  # (15360,)
+    audio: AudioState
+    hears: bool  # whether the sound says who sounds
+    stamps: dict[str, int]
+
+
+def step(
+    inputs: Sequence[StepInput],
+    model: StepModel,
+    state: ModelState,
+    device: torch.device,
+    **options: Tensor,
+) -> SlotOutput:
+    """Advance `state` by one frame of each of its streams; `options` go to the model as well."""
+    one = len(inputs) == 1  # its picture stays where it is, as it lies in memory
+    pixels = inputs[0].pixels if one else torch.cat([ready.pixels for ready in inputs])
+    samples = torch.from_numpy(np.stack([ready.samples for ready in inputs]))
+    times_s = [ready.frame.capture_time_ns / 1e9 for ready in inputs]
+    with torch.inference_mode():
+        return model.step(
+            pixels.to(device),
+            samples.to(device),
+            state,
+            times_s=torch.tensor(times_s, dtype=torch.float64).to(device),
+            **options,
+        )
 
 
 class Session:
@@ -78,6 +120,14 @@ class Session:
     `sounding` is None, unknown, while the microphone is `absent` or `lost`, and in a `gap` while
     the last 200 ms of it are missing. An older hole in the window leaves it known: the newest
     sound, which decides, was heard.
+
+    `see` is `begin`, one step of the model and `finish`: an engine of several streams makes the
+    step for all of them at once.
+
+    Attributes:
+        microphone_lost: set by who knows that the microphone is gone before its silence shows.
+        short_side: pixels of the network's picture; the model's own, or less to save time.
+        max_tracks: how many tracks a result may have, the best ones; None: all.
     """
 
     def __init__(
@@ -102,10 +152,13 @@ class Session:
             tracks: when objects are born, the same and forgotten.
             clock: stamps the stages.
         """
+        self.stream = stream
+        self.microphone_lost = False
+        self.short_side = model.config.short_side
+        self.max_tracks: int | None = None
         self._model = model
         self._device = next((p.device for p in model.parameters()), torch.device("cpu"))
         self._state = model.init_state(1)
-        self._stream = stream
         self._delay_s = audio_delay_s
         self._delay_ns = round(audio_delay_s * 1e9)
         self._ring = AudioRing() if has_audio else None
@@ -123,12 +176,43 @@ class Session:
         """What was in the air at the latest frame; None while nobody can say."""
         return self._heard
 
+    @property
+    def model(self) -> StepModel:
+        """The network, which several sessions may share."""
+        return self._model
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return self._device
+
+    @property
+    def state(self) -> ModelState:
+        """The model's past of this stream, B = 1."""
+        return self._state
+
+    def adopt(self, state: ModelState) -> None:
+        """Move the model's past into `state`, B = 1, and keep it there from now on."""
+        state.assign([0], self._state)
+        self._state = state
+
+    def rebuild(self) -> None:
+        """Forget what the model remembers, every number of it, and begin a new epoch."""
+        self._state.assign([0], self._model.init_state(1))
+        self._epoch += 1
+        self._book.new_epoch()
+
     def hear(self, chunk: AudioChunk) -> None:
         """Take in sound; it is kept for 10 s."""
         if self._ring is not None:
             self._ring.write(chunk)
             duration_ns = len(chunk.samples) * 1_000_000_000 // SAMPLE_RATE
             self._heard_until_ns = chunk.start_time_ns + duration_ns
+
+    def miss(self, gap: AudioGap) -> None:
+        """Take note of sound that was lost."""
+        if self._ring is not None:
+            self._ring.miss(gap)
 
     def see(self, frame: VideoFrame) -> FrameResult:
         """Take in a picture and say what is in it, after all sound up to its time was heard.
@@ -137,36 +221,49 @@ class Session:
             ShapeError: the picture is not (H, W, 3) uint8.
             ModelOutputError: the model gave NaN or infinity.
         """
-        self._keep_time(frame.capture_time_ns)
-        stamps = dict(frame.stamps)
+        ready = self.begin(frame)
+        return self.finish(ready, step([ready], self._model, self._state, self._device))
+
+    def begin(self, frame: VideoFrame) -> StepInput:
+        """Resize a picture, cut the sound that belongs to it, and keep the stream's time.
+
+        Raises:
+            ShapeError: the picture is not (H, W, 3) uint8.
+        """
         with torch.inference_mode():
-            pixels = prepare(frame.image, self._model.config.short_side)
-            stamps[Stage.PREPROCESS] = self._clock.now_ns()
-            samples, audio, hears = self._listen(frame.capture_time_ns - self._delay_ns)
-            output = self._model.step(
-                pixels.to(self._device),
-                torch.from_numpy(samples)[None].to(self._device),
-                self._state,
-                times_s=torch.tensor([frame.capture_time_ns / 1e9], dtype=torch.float64).to(
-                    self._device
-                ),
-            )
-            slots = to_host(output, (pixels.shape[2], pixels.shape[3]))
+            pixels = prepare(frame.image, self.short_side)
+        self._keep_time(frame.capture_time_ns)
+        stamps = {**frame.stamps, Stage.PREPROCESS: self._clock.now_ns()}
+        samples, audio, hears = self._listen(frame.capture_time_ns - self._delay_ns)
+        return StepInput(frame, pixels, samples, audio, hears, stamps)
+
+    def finish(self, ready: StepInput, output: SlotOutput) -> FrameResult:
+        """Turn the model's output for a frame, B = 1, into its result.
+
+        Raises:
+            ModelOutputError: the model gave NaN or infinity.
+        """
+        frame, stamps = ready.frame, ready.stamps
+        with torch.inference_mode():
+            slots = to_host(output, (ready.pixels.shape[2], ready.pixels.shape[3]))
         stamps[Stage.MODEL] = self._clock.now_ns()
-        tracked = self._book.update(frame.capture_time_ns / 1e9, slots.sightings(hears=hears))
+        tracked = self._book.update(frame.capture_time_ns / 1e9, slots.sightings(hears=ready.hears))
+        if self.max_tracks is not None and len(tracked) > self.max_tracks:
+            best = sorted(tracked, key=lambda seen: -seen.score)[: self.max_tracks]
+            tracked = sorted(best, key=lambda seen: seen.id)
         self._heard = None
-        if hears and slots.heard is not None:
+        if ready.hears and slots.heard is not None:
             self._heard = Heard(frame.capture_time_ns, tuple(map(float, slots.heard)))
         height, width = frame.image.shape[:2]
         tracks = report(slots, tracked, (height, width), self._model.config.classes)
         stamps[Stage.POST] = self._clock.now_ns()
         return FrameResult(
-            stream=self._stream,
+            stream=self.stream,
             epoch=self._epoch,
             seq=frame.index,
             capture_time_ns=frame.capture_time_ns,
             size=(height, width),
-            audio=audio,
+            audio=ready.audio,
             audio_delay_s=self._delay_s,
             video=frame.state,
             clock=frame.clock,
@@ -179,6 +276,8 @@ class Session:
         if self._ring is None:
             return np.zeros(WINDOW_SAMPLES, np.float32), "absent", False
         samples, state = self._ring.window(end_ns)
+        if self.microphone_lost:
+            return samples, "lost", False
         fresh = self._heard_until_ns > end_ns - _FRESH_SOUND_NS
         return samples, state, state == "ok" or (state == "gap" and fresh)
 

@@ -1,0 +1,126 @@
+"""One step of the model for several streams at once: fixed slots, whoever has a frame takes part.
+
+B streams, each with its slot for as long as it lives.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import TYPE_CHECKING
+
+import torch
+
+from streamavis.runtime.session import step
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from torch import Tensor
+
+    from streamavis.runtime.post import SlotOutput
+    from streamavis.runtime.session import ModelState, Session, StepInput
+
+__all__ = ["Batch"]
+
+
+@dataclass
+class _Row:
+    """One stream's part of a batch's output."""
+
+    class_logits: Tensor
+    mask_logits: Tensor
+    sounding_logits: Tensor
+    visible_logits: Tensor | None
+    identity: Tensor
+    heard_logits: Tensor | None
+
+    @classmethod
+    def of(cls, output: SlotOutput, row: int) -> _Row:
+        def part(values: Tensor) -> Tensor:
+            return values[row : row + 1]
+
+        visible, heard = output.visible_logits, output.heard_logits
+        return cls(
+            part(output.class_logits),
+            part(output.mask_logits),
+            part(output.sounding_logits),
+            None if visible is None else part(visible),
+            part(output.identity),
+            None if heard is None else part(heard),
+        )
+
+
+class Batch:
+    """Holds the model's past of all its sessions in one state and steps those that have a frame.
+
+    Pictures of one network size are stepped together, other sizes after them. On a CPU the streams
+    that take part are gathered, so that one that pauses costs nothing; on a GPU every slot is
+    stepped, the pausing ones not `active`, so that shapes stay what they were. One stream by
+    itself is stepped as `Session.see` does, in its own slot.
+    """
+
+    def __init__(self, sessions: Sequence[Session]) -> None:
+        """Give every session a slot; their pasts move into it.
+
+        Raises:
+            ValueError: the sessions do not share one model.
+        """
+        self._model = sessions[0].model
+        if any(session.model is not self._model for session in sessions):
+            raise ValueError("the sessions of a batch must share one model")
+        self._device = sessions[0].device
+        self._sessions = list(sessions)
+        self._state: ModelState | None = None  # of one stream: its session's own
+        if len(sessions) > 1:
+            self._state = self._model.init_state(len(sessions))
+            for slot, session in enumerate(sessions):
+                session.adopt(self._state.view(slot))
+
+    def step(self, inputs: Mapping[int, StepInput]) -> dict[int, SlotOutput | Exception]:
+        """Advance the streams in these slots by one frame.
+
+        Where a step fails, its streams are stepped one by one, so that a failure stays with the
+        stream it belongs to.
+
+        Returns:
+            For each slot its output, B = 1, or what went wrong.
+        """
+        groups: dict[tuple[int, ...], list[int]] = {}
+        for slot, ready in sorted(inputs.items(), key=itemgetter(0)):
+            groups.setdefault(tuple(ready.pixels.shape), []).append(slot)
+        outcomes: dict[int, SlotOutput | Exception] = {}
+        for slots in groups.values():
+            outcomes.update(self._try(slots, inputs))
+        return outcomes
+
+    def _try(
+        self, slots: list[int], inputs: Mapping[int, StepInput]
+    ) -> dict[int, SlotOutput | Exception]:
+        try:
+            return {**self._together(slots, inputs)}
+        except Exception as error:
+            if len(slots) == 1:
+                return {slots[0]: error}
+        return {slot: outcome for s in slots for slot, outcome in self._try([s], inputs).items()}
+
+    def _together(
+        self, slots: list[int], inputs: Mapping[int, StepInput]
+    ) -> Mapping[int, SlotOutput]:
+        some = [inputs[slot] for slot in slots]
+        if self._state is None or len(slots) == 1:
+            return {slots[0]: self._step(some, self._sessions[slots[0]].state)}
+        count = len(self._sessions)
+        if self._device.type == "cuda" and len(slots) < count:
+            everybody = [inputs[slot] if slot in slots else some[0] for slot in range(count)]
+            active = torch.tensor([slot in slots for slot in range(count)], device=self._device)
+            output = self._step(everybody, self._state, active=active)
+            return {slot: _Row.of(output, slot) for slot in slots}
+        part = self._state if len(slots) == count else self._state.select(slots)
+        output = self._step(some, part)
+        if part is not self._state:
+            self._state.assign(slots, part)
+        return {slot: _Row.of(output, row) for row, slot in enumerate(slots)}
+
+    def _step(self, inputs: list[StepInput], state: ModelState, **options: Tensor) -> SlotOutput:
+        return step(inputs, self._model, state, self._device, **options)
