@@ -1,0 +1,20 @@
+"""Cameras and microphones: live sources behind one protocol.
+
+`LiveSource` merges a camera and a microphone into one iterator of `SourceItem`. Each device is
+run by a `Supervisor` that opens it anew whenever it breaks.
+"""
+
+from streamavis.io.live.address import Address, Kind, parse_camera, parse_sound
+from streamavis.io.live.capture import Capture, Captured, Device
+from streamavis.io.live.source import LiveSource
+
+__all__ = [
+    "Address",
+    "Capture",
+    "Captured",
+    "Device",
+    "Kind",
+    "LiveSource",
+    "parse_camera",
+    "parse_sound",
+]

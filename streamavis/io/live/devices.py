@@ -1,0 +1,42 @@
+"""From an address to the driver that knows it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from streamavis.errors import InputError
+from streamavis.io.live.address import Address, Kind, parse_camera, parse_sound
+from streamavis.io.live.paced import paced_device
+
+if TYPE_CHECKING:
+    from streamavis.io.live.capture import Device
+
+__all__ = ["camera_device", "sound_device"]
+
+
+def camera_device(address: str, *, with_sound: bool = True) -> Device:
+    """The camera at `address`, with the sound of its stream if it has some and that is wanted.
+
+    Raises:
+        InputError: the address is not one of a camera.
+    """
+    parsed = parse_camera(address)
+    if parsed.kind in (Kind.FILE, Kind.LAVFI):
+        return paced_device(parsed, "video", with_sound=with_sound)
+    raise _unknown(parsed)
+
+
+def sound_device(address: str) -> Device:
+    """The microphone, or the sound of the stream or file, at `address`.
+
+    Raises:
+        InputError: the address is not one of sound.
+    """
+    parsed = parse_sound(address)
+    if parsed.kind in (Kind.FILE, Kind.LAVFI):
+        return paced_device(parsed, "audio")
+    raise _unknown(parsed)
+
+
+def _unknown(address: Address) -> InputError:
+    return InputError(f"{address.name}: cannot be opened live")

@@ -1,0 +1,141 @@
+"""A recording or a generated source that behaves like a camera: in its own time, then it ends."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import av
+
+from streamavis.errors import InputError, TruncatedInputError
+from streamavis.io.container import open_media
+from streamavis.io.demux import PacketReader
+from streamavis.io.live.capture import Capture, Captured, Device
+from streamavis.io.media import MediaSource
+from streamavis.io.resample import MonoResampler
+from streamavis.types import AudioChunk, Stage, VideoFrame
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from fractions import Fraction
+
+    from streamavis.io.live.address import Address
+    from streamavis.runtime.clock import Clock
+    from streamavis.types import Modality
+
+__all__ = ["paced_device"]
+
+
+def paced_device(address: Address, modality: Modality, *, with_sound: bool = True) -> Device:
+    """A file or `lavfi:` graph as a camera, or its sound as a microphone."""
+
+    def open_capture(clock: Clock) -> Capture:
+        if modality == "audio":
+            return _PacedSound(address, clock)
+        return _PacedMedia(address, clock, with_sound)
+
+    return Device(address.name, modality, open_capture)
+
+
+class _Pace:
+    """Holds items back until their time has come; the first one comes now."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._origin_ns: int | None = None
+        self._aborted = threading.Event()
+
+    def abort(self) -> None:
+        self._aborted.set()
+
+    def on_clock(self, time_ns: int) -> int:
+        """A time of the recording, on the clock."""
+        if self._origin_ns is None:
+            self._origin_ns = self._clock.now_ns() - time_ns
+        return self._origin_ns + time_ns
+
+    def wait(self, due_ns: int) -> bool:
+        """Wait until `due_ns` on the clock; False when it was aborted."""
+        return self._clock.wait_until(due_ns, self._aborted)
+
+
+class _PacedMedia:
+    def __init__(self, address: Address, clock: Clock, with_sound: bool) -> None:
+        self.fps: float | None = None
+        self.has_sound = False
+        self._address = address
+        self._clock = clock
+        self._with_sound = with_sound
+        self._pace = _Pace(clock)
+
+    def abort(self) -> None:
+        self._pace.abort()
+
+    def __iter__(self) -> Iterator[Captured]:
+        with MediaSource(self._address.target) as source:
+            self.fps = source.info.fps
+            self.has_sound = self._with_sound and source.info.has_audio
+            try:
+                yield from self._on_time(source)
+            except TruncatedInputError:
+                return  # a camera has no length it could fall short of
+
+    def _on_time(self, source: MediaSource) -> Iterator[Captured]:
+        for item in source:
+            if isinstance(item, AudioChunk):
+                if not self.has_sound:
+                    continue
+                item.start_time_ns = self._pace.on_clock(item.start_time_ns)
+                due_ns = item.start_time_ns  # never held beyond the frame that hears it
+            else:
+                item.capture_time_ns = due_ns = self._pace.on_clock(item.capture_time_ns)
+            if not self._pace.wait(due_ns):
+                return
+            if isinstance(item, VideoFrame):
+                now_ns = self._clock.now_ns()
+                item.stamps[Stage.CAPTURE] = due_ns
+                item.stamps[Stage.RECEIVE] = item.stamps[Stage.DECODE] = max(now_ns, due_ns)
+            yield item
+
+
+class _PacedSound:
+    fps: float | None = None
+    has_sound = True
+
+    def __init__(self, address: Address, clock: Clock) -> None:
+        self._address = address
+        self._pace = _Pace(clock)
+
+    def abort(self) -> None:
+        self._pace.abort()
+
+    def __iter__(self) -> Iterator[Captured]:
+        media = open_media(self._address.target)
+        with media.container:
+            if media.audio is None or media.audio.codec_context is None:
+                raise InputError(f"{self._address.name}: holds no sound")
+            reader = PacketReader(media, look_ahead=0)
+            resampler = MonoResampler()
+            ended = False
+            while not ended:
+                packet = reader.next(media.audio)
+                ended = packet is None
+                chunks: list[AudioChunk] = []
+                try:
+                    for frame in media.audio.codec_context.decode(packet):
+                        chunks += resampler.feed(frame, _time_s(frame, media.origin_s))
+                except av.error.FFmpegError:
+                    continue  # a corrupt packet: a gap
+                if ended:
+                    chunks += resampler.flush()
+                for chunk in chunks:
+                    chunk.start_time_ns = self._pace.on_clock(chunk.start_time_ns)
+                    if not self._pace.wait(chunk.start_time_ns):
+                        return
+                    yield chunk
+
+
+def _time_s(frame: av.AudioFrame, origin_s: Fraction) -> Fraction | None:
+    if frame.pts is None or frame.time_base is None:
+        return None
+    return frame.pts * frame.time_base - origin_s

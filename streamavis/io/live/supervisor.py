@@ -1,0 +1,303 @@
+"""Keep one camera or microphone going: watch it, give it up, open it anew, and say so."""
+
+from __future__ import annotations
+
+import random
+import statistics
+import threading
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from streamavis.errors import StreamAVISError
+from streamavis.io.live.frozen import FrozenPicture
+from streamavis.types import AudioChunk, SourceEvent, VideoFrame
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from streamavis.io.live.capture import Capture, Captured, Device
+    from streamavis.runtime.clock import Clock
+    from streamavis.types import Modality, SourceItem, SourceState
+
+__all__ = ["Supervisor", "retry_delay_s"]
+
+_NS = 1_000_000_000
+_STALL_PERIODS = 5
+_SHORTEST_DELAY_S = 0.25
+_LONGEST_DELAY_S = 5.0
+_JITTER = 0.2
+_FAILED_AFTER_S = 30.0  # broken this long: `failed`, told to people, still tried
+_WELL_AFTER_S = 5.0  # an attempt that ran this long ends the outage before it
+_MOST_HANGING = 4  # workers that a driver does not let go
+_LET_GO_S = 0.5  # granted to a worker that was told to end, before the next opens the device
+
+
+def retry_delay_s(outage_s: float, jitter: random.Random) -> float:
+    """How long to wait before the next attempt: a tenth of the outage, 0.25 to 5 s, +-20 %.
+
+    So a camera that was away for a moment is back in a moment, and one that is gone for good
+    costs next to nothing.
+    """
+    delay_s = min(max(outage_s / 10, _SHORTEST_DELAY_S), _LONGEST_DELAY_S)
+    return delay_s * jitter.uniform(1 - _JITTER, 1 + _JITTER)
+
+
+@dataclass
+class _Attempt:
+    """One capture on one thread; everything but `capture` is guarded by the supervisor's lock."""
+
+    capture: Capture
+    thread: threading.Thread | None = None
+    wake: threading.Event = field(default_factory=threading.Event)  # it is over, or to be over
+    first_ns: int | None = None
+    last_ns: int = 0  # when it was opened, or when its latest item came
+    outcome: Literal["ended", "broke"] | None = None
+    reason: str = ""
+
+
+class Supervisor:
+    """Runs a device's captures, one after the other, until it ends or is stopped.
+
+    Two threads: one is inside the driver, the other one watches it. States are as in
+    `SourceState`; `failed` means broken for over 30 s, and is still tried every 5 s.
+    """
+
+    def __init__(
+        self,
+        device: Device,
+        put: Callable[[SourceItem], None],
+        clock: Clock,
+        *,
+        on_ended: Callable[[], None] | None = None,
+        jitter: random.Random | None = None,
+    ) -> None:
+        """Prepare; nothing is opened before `start`.
+
+        Args:
+            device: what to run.
+            put: gets frames, sound, gaps and events, in order, from any thread; must not block.
+            clock: stamps and paces everything.
+            on_ended: called when the device has come to its own end (a file does).
+            jitter: spreads the attempts of many supervisors.
+        """
+        self._device = device
+        self._put = put
+        self._clock = clock
+        self._on_ended = on_ended
+        self._jitter = jitter or random.Random()
+        self._lock = threading.RLock()
+        self._moved = threading.Condition(self._lock)  # a state, a first item
+        self._stopped = threading.Event()
+        self._attempt: _Attempt | None = None
+        self._hanging: list[threading.Thread] = []
+        self._frozen = FrozenPicture()
+        self._periods_ns: deque[int] = deque(maxlen=15)
+        self._frames = 0
+        self._size = (0, 0)
+        self._state: SourceState | None = None
+        self._reason = ""
+        self._with_sound = False
+        self._running: Capture | None = None
+        self._thread = threading.Thread(
+            target=self._run, name=f"streamavis-watch {device.name}", daemon=True
+        )
+
+    @property
+    def state(self) -> SourceState | None:
+        """The state that was published last; None before `start`."""
+        with self._lock:
+            return self._state
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the latest picture."""
+        with self._lock:
+            return self._size
+
+    def start(self) -> None:
+        """Open the device, on threads of its own."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End soon, from any thread, without waiting: nothing is put any more."""
+        self._stopped.set()
+        with self._lock:
+            attempt = self._attempt
+            self._moved.notify_all()
+        if attempt is not None:
+            attempt.wake.set()
+            attempt.capture.abort()
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait until no thread is left; False when one still is after `timeout_s`."""
+        threads = [self._thread, *self._hanging]
+        if self._attempt is not None and self._attempt.thread is not None:
+            threads.append(self._attempt.thread)
+        for thread in threads:
+            if thread.ident is not None:
+                thread.join(timeout_s / len(threads))
+        return not any(thread.is_alive() for thread in threads)
+
+    def wait_first(self, patience_s: float) -> Capture | str:
+        """Block until the first item came; return its capture, or why none comes.
+
+        Attempts that fail are repeated for `patience_s`; then the latest one's reason is returned.
+        """
+        until_ns = self._clock.now_ns() + round(patience_s * _NS)
+
+        def settled() -> bool:
+            hopeless = self._state in ("reconnecting", "failed", "ended")
+            late = self._clock.now_ns() >= until_ns
+            return self._running is not None or self._stopped.is_set() or (hopeless and late)
+
+        with self._moved:
+            self._moved.wait_for(settled)
+            if self._running is None:
+                return self._reason or "it was closed while it was opened"
+            return self._running
+
+    def _run(self) -> None:
+        broken_since_ns: int | None = None
+        self._change("starting")
+        while not self._stopped.is_set():
+            attempt = self._begin()
+            self._watch(attempt)
+            self._let_go(attempt)
+            if self._stopped.is_set():
+                return
+            if attempt.outcome == "ended":
+                self._change("ended", attempt.reason)
+                if self._on_ended is not None:
+                    self._on_ended()
+                return
+            now_ns = self._clock.now_ns()
+            ran_ns = 0 if attempt.first_ns is None else attempt.last_ns - attempt.first_ns
+            if broken_since_ns is None or ran_ns >= _WELL_AFTER_S * _NS:
+                broken_since_ns = now_ns
+            self._pause((now_ns - broken_since_ns) / _NS, attempt.reason)
+
+    def _pause(self, outage_s: float, reason: str) -> None:
+        """Say that it is broken, and wait until the next attempt is due."""
+        delay_s = retry_delay_s(outage_s, self._jitter)
+        state: SourceState = "failed" if outage_s >= _FAILED_AFTER_S else "reconnecting"
+        self._change(state, reason)
+        self._clock.wait_until(self._clock.now_ns() + round(delay_s * _NS), self._stopped)
+        while len(self._hanging) >= _MOST_HANGING and not self._stopped.is_set():
+            self._change("failed", f"{_MOST_HANGING} attempts hang in its driver; waiting for one")
+            self._clock.wait_until(self._clock.now_ns() + _NS, self._stopped)
+            self._hanging = [thread for thread in self._hanging if thread.is_alive()]
+
+    def _begin(self) -> _Attempt:
+        attempt = _Attempt(self._device.open(self._clock), last_ns=self._clock.now_ns())
+        attempt.thread = threading.Thread(
+            target=self._work, args=(attempt,), name=f"streamavis {self._device.name}", daemon=True
+        )
+        with self._lock:
+            self._attempt = attempt
+            if self._stopped.is_set():
+                attempt.wake.set()
+        attempt.thread.start()
+        return attempt
+
+    def _let_go(self, attempt: _Attempt) -> None:
+        """Take nothing more from an attempt, and make its thread end."""
+        with self._lock:
+            self._attempt = None
+        attempt.capture.abort()
+        assert attempt.thread is not None, "it was begun"
+        attempt.thread.join(_LET_GO_S)
+        self._hanging = [t for t in (*self._hanging, attempt.thread) if t.is_alive()]
+
+    def _work(self, attempt: _Attempt) -> None:
+        """The worker thread: everything in here may block in a driver."""
+        outcome: Literal["ended", "broke"] = "ended"
+        reason = ""
+        try:
+            for item in attempt.capture:
+                if not self._deliver(attempt, item):
+                    break
+        except StreamAVISError as error:
+            outcome, reason = "broke", str(error)
+        except Exception as error:  # a driver's surprise must not end the stream
+            outcome, reason = "broke", f"{self._device.name}: {type(error).__name__}: {error}"
+        finally:
+            attempt.capture.abort()
+        with self._lock:
+            if attempt.outcome is None:
+                attempt.outcome, attempt.reason = outcome, reason
+        attempt.wake.set()
+
+    def _watch(self, attempt: _Attempt) -> None:
+        """Return when the attempt is over or has to be given up."""
+        while True:
+            with self._lock:
+                due_ns = self._due_ns(attempt)
+            self._clock.wait_until(due_ns, attempt.wake)
+            with self._lock:
+                if self._stopped.is_set() or attempt.outcome is not None:
+                    return
+                if self._clock.now_ns() < self._due_ns(attempt):
+                    continue  # something came meanwhile
+                silent_s = (self._clock.now_ns() - attempt.last_ns) / _NS
+                what = "picture" if self._device.modality == "video" else "sound"
+                reason = f"{self._device.name}: no {what} for {silent_s:.1f} s"
+                if attempt.first_ns is not None and self._state == "running":
+                    self._change("stalled", reason)
+                else:
+                    attempt.outcome, attempt.reason = "broke", reason
+                    return
+
+    def _due_ns(self, attempt: _Attempt) -> int:
+        """When the silence will have been too long."""
+        if attempt.first_ns is None:
+            return attempt.last_ns + round(self._device.opening_s * _NS)
+        period_ns = statistics.median(self._periods_ns) if self._periods_ns else 0
+        if attempt.capture.fps:
+            period_ns = max(period_ns, _NS / attempt.capture.fps)
+        stall_ns = max(self._device.stall_s * _NS, _STALL_PERIODS * period_ns)
+        if self._state == "running":
+            return attempt.last_ns + round(stall_ns)
+        return attempt.last_ns + round(max(self._device.give_up_s * _NS, 2 * stall_ns))
+
+    def _deliver(self, attempt: _Attempt, item: Captured) -> bool:
+        """Hand an item on; False when the attempt was given up."""
+        if isinstance(item, VideoFrame) and item.state == "ok":
+            item.state = self._frozen.state_of(item)
+        with self._lock:
+            if attempt is not self._attempt or self._stopped.is_set():
+                return False
+            if self._shows_life(item):
+                now_ns = self._clock.now_ns()
+                if attempt.first_ns is None:
+                    attempt.first_ns = now_ns
+                    self._with_sound = attempt.capture.has_sound
+                    self._running = attempt.capture
+                elif isinstance(item, VideoFrame):
+                    self._periods_ns.append(now_ns - attempt.last_ns)
+                attempt.last_ns = now_ns
+                if self._state != "running":
+                    self._change("running")
+            if isinstance(item, VideoFrame):
+                item.index = self._frames
+                self._frames += 1
+                self._size = (item.image.shape[0], item.image.shape[1])
+            self._put(item)
+        return True
+
+    def _shows_life(self, item: Captured) -> bool:
+        kind = VideoFrame if self._device.modality == "video" else AudioChunk
+        return isinstance(item, kind)
+
+    def _change(self, state: SourceState, reason: str = "") -> None:
+        with self._moved:
+            if state == self._state and reason == self._reason:
+                return
+            self._state, self._reason = state, reason
+            modalities: list[Modality] = [self._device.modality]
+            if self._with_sound and self._device.modality == "video":
+                modalities.append("audio")
+            now_ns = self._clock.now_ns()
+            for modality in modalities:
+                self._put(SourceEvent(self._device.name, modality, state, now_ns, reason))
+            self._moved.notify_all()
