@@ -23,7 +23,11 @@ __all__ = [
     "ClockSource",
     "FrameResult",
     "Heard",
+    "InputStatus",
     "Modality",
+    "ModelHealth",
+    "Notice",
+    "NoticeKind",
     "Rle",
     "SourceEvent",
     "SourceItem",
@@ -41,6 +45,8 @@ AudioState = Literal["ok", "gap", "lost", "absent"]
 VideoState = Literal["ok", "stale", "lost"]
 ClockSource = Literal["pts", "driver", "arrival"]
 Modality = Literal["video", "audio"]
+ModelHealth = Literal["ok", "failed"]  # failed: given up, and tried every few seconds only
+NoticeKind = Literal["source", "model", "sink", "load", "worker"]
 SourceState = Literal["starting", "running", "stalled", "reconnecting", "failed", "ended"]
 
 
@@ -105,6 +111,27 @@ class Heard:
     probabilities: tuple[float, ...]  # 0..1, by class_id; several may sound at once
 
 
+@dataclass(slots=True, frozen=True)
+class InputStatus:
+    """A camera or microphone as it is now."""
+
+    source: str  # its address, without credentials
+    modality: Modality
+    state: SourceState
+    since_ns: int  # the engine's clock
+    reason: str = ""  # one sentence for people
+
+
+@dataclass(slots=True, frozen=True)
+class Notice:
+    """Something that happened to a stream and that somebody should know."""
+
+    number: int  # rises by one with each notice of a stream, from 1
+    time_ns: int  # the engine's clock
+    kind: NoticeKind
+    text: str  # one sentence for people
+
+
 SourceItem: TypeAlias = VideoFrame | AudioChunk | AudioGap | SourceEvent
 
 
@@ -158,7 +185,7 @@ class FrameResult:
     video: VideoState
     clock: ClockSource
     tracks: list[Track]
-    v: str = "1.0"
+    v: str = "1.1"
     boot_id: str = ""  # random per engine start
     wall_time: float = 0.0  # seconds since 1970, metadata only
     stamps: dict[str, int] = field(default_factory=dict)  # Stage -> monotonic ns

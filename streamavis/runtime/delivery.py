@@ -11,14 +11,23 @@ from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from streamavis.runtime.clock import Clock
+    from streamavis.runtime.heartbeat import Heartbeats, Pulse
+    from streamavis.runtime.journal import Journal
     from streamavis.runtime.stats import LatencySummary
     from streamavis.types import (
         AudioChunk,
         AudioGap,
+        AudioState,
         FrameResult,
         Heard,
+        InputStatus,
+        ModelHealth,
+        Notice,
         SourceEvent,
+        SourceState,
         VideoFrame,
+        VideoState,
     )
 
 __all__ = [
@@ -29,6 +38,7 @@ __all__ = [
     "Sink",
     "SinkServer",
     "ThreadServer",
+    "Viewer",
     "serve",
 ]
 
@@ -54,6 +64,19 @@ class EngineReport:
     duration_s: float  # since the first result was asked for
     torch_threads: int  # the same number gives the same results
     sink_failures: dict[str, str] = field(default_factory=dict)  # sink -> cause
+    stream: str = ""
+    # What follows is known of live streams only.
+    source: SourceState = "running"  # of the camera
+    model: ModelHealth = "ok"
+    audio: AudioState | None = None  # None: as the latest result says
+    video: VideoState | None = None
+    inputs: list[InputStatus] = field(default_factory=list)  # camera and microphone
+    notices: list[Notice] = field(default_factory=list)  # the newest ones, oldest first
+    degraded: list[str] = field(default_factory=list)  # what is given up to keep up, in order
+    sink_dropped: dict[str, int] = field(
+        default_factory=dict
+    )  # sink -> results it was too slow for
+    workers: dict[str, Pulse] = field(default_factory=dict)  # thread -> what it does
 
     @property
     def frames_per_s(self) -> float:
@@ -66,7 +89,8 @@ class Sink(Protocol):
 
     An `inline` sink is called on the thread that asks the engine for results: for those that
     never wait, and for windows, which belong to a program's main thread. Any other has a thread
-    and a bounded queue of its own, and the engine waits for it: it gets every result.
+    and a bounded queue of its own. In a replay the engine waits for it: it gets every result. Live
+    nothing waits: what a slow sink has no room for pushes its oldest result out, and is counted.
     """
 
     @property
@@ -93,14 +117,42 @@ class Listener(Protocol):
         """Take what came between pictures, in order; on any thread, and must return at once."""
 
 
+@runtime_checkable
+class Viewer(Protocol):
+    """A sink for people's eyes, the first to lose when a live machine is short of time."""
+
+    @property
+    def max_hz(self) -> float:
+        """Results per second it has a use for."""
+
+
 class SinkServer:
     """Calls one sink; its failure is recorded and stays its own."""
 
-    def __init__(self, sink: Sink, report: Callable[[], EngineReport]) -> None:
+    def __init__(
+        self,
+        sink: Sink,
+        report: Callable[[], EngineReport],
+        *,
+        clock: Clock | None = None,
+        journal: Journal | None = None,
+    ) -> None:
+        """Prepare to serve `sink`.
+
+        Args:
+            report: how the stream is doing, for the sink.
+            clock: that of a live stream, on which viewers are spared; None: a replay.
+            journal: where a failure is noted.
+        """
         self.name = sink.name
         self.failure = ""  # cause, or empty
+        self.dropped = 0  # results it was too slow for
+        self.most_hz: float | None = None  # results per second a viewer gets, at the most
         self._sink = sink
         self._report = report
+        self._clock = clock
+        self._journal = journal
+        self._next_ns = 0  # a viewer gets nothing before
 
     def start(self) -> None:
         """Begin to serve."""
@@ -110,7 +162,7 @@ class SinkServer:
             self._fail(error)
 
     def put(self, frame: VideoFrame, result: FrameResult, cancelled: threading.Event) -> None:
-        """Hand over a result; waits for a slow sink, at most until `cancelled`."""
+        """Hand over a result; in a replay waits for a slow sink, at most until `cancelled`."""
         raise NotImplementedError
 
     def finish(self) -> None:
@@ -120,10 +172,36 @@ class SinkServer:
     def join(self, timeout_s: float) -> None:
         """Wait for the sink to be closed; not being closed in time is a failure."""
 
+    def notice(self, item: AudioChunk | AudioGap | SourceEvent | Heard) -> None:
+        """Pass on what came between pictures, if the sink listens."""
+        if self.failure or not isinstance(self._sink, Listener):
+            return
+        try:
+            self._sink.notice(item)
+        except Exception as error:
+            self._fail(error)
+
+    def _is_spared(self) -> bool:
+        """True when the sink is a viewer that has just got a result."""
+        if self._clock is None or not isinstance(self._sink, Viewer):
+            return False
+        now_ns = self._clock.now_ns()
+        if now_ns < self._next_ns:
+            return True
+        rate_hz = min(self._sink.max_hz, self.most_hz or self._sink.max_hz)
+        # From when it was due, not from now: else the rate would always end below what is asked.
+        period_ns = round(1e9 / rate_hz)
+        self._next_ns = max(self._next_ns + period_ns, now_ns + period_ns // 2)
+        return False
+
     def _fail(self, error: Exception) -> None:
         if not self.failure:
             self.failure = f"{type(error).__name__}: {error}"
-            _LOG.error("sink %s failed and is closed: %s", self.name, self.failure)
+            text = f"sink {self.name} failed and is closed: {self.failure}"
+            if self._journal is None:
+                _LOG.error(text)
+            else:
+                self._journal.note("sink", text, level=logging.ERROR)
 
     def _close(self) -> None:
         try:
@@ -136,7 +214,7 @@ class InlineServer(SinkServer):
     """Serves a sink on the engine's own thread."""
 
     def put(self, frame: VideoFrame, result: FrameResult, cancelled: threading.Event) -> None:
-        if self.failure:
+        if self.failure or self._is_spared():
             return
         try:
             self._sink.write(frame, result)
@@ -150,8 +228,18 @@ class InlineServer(SinkServer):
 class ThreadServer(SinkServer):
     """Serves a sink from a thread and a bounded queue."""
 
-    def __init__(self, sink: Sink, report: Callable[[], EngineReport]) -> None:
-        super().__init__(sink, report)
+    def __init__(
+        self,
+        sink: Sink,
+        report: Callable[[], EngineReport],
+        *,
+        clock: Clock | None = None,
+        journal: Journal | None = None,
+        hearts: Heartbeats | None = None,
+    ) -> None:
+        """As `SinkServer`; `hearts` is told what the thread does."""
+        super().__init__(sink, report, clock=clock, journal=journal)
+        self._hearts = hearts
         self._waiting: deque[tuple[VideoFrame, FrameResult]] = deque()
         self._finished = False  # nothing more comes
         self._changed = threading.Condition()
@@ -165,8 +253,14 @@ class ThreadServer(SinkServer):
         self._thread.start()
 
     def put(self, frame: VideoFrame, result: FrameResult, cancelled: threading.Event) -> None:
+        if self._is_spared():
+            return
         with self._changed:
             while len(self._waiting) >= _WAITING and not self.failure:
+                if self._clock is not None:  # live
+                    self._waiting.popleft()
+                    self.dropped += 1
+                    break
                 if cancelled.is_set():
                     return
                 self._changed.wait(_POLL_S)  # nobody notifies when `cancelled` is set
@@ -187,23 +281,40 @@ class ThreadServer(SinkServer):
     def _run(self) -> None:
         try:
             while (item := self._next()) is not None:
+                self._beat("working")
                 self._sink.write(*item)
         except Exception as error:
             self._fail(error)
+        self._beat("working")
         self._close()
+        self._beat("ended")
         with self._changed:
             self._waiting.clear()
             self._changed.notify_all()
 
     def _next(self) -> tuple[VideoFrame, FrameResult] | None:
         """The oldest result that waits; None once nothing more comes."""
+        self._beat("waiting")
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._finished)
             item = self._waiting.popleft() if self._waiting else None
             self._changed.notify_all()
             return item
 
+    def _beat(self, doing: Literal["working", "waiting", "ended"]) -> None:
+        if self._hearts is not None:
+            self._hearts.beat(f"sink {self.name}", doing)
 
-def serve(sink: Sink, report: Callable[[], EngineReport]) -> SinkServer:
-    """The server a sink needs; `report` tells how the stream is doing."""
-    return InlineServer(sink, report) if sink.inline else ThreadServer(sink, report)
+
+def serve(
+    sink: Sink,
+    report: Callable[[], EngineReport],
+    *,
+    clock: Clock | None = None,
+    journal: Journal | None = None,
+    hearts: Heartbeats | None = None,
+) -> SinkServer:
+    """The server a sink needs; the arguments are those of `ThreadServer`."""
+    if sink.inline:
+        return InlineServer(sink, report, clock=clock, journal=journal)
+    return ThreadServer(sink, report, clock=clock, journal=journal, hearts=hearts)

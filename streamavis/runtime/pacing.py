@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 
     from streamavis.runtime.clock import Clock
     from streamavis.runtime.stats import Statistics
+    from streamavis.types import SourceItem
 
-__all__ = ["live", "paced"]
+__all__ = ["arriving", "live", "paced"]
 
 # A source whose time steps further than this has begun anew, or has a damaged stamp.
 _STEP_BACK_NS = 1_000_000_000
@@ -22,13 +23,13 @@ _STEP_FORWARD_NS = 10_000_000_000
 
 
 def paced(
-    source: Iterable[AudioChunk | VideoFrame],
+    source: Iterable[SourceItem],
     clock: Clock,
     *,
     speed: float | None,
     cancelled: threading.Event,
     statistics: Statistics | None = None,
-) -> Iterator[AudioChunk | VideoFrame]:
+) -> Iterator[SourceItem]:
     """Replay a recording at `speed` times real time, dropping nothing.
 
     An item of time p is released at start + (p - first p) / speed. Sound counts with its first
@@ -51,16 +52,18 @@ def paced(
 
 
 def _paced(
-    source: Iterable[AudioChunk | VideoFrame],
+    source: Iterable[SourceItem],
     clock: Clock,
     speed: float | None,
     cancelled: threading.Event,
     statistics: Statistics | None,
-) -> Iterator[AudioChunk | VideoFrame]:
+) -> Iterator[SourceItem]:
     timeline = _Timeline()
     asked_ns = clock.now_ns()
     for item in source:
-        due_ns = asked_ns if speed is None else timeline.due_ns(item, clock.now_ns(), speed)
+        due_ns = asked_ns
+        if speed is not None and isinstance(item, AudioChunk | VideoFrame):
+            due_ns = timeline.due_ns(item, clock.now_ns(), speed)
         if not clock.wait_until(due_ns, cancelled):
             return
         if isinstance(item, VideoFrame):
@@ -74,9 +77,7 @@ def _paced(
         asked_ns = clock.now_ns()
 
 
-def live(
-    source: Iterable[AudioChunk | VideoFrame], clock: Clock
-) -> Iterator[AudioChunk | VideoFrame]:
+def live(source: Iterable[SourceItem], clock: Clock) -> Iterator[SourceItem]:
     """Put a live source's own timeline on `clock`, so that ages can be told.
 
     The first item is taken to be captured when it arrives, every other keeps its distance to
@@ -85,14 +86,36 @@ def live(
     """
     timeline = _Timeline()
     for item in source:
-        arrived_ns = clock.now_ns()
-        captured_ns = timeline.due_ns(item, arrived_ns, 1.0)
         if isinstance(item, AudioChunk):
-            yield replace(item, start_time_ns=captured_ns)
+            start_ns = timeline.due_ns(item, clock.now_ns(), 1.0)
+            yield replace(item, start_time_ns=start_ns)
+        elif isinstance(item, VideoFrame):
+            captured_ns = timeline.due_ns(item, clock.now_ns(), 1.0)
+            frame = replace(item, capture_time_ns=captured_ns)
+            frame.stamps = {}
+            yield _stamped(frame, clock)
         else:
-            item.stamps[Stage.CAPTURE] = min(captured_ns, arrived_ns)
-            item.stamps[Stage.RECEIVE] = item.stamps[Stage.DECODE] = arrived_ns
-            yield replace(item, capture_time_ns=captured_ns)
+            yield item
+
+
+def arriving(source: Iterable[SourceItem], clock: Clock) -> Iterator[SourceItem]:
+    """Pass on a live source whose times are on `clock` already.
+
+    Each frame gets those of the `capture`, `receive` and `decode` stamps that it lacks.
+    """
+    for item in source:
+        yield _stamped(item, clock) if isinstance(item, VideoFrame) else item
+
+
+def _stamped(frame: VideoFrame, clock: Clock) -> VideoFrame:
+    now_ns = clock.now_ns()
+    lacking: dict[str, int] = {
+        Stage.CAPTURE: min(frame.capture_time_ns, now_ns),
+        Stage.RECEIVE: now_ns,
+        Stage.DECODE: now_ns,
+    }
+    frame.stamps = lacking | frame.stamps
+    return frame
 
 
 class _Timeline:

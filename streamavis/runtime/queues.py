@@ -30,6 +30,9 @@ class DropCause(StrEnum):
     SUPERSEDED = "superseded"  # a fresher frame came before its turn
     SKIPPED = "skipped"  # every n-th frame only, to save time: see `streamavis.runtime.governor`
     CANCELLED = "cancelled"  # the consumer had stopped
+    BROKEN = "broken"  # it was no picture
+    MODEL = "model"  # the model failed on it, or is given up for now
+    FAILED = "failed"  # the stream ended over it
 
 
 @dataclass(frozen=True, slots=True)

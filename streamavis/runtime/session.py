@@ -182,6 +182,11 @@ class Session:
         return self._model
 
     @property
+    def has_audio(self) -> bool:
+        """False when the source has no microphone."""
+        return self._ring is not None
+
+    @property
     def device(self) -> torch.device:
         """Where the network is."""
         return self._device

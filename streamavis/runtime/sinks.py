@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from streamavis.io.jsonl import JsonlWriter
 from streamavis.io.record import Recorder
 from streamavis.wire import EndOfStream, Hello, Publisher, StageLatency, Status
+from streamavis.wire.checks import MAX_TEXT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["JsonlSink", "PublishSink", "RecordSink"]
 
 _SOURCE_STATE: dict[Phase, SourceState] = {
-    "running": "running",
     "ended": "ended",
     "stopped": "ended",
     "truncated": "failed",
@@ -149,7 +150,10 @@ class PublishSink:
         self._report = report
 
     def write(self, frame: VideoFrame, result: FrameResult) -> None:
-        """Publish one result."""
+        """Publish one result; where the picture is not what readers were told, tell them first."""
+        if result.size != self._hello.size:
+            self._hello = replace(self._hello, size=result.size)
+            self._publisher.hello(self._hello)
         self._publisher.publish(result)
         self._last = result
 
@@ -180,9 +184,9 @@ class PublishSink:
             return Status(source="starting", audio=audio, video=video)
         report = self._report()
         return Status(
-            source=_SOURCE_STATE[report.phase],
-            audio=audio,
-            video=video,
+            source=_SOURCE_STATE.get(report.phase, report.source),
+            audio=report.audio or audio,
+            video=report.video or video,
             epoch=last.epoch if last else 0,
             seq=last.seq if last else None,
             captured=report.captured,
@@ -197,4 +201,11 @@ class PublishSink:
                 )
                 for stage, times in report.stages.items()
             },
+            model=report.model,
+            inputs=[
+                replace(known, source=known.source[:MAX_TEXT], reason=known.reason[:MAX_TEXT])
+                for known in report.inputs
+            ],
+            notices=[replace(notice, text=notice.text[:MAX_TEXT]) for notice in report.notices],
+            degraded=report.degraded,
         )

@@ -70,6 +70,7 @@ def check_message(message: Message) -> None:
             _check_names("latency", message.latency)
             for stage, latency in message.latency.items():
                 _check_latency(stage, latency)
+            _check_details(message)
         case Hello():
             _text("host_boot_id", message.host_boot_id or "")
             _text("model", message.model)
@@ -162,6 +163,21 @@ def _check_progress(message: Status | EndOfStream) -> None:
     _check_names("dropped", message.dropped)
     for cause, frames in message.dropped.items():
         _between(cause, frames, 0, _INT64)
+
+
+def _check_details(status: Status) -> None:
+    _check_names("degraded", status.degraded)
+    for name, entries in (("inputs", status.inputs), ("notices", status.notices)):
+        if len(entries) > MAX_ENTRIES:
+            raise SchemaError(f"{name} has {len(entries)} entries, at most {MAX_ENTRIES}")
+    for known in status.inputs:
+        _text("inputs.source", known.source)
+        _text("inputs.reason", known.reason)
+        _between("inputs.since_ns", known.since_ns, 0, _INT64)
+    for notice in status.notices:
+        _between("notices.number", notice.number, 0, _INT64)
+        _between("notices.time_ns", notice.time_ns, 0, _INT64)
+        _text("notices.text", notice.text)
 
 
 def _check_latency(stage: str, latency: StageLatency) -> None:

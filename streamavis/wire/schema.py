@@ -12,7 +12,15 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias, get_args
 
 from streamavis.errors import SchemaError, SchemaVersionError
-from streamavis.types import AudioState, FrameResult, SourceState, VideoState
+from streamavis.types import (
+    AudioState,
+    FrameResult,
+    InputStatus,
+    ModelHealth,
+    Notice,
+    SourceState,
+    VideoState,
+)
 
 __all__ = [
     "KINDS",
@@ -31,7 +39,7 @@ __all__ = [
     "topic",
 ]
 
-VERSION: Final = "1.0"
+VERSION: Final = "1.1"
 MAJOR: Final = 1
 
 Kind = Literal["frame", "status", "hello", "eos"]
@@ -84,6 +92,10 @@ class Status:
     processed: int = 0
     dropped: dict[str, int] = field(default_factory=dict)  # cause -> frames
     latency: dict[str, StageLatency] = field(default_factory=dict)  # Stage -> latency
+    model: ModelHealth = "ok"
+    inputs: list[InputStatus] = field(default_factory=list)  # camera and microphone
+    notices: list[Notice] = field(default_factory=list)  # the newest ones, oldest first
+    degraded: list[str] = field(default_factory=list)  # what is given up to keep up, in order
     v: str = VERSION
     stream: str = ""
     boot_id: str = ""

@@ -150,17 +150,18 @@ def test_an_error_that_comes_while_nobody_looks_is_raised(monkeypatch):
         yield
 
     eng = engine(source())
-    get = eng._queue.get
+    (lane,) = eng._lanes
+    get = lane._queue.get
 
     def late_get(timeout_s):
         """Time is up with nothing there, and right after that the source breaks."""
         if go_on.is_set():
             return get(timeout_s)
         go_on.set()
-        eng._feeder.join()
+        lane._feeder.join()
         return None
 
-    monkeypatch.setattr(eng._queue, "get", late_get)
+    monkeypatch.setattr(lane._queue, "get", late_get)
     with pytest.raises(TruncatedInputError):
         eng.run()
 

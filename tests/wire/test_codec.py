@@ -18,7 +18,7 @@ from streamavis.wire import VERSION, decode, encode
 from streamavis.wire.codec import MAX_MESSAGE
 from streamavis.wire.schema import KINDS, topic
 
-# Built once. If one of these changes, the wire has changed: that is schema v2.
+# Built once, as 1.0 wrote them. If one of these cannot be read any more: that is schema v2.
 GOLDEN = {
     "hello": (
         "61766973312e63616d2d312e68656c6c6f008aa56d6f64656ca46e616e6fa7636c617373657392a3646f"
@@ -58,6 +58,18 @@ GOLDEN = {
 }
 
 
+# The keys that 1.1 has added, which are in the status alone.
+ADDED = {"model": "ok", "inputs": [], "notices": [], "degraded": []}
+GOLDEN_KEYS = (
+    "a56d6f64656ca66661696c6564a6696e707574739185a6736f75726365ab6d69633a64656661756c74a8"
+    "6d6f64616c697479a5617564696fa57374617465a77374616c6c6564a873696e63655f6e734da6726561"
+    "736f6eb26e6f20736f756e6420666f7220302e342073a76e6f74696365739184a66e756d62657203a774"
+    "696d655f6e7363a46b696e64a46c6f6164a474657874d928746f6f20736c6f7720746f206b6565702075"
+    "702c206e6f7720657665727920326e64206672616d65a8646567726164656492af766965776572732061"
+    "74203520487aaf657665727920326e64206672616d65"
+)
+
+
 def raw(message: object, **changes: object) -> bytes:
     """Return the encoded sample with some of its fields replaced, unchecked."""
     head, payload = encode(message).split(b"\0", 1)
@@ -76,10 +88,21 @@ def test_what_is_encoded_is_decoded(message):
 
 
 @pytest.mark.parametrize("kind", SAMPLES)
-def test_golden_bytes_of_v1(kind):
-    golden = bytes.fromhex(GOLDEN[kind])
+def test_golden_bytes_of_v1_are_read(kind):
+    added = ADDED if kind == "status" else {}
+    assert decode(bytes.fromhex(GOLDEN[kind])) == replace(SAMPLES[kind], v="1.0", **added)
+
+
+@pytest.mark.parametrize("kind", SAMPLES)
+def test_golden_bytes_are_written(kind):
+    golden = bytes.fromhex(GOLDEN[kind]).replace(b"\xa1v\xa31.0", b"\xa1v\xa31.1")
+    if kind == "status":
+        head, payload = golden.split(b"\0", 1)
+        assert payload[0] == 0x8F, "a map of 15 keys, which becomes one of 19"
+        place = payload.index(b"\xa1v\xa31.1")
+        payload = payload[1:place] + bytes.fromhex(GOLDEN_KEYS) + payload[place:]
+        golden = head + b"\0" + b"\xde\x00\x13" + payload
     assert encode(SAMPLES[kind]) == golden
-    assert decode(golden) == SAMPLES[kind]
 
 
 def test_results_and_messages_have_one_version():
@@ -111,7 +134,7 @@ def test_every_field_without_a_default_is_needed(kind):
     ],
 )
 def test_another_major_version_is_refused_by_name(data):
-    with pytest.raises(SchemaVersionError, match=r"version 2(\.0)? .* knows 1\.0"):
+    with pytest.raises(SchemaVersionError, match=r"version 2(\.0)? .* knows 1\.1"):
         decode(data)
 
 
@@ -165,6 +188,14 @@ MALFORMED = {
     "unknown source state": raw(STATUS, source="dancing"),
     "latency is NaN": raw(STATUS, latency={"model": dict.fromkeys(
         ("p50_ms", "p95_ms", "p99_ms", "max_ms"), math.nan)}),
+    "65 notices": raw(STATUS, notices=[{"number": 1, "time_ns": 1, "kind": "load",
+        "text": ""}] * 65),
+    "long reason": raw(STATUS, inputs=[{"source": "x", "modality": "audio", "state": "stalled",
+        "since_ns": 1, "reason": "x" * 257}]),
+    "notice of an unknown kind": raw(STATUS, notices=[{"number": 1, "time_ns": 1, "kind": "joke",
+        "text": ""}]),
+    "input since before time": raw(STATUS, inputs=[{"source": "x", "modality": "audio",
+        "state": "stalled", "since_ns": -1, "reason": ""}]),
     "dropped < 0": raw(STATUS, dropped={"stale": -1}),
     "unknown reason": raw(EOS, reason="boredom"),
     "long detail": raw(EOS, detail="x" * 257),
@@ -225,7 +256,7 @@ def test_an_oversized_message_is_refused_unread():
 @pytest.mark.parametrize(
     ("message", "cause"),
     [
-        (replace(FRAME, v="1.1"), "v '1.1'"),
+        (replace(FRAME, v="1.0"), "v '1.0'"),
         (replace(FRAME, stream="a.b"), "stream name"),
         (replace(FRAME, wall_time=math.nan), "wall_time is nan"),
         (replace(FRAME, seq=object()), "cannot write"),

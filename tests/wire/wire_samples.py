@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from streamavis import masks
-from streamavis.types import FrameResult, Rle, Stage, Track
+from streamavis.types import FrameResult, InputStatus, Notice, Rle, Stage, Track
 from streamavis.wire import EndOfStream, Hello, Message, StageLatency, Status
 
 WAIT_S = 10.0  # longer than anything takes; only a failing test waits for it
@@ -31,6 +31,10 @@ STATUS = Status(
     processed=42,
     dropped={"stale": 3},
     latency={Stage.MODEL: StageLatency(p50_ms=30.0, p95_ms=41.5, p99_ms=60.25, max_ms=61.0)},
+    model="failed",
+    inputs=[InputStatus("mic:default", "audio", "stalled", 77, "no sound for 0.4 s")],
+    notices=[Notice(3, 99, "load", "too slow to keep up, now every 2nd frame")],
+    degraded=["viewers at 5 Hz", "every 2nd frame"],
     stream="cam-1",
     boot_id="b0",
     host_boot_id=None,
@@ -161,10 +165,11 @@ hellos = st.builds(
     host_boot_id=st.none() | _text,
     **_common,
 )
+_sources = st.sampled_from(["starting", "running", "stalled", "reconnecting", "failed", "ended"])
 _latency = st.floats(0, 1e6)
 statuses = st.builds(
     Status,
-    source=st.sampled_from(["starting", "running", "stalled", "reconnecting", "failed", "ended"]),
+    source=_sources,
     audio=_states,
     video=_videos,
     latency=st.dictionaries(
@@ -172,6 +177,29 @@ statuses = st.builds(
         st.builds(StageLatency, p50_ms=_latency, p95_ms=_latency, p99_ms=_latency, max_ms=_latency),
         max_size=4,
     ),
+    model=st.sampled_from(["ok", "failed"]),
+    inputs=st.lists(
+        st.builds(
+            InputStatus,
+            source=_text,
+            modality=st.sampled_from(["video", "audio"]),
+            state=_sources,
+            since_ns=_count,
+            reason=_text,
+        ),
+        max_size=2,
+    ),
+    notices=st.lists(
+        st.builds(
+            Notice,
+            number=_count,
+            time_ns=_count,
+            kind=st.sampled_from(["source", "model", "sink", "load", "worker"]),
+            text=_text,
+        ),
+        max_size=2,
+    ),
+    degraded=st.lists(_text, max_size=3),
     host_boot_id=st.none() | _text,
     monotonic_ns=_count,
     **_progress,

@@ -1,0 +1,43 @@
+"""What happened to a stream that somebody should know: a short memory, and the log."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from typing import TYPE_CHECKING
+
+from streamavis.types import Notice
+
+if TYPE_CHECKING:
+    from streamavis.runtime.clock import Clock
+    from streamavis.types import NoticeKind
+
+__all__ = ["Journal"]
+
+_LOG = logging.getLogger(__name__)
+_KEPT = 16
+
+
+class Journal:
+    """Keeps the newest notices of one stream and logs each; any thread may write and read."""
+
+    def __init__(self, stream: str, clock: Clock) -> None:
+        self._stream = stream
+        self._clock = clock
+        self._notices: deque[Notice] = deque(maxlen=_KEPT)
+        self._written = 0
+        self._lock = threading.Lock()
+
+    def note(self, kind: NoticeKind, text: str, *, level: int = logging.WARNING) -> None:
+        """Keep and log it."""
+        with self._lock:
+            self._written += 1
+            self._notices.append(Notice(self._written, self._clock.now_ns(), kind, text))
+        _LOG.log(level, "%s: %s: %s", self._stream, kind, text)
+
+    @property
+    def notices(self) -> list[Notice]:
+        """The newest ones, oldest first; what is missing before them was forgotten."""
+        with self._lock:
+            return list(self._notices)
