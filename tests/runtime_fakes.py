@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from math import nan
+from queue import SimpleQueue
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, pad
 
+from streamavis.runtime.clock import ManualClock
 from streamavis.runtime.delivery import EngineReport
-from streamavis.types import SAMPLE_RATE, AudioChunk, FrameResult, VideoFrame
+from streamavis.types import SAMPLE_RATE, AudioChunk, FrameResult, SourceItem, VideoFrame
 
 CLASSES = ("red thing", "green thing", "blue thing")
 NS = 1_000_000_000
@@ -30,6 +34,15 @@ class FakeState:
 
     def reset(self, streams: Tensor) -> None:
         self.steps.masked_fill_(streams, 0)
+
+    def view(self, stream: int) -> FakeState:
+        return FakeState(self.steps[stream : stream + 1])
+
+    def select(self, streams: Sequence[int]) -> FakeState:
+        return FakeState(self.steps[list(streams)])
+
+    def assign(self, streams: Sequence[int], other: FakeState) -> None:
+        self.steps[list(streams)] = other.steps
 
 
 @dataclass
@@ -64,7 +77,9 @@ class FakeModel:
         self, frames: Tensor, audio: Tensor, state: FakeState, *, times_s: Tensor
     ) -> FakeOutput:
         assert times_s.dtype == torch.float64
-        assert audio.shape == (1, 15_360)
+        batch = len(frames)
+        assert audio.shape == (batch, 15_360)
+        assert state.steps.shape == times_s.shape == (batch,)
         assert audio.dtype == torch.float32
         if self.on_step is not None:
             self.on_step(len(self.calls))
@@ -74,17 +89,18 @@ class FakeModel:
         others = padded.sum(1, keepdim=True) - padded
         masks = avg_pool2d(padded - others, 4) / 16 - 8  # > 0 where one colour dominates
         shown = (masks > 0).flatten(2).any(2)
-        class_logits = torch.full((1, 3, 4), -4.0)
-        for slot in range(3):
-            class_logits[0, slot, slot if shown[0, slot] else 3] = 4.0 - slot
-        loud = audio.pow(2).mean() > 1e-4
-        sounding = torch.tensor([[4.0 if loud else -4.0, -4.0, -4.0]])
-        if self.break_at is not None and int(state.steps[0]) >= self.break_at:
-            masks = masks * float("nan")
+        class_logits = torch.full((batch, 3, 4), -4.0)
+        for row in range(batch):
+            for slot in range(3):
+                class_logits[row, slot, slot if shown[row, slot] else 3] = 4.0 - slot
+        sounding = torch.full((batch, 3), -4.0)
+        sounding[:, 0] = torch.where(audio.pow(2).mean(1) > 1e-4, 4.0, -4.0)
+        if self.break_at is not None:
+            masks = masks.masked_fill((state.steps >= self.break_at)[:, None, None, None], nan)
         state.steps += 1
         visible = torch.where(shown, 4.0, -4.0) if self.knows_visible else None
-        heard = torch.tensor([[4.0 if loud else -4.0, -4.0, -4.0]])
-        return FakeOutput(class_logits, masks, sounding, visible, 3 * torch.eye(3)[None], heard)
+        identity = 3 * torch.eye(3).expand(batch, 3, 3)
+        return FakeOutput(class_logits, masks, sounding, visible, identity, sounding.clone())
 
 
 def picture(
@@ -125,10 +141,10 @@ def clip(
 class FakeSource:
     """Yields `items`, then raises `error` if there is one."""
 
-    items: Iterable[AudioChunk | VideoFrame]
+    items: Iterable[SourceItem]
     error: Exception | None = None
 
-    def __iter__(self) -> Iterator[AudioChunk | VideoFrame]:
+    def __iter__(self) -> Iterator[SourceItem]:
         yield from self.items
         if self.error is not None:
             raise self.error
@@ -168,3 +184,48 @@ class ListSink:
         self.closed.append(report)
         if self.break_close:
             raise OSError("cannot finish the file")
+
+
+def until(condition: Callable[[], object], deadline_s: float = 30.0) -> None:
+    """Wait for what another thread does."""
+    pause, given_up = threading.Event(), time.monotonic() + deadline_s
+    while not condition():
+        assert time.monotonic() < given_up, f"not within {deadline_s} s"
+        pause.wait(0.001)
+
+
+class Tap:
+    """A live source that yields what a test gives it, when it gives it; `None` ends it."""
+
+    def __init__(self, clock: ManualClock, *, has_audio: bool = False) -> None:
+        self.clock, self.has_audio = clock, has_audio
+        self.index = 0
+        self.stopped = threading.Event()
+        self._items: SimpleQueue[SourceItem | Exception | None] = SimpleQueue()
+
+    def __iter__(self) -> Iterator[SourceItem]:
+        while (item := self._items.get()) is not None:
+            if isinstance(item, Exception):
+                raise item
+            yield item
+
+    def stop(self) -> None:
+        self.stopped.set()
+        self._items.put(None)
+
+    def give(self, item: SourceItem | Exception | None) -> None:
+        self._items.put(item)
+
+    def frame(self, **changes: object) -> None:
+        """A picture taken now, of a red and a green box."""
+        image = picture((0, 10, 10, 40, 30), (1, 100, 50, 30, 30))
+        now_ns = self.clock.now_ns()
+        fields = {"capture_time_ns": now_ns, "index": self.index, "clock": "driver"} | changes
+        self.index += 1
+        self.give(VideoFrame(fields.pop("image", image), **fields))
+
+    def sound(self, seconds: float) -> None:
+        """Noise that ends now."""
+        samples = np.random.default_rng(0).normal(0, 0.1, round(seconds * SAMPLE_RATE))
+        start_ns = self.clock.now_ns() - round(seconds * NS)
+        self.give(AudioChunk(samples.astype(np.float32), start_ns))

@@ -71,6 +71,7 @@ class Batch:
             raise ValueError("the sessions of a batch must share one model")
         self._device = sessions[0].device
         self._sessions = list(sessions)
+        self._fixed = self._device.type == "cuda"
         self._state: ModelState | None = None  # of one stream: its session's own
         if len(sessions) > 1:
             self._state = self._model.init_state(len(sessions))
@@ -108,10 +109,10 @@ class Batch:
         self, slots: list[int], inputs: Mapping[int, StepInput]
     ) -> Mapping[int, SlotOutput]:
         some = [inputs[slot] for slot in slots]
-        if self._state is None or len(slots) == 1:
+        if self._state is None or (len(slots) == 1 and not self._fixed):
             return {slots[0]: self._step(some, self._sessions[slots[0]].state)}
         count = len(self._sessions)
-        if self._device.type == "cuda" and len(slots) < count:
+        if self._fixed and len(slots) < count:
             everybody = [inputs[slot] if slot in slots else some[0] for slot in range(count)]
             active = torch.tensor([slot in slots for slot in range(count)], device=self._device)
             output = self._step(everybody, self._state, active=active)

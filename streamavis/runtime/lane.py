@@ -47,6 +47,14 @@ class Stoppable(Protocol):
     def stop(self) -> None: ...
 
 
+@runtime_checkable
+class Delayed(Protocol):
+    """A source that measures how much later than a picture its sound is available."""
+
+    @property
+    def audio_delay_s(self) -> float: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """What an engine does with a source's time: replay it, or follow it live."""
@@ -211,6 +219,8 @@ class Lane:
             return None
         if self._health is not None:
             self.session.microphone_lost = self._health.audio(now_ns, "ok") == "lost"
+        if isinstance(self._source, Delayed):
+            self.session.audio_delay_s = self._source.audio_delay_s
         try:
             return self.session.begin(frame)
         except Exception as error:

@@ -125,6 +125,7 @@ class Session:
     step for all of them at once.
 
     Attributes:
+        audio_delay_s: how much later than a picture its sound is available; may change.
         microphone_lost: set by who knows that the microphone is gone before its silence shows.
         short_side: pixels of the network's picture; the model's own, or less to save time.
         max_tracks: how many tracks a result may have, the best ones; None: all.
@@ -153,14 +154,13 @@ class Session:
             clock: stamps the stages.
         """
         self.stream = stream
+        self.audio_delay_s = audio_delay_s
         self.microphone_lost = False
         self.short_side = model.config.short_side
         self.max_tracks: int | None = None
         self._model = model
         self._device = next((p.device for p in model.parameters()), torch.device("cpu"))
         self._state = model.init_state(1)
-        self._delay_s = audio_delay_s
-        self._delay_ns = round(audio_delay_s * 1e9)
         self._ring = AudioRing() if has_audio else None
         self._heard_until_ns = 0
         self._book = TrackBook(tracks)
@@ -239,7 +239,9 @@ class Session:
             pixels = prepare(frame.image, self.short_side)
         self._keep_time(frame.capture_time_ns)
         stamps = {**frame.stamps, Stage.PREPROCESS: self._clock.now_ns()}
-        samples, audio, hears = self._listen(frame.capture_time_ns - self._delay_ns)
+        samples, audio, hears = self._listen(
+            frame.capture_time_ns - round(self.audio_delay_s * 1e9)
+        )
         return StepInput(frame, pixels, samples, audio, hears, stamps)
 
     def finish(self, ready: StepInput, output: SlotOutput) -> FrameResult:
@@ -269,7 +271,7 @@ class Session:
             capture_time_ns=frame.capture_time_ns,
             size=(height, width),
             audio=ready.audio,
-            audio_delay_s=self._delay_s,
+            audio_delay_s=self.audio_delay_s,
             video=frame.state,
             clock=frame.clock,
             tracks=tracks,

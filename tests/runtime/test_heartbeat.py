@@ -1,0 +1,43 @@
+"""Who moves, who waits, who is stuck; what happened is kept and logged."""
+
+from __future__ import annotations
+
+import logging
+
+from runtime_fakes import NS
+
+from streamavis.runtime.clock import ManualClock
+from streamavis.runtime.heartbeat import Heartbeats, Pulse
+from streamavis.runtime.journal import Journal
+
+
+def test_to_work_long_is_to_be_stuck_and_to_wait_is_not():
+    clock = ManualClock()
+    hearts = Heartbeats(clock)
+    hearts.beat("sink record", "working")
+    hearts.beat("source cam", "waiting")
+    clock.advance(10 * NS)
+    assert hearts.news() == []
+    clock.advance(NS)
+    assert hearts.pulses == {
+        "sink record": Pulse("working", 11.0),
+        "source cam": Pulse("waiting", 11.0),
+    }
+    assert hearts.news() == ["sink record has not moved for 11 s"]
+    assert hearts.news() == [], "once"
+    hearts.beat("sink record", "waiting")
+    assert hearts.news() == ["sink record moves again"]
+
+
+def test_a_journal_keeps_the_newest_and_logs_all(caplog):
+    clock = ManualClock(5)
+    journal = Journal("cam", clock)
+    with caplog.at_level(logging.INFO):
+        for n in range(40):
+            clock.advance(1)
+            journal.note("load", f"step {n}", level=logging.INFO)
+    assert [notice.number for notice in journal.notices] == list(range(25, 41))
+    assert journal.notices[-1].time_ns == 45
+    assert journal.notices[-1].text == "step 39"
+    assert len(caplog.records) == 40
+    assert caplog.records[0].getMessage() == "cam: load: step 0"

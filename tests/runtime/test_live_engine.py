@@ -1,0 +1,379 @@
+"""Several live streams on one model: nobody waits for anybody, nothing ends them all."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+from runtime_fakes import NS, FakeModel, ListSink, Tap, picture, until
+
+from streamavis.runtime.clock import ManualClock
+from streamavis.runtime.engine import Engine, Feed
+from streamavis.runtime.session import Session
+from streamavis.types import AudioChunk, AudioGap, SourceEvent, VideoFrame
+
+MS = 1_000_000
+
+
+class Ears(ListSink):
+    """Keeps what comes between pictures as well."""
+
+    def notice(self, item):
+        self.__dict__.setdefault("noticed", []).append(item)
+
+
+class Rig:
+    """An engine of streams that a test feeds; each result is asked for when it is due."""
+
+    def __init__(self, *names: str, model=None, has_audio=False, sink=None, **options) -> None:
+        self.clock = ManualClock(10 * NS)
+        self.taps = {name: Tap(self.clock) for name in names}
+        self.sinks = {name: sink or Ears(f"sink-{name}") for name in names}
+        model = model or FakeModel()
+        self.engine = Engine.live(
+            [
+                Feed(
+                    self.taps[name],
+                    Session(model, stream=name, has_audio=has_audio, clock=self.clock),
+                    [self.sinks[name]],
+                )
+                for name in names
+            ],
+            clock=self.clock,
+            **options,
+        )
+        self.results = self.engine.results()
+
+    def one(self, name: str, **changes):
+        """A frame of one stream, and its result."""
+        self.taps[name].frame(**changes)
+        result = next(self.results)
+        assert result.stream == name
+        return result
+
+    def end(self):
+        for tap in self.taps.values():
+            tap.give(None)
+        return list(self.results)
+
+    def report(self, name: str):
+        return self.engine.reports[name]
+
+
+def assert_adds_up(report) -> None:
+    assert report.captured == report.processed + sum(report.dropped.values()), report
+
+
+def assert_no_threads() -> None:
+    left = [t.name for t in threading.enumerate() if t.name.startswith("streamavis")]
+    assert left == []
+
+
+def test_each_stream_has_its_results_its_sinks_and_its_report():
+    rig = Rig("a", "b", "c")
+    for n in range(5):
+        rig.clock.advance(100 * MS)
+        for name in rig.taps:
+            assert rig.one(name).seq == n
+    assert rig.end() == []
+    for name, sink in rig.sinks.items():
+        assert [(r.stream, r.seq) for r in sink.results] == [(name, n) for n in range(5)]
+        report = rig.report(name)
+        assert (report.phase, report.stream, report.processed) == ("ended", name, 5)
+        assert [r.phase for r in sink.closed] == ["ended"]
+    assert {r.boot_id for sink in rig.sinks.values() for r in sink.results} == {rig.engine.boot_id}
+    assert_no_threads()
+
+
+def test_streams_that_wait_together_are_stepped_together():
+    entered, go_on = threading.Event(), threading.Event()
+
+    def on_step(step):
+        if step == 0:
+            entered.set()
+            go_on.wait()
+
+    model = FakeModel(on_step=on_step)
+    rig = Rig("a", "b", "c", model=model)
+    rig.taps["a"].frame()
+    got = []
+    runner = threading.Thread(target=lambda: got.extend(rig.results))
+    runner.start()
+    entered.wait()
+    for name in "bc":
+        rig.taps[name].frame()
+        until(lambda: rig.report(name).captured)  # noqa: B023
+    go_on.set()
+    for tap in rig.taps.values():
+        tap.give(None)
+    runner.join()
+    assert [len(frames) for frames, _, _ in model.calls] == [1, 2]
+    assert [r.stream for r in got] == ["a", "b", "c"]
+
+
+def test_a_stalled_stream_delays_nobody_and_is_told():
+    rig = Rig("a", "stalled")
+    rig.one("stalled")
+    for _ in range(20):
+        rig.clock.advance(33 * MS)
+        rig.one("a")
+    rig.engine._look()
+    assert rig.report("stalled").video == "lost"
+    assert rig.report("stalled").source == "stalled"
+    assert rig.report("a").video == "ok"
+    told = [e for e in rig.sinks["stalled"].noticed if isinstance(e, SourceEvent)]
+    assert [event.state for event in told] == ["running", "stalled"]
+    assert rig.one("stalled").seq == 1
+    assert rig.report("stalled").source == "running"
+    rig.end()
+
+
+def test_a_source_that_breaks_ends_its_own_stream_only(caplog):
+    rig = Rig("good", "bad")
+    rig.one("bad")
+    rig.taps["bad"].give(OSError("unplugged"))
+    while rig.report("bad").phase == "running":
+        rig.clock.advance(33 * MS)
+        rig.one("good")
+    assert rig.report("bad").phase == "failed"
+    assert "unplugged" in rig.report("bad").notices[-1].text
+    assert rig.one("good").stream == "good"
+    assert rig.end() == []
+    assert [r.phase for r in rig.sinks["bad"].closed] == ["failed"]
+    assert rig.report("good").phase == "ended"
+
+
+def test_a_stream_that_ends_is_closed_while_the_others_go_on():
+    rig = Rig("short", "long")
+    rig.one("short")
+    rig.taps["short"].give(None)
+    while rig.report("short").phase == "running":
+        rig.one("long")
+    assert rig.report("short").phase == "ended"
+    rig.end()
+
+
+def settled(rig: Rig) -> int:
+    """Frames whose fate is known."""
+    report = rig.report("cam")
+    return report.processed + sum(report.dropped.values())
+
+
+def see(rig: Rig, frames: int, *, step_ms: int = 100) -> list[int]:
+    """Give frames one by one; which of them have a result (by number)."""
+    answered = []
+    for _ in range(frames):
+        rig.clock.advance(step_ms * MS)
+        number = rig.taps["cam"].index
+        rig.taps["cam"].frame()
+        before = rig.report("cam").processed
+        until(lambda: settled(rig) > number)  # noqa: B023
+        if rig.report("cam").processed > before:
+            answered.append(number)
+    return answered
+
+
+@pytest.fixture
+def running():
+    """Runs a rig's engine on a thread of its own until the test is over."""
+    rigs = []
+
+    def start(rig: Rig) -> Rig:
+        thread = threading.Thread(target=rig.engine.run)
+        thread.start()
+        rigs.append((rig, thread))
+        return rig
+
+    yield start
+    for rig, thread in rigs:
+        rig.engine.stop()
+        thread.join()
+    assert_no_threads()
+
+
+def test_a_model_that_breaks_is_started_anew_within_three_frames(running):
+    rig = running(Rig("cam", model=FakeModel(break_at=5)))
+    assert see(rig, 30) == [0, 1, 2, 3, 4, 8, 9, 10, 11, 12, 16, 17, 18, 19, 20, 24, 25, 26, 27, 28]
+    report = rig.report("cam")
+    assert report.dropped == {"model": 10}
+    assert_adds_up(report)
+    assert [r.epoch for r in rig.sinks["cam"].results][::5] == [0, 1, 2, 3]
+    assert any("starts anew" in notice.text for notice in report.notices)
+    assert report.model == "ok"
+
+
+def test_a_model_that_is_given_up_is_tried_slowly_and_comes_back(running):
+    model = FakeModel(break_at=0)
+    rig = running(Rig("cam", model=model))
+    assert see(rig, 40) == []
+    assert rig.report("cam").model == "failed"
+    steps = len(model.calls)
+    assert see(rig, 100) == []
+    assert len(model.calls) - steps <= 3, "10 s, a try every 5 s"
+    model.break_at = None
+    assert see(rig, 60)[-1] == rig.taps["cam"].index - 1
+    report = rig.report("cam")
+    assert report.model == "ok"
+    assert report.notices[-1].text == "the model works again"
+    assert_adds_up(report)
+
+
+def test_a_frame_that_is_no_picture_is_left_out(running):
+    rig = running(Rig("cam"))
+    assert see(rig, 3) == [0, 1, 2]
+    rig.taps["cam"].frame(image=np.zeros((9, 9), np.uint8))
+    until(lambda: settled(rig) == 4)
+    assert see(rig, 1) == [4]
+    report = rig.report("cam")
+    assert report.dropped == {"broken": 1}
+    assert "expected a (H, W, 3) uint8 picture" in report.notices[-1].text
+
+
+def test_without_the_microphone_results_go_on_and_sounding_is_unknown():
+    rig = Rig("cam", has_audio=True)
+    tap, said = rig.taps["cam"], []
+    for n in range(60):
+        rig.clock.advance(33 * MS)
+        if n < 30 or n >= 50:
+            tap.sound(0.033)
+        result = rig.one("cam")
+        if result.tracks:
+            said.append((n, result.audio, result.tracks[0].sounding))
+    assert all(audio == "ok" and sounding > 0.5 for n, audio, sounding in said if n < 30)
+    gone = [n for n, audio, _ in said if audio == "lost"]
+    assert gone[0] == 29 + 13, "13 frames of 33 ms are 0.43 s"
+    assert gone == list(range(gone[0], 50))
+    assert {sounding for n, _, sounding in said if n in gone} == {None}
+    assert said[-1][2] is not None
+    rig.end()
+
+
+def test_what_the_source_says_of_the_microphone_counts_at_once():
+    rig = Rig("cam", has_audio=True)
+    tap = rig.taps["cam"]
+    for _ in range(4):
+        rig.clock.advance(33 * MS)
+        tap.sound(0.033)
+        rig.one("cam")
+    tap.give(SourceEvent("mic:usb", "audio", "reconnecting", rig.clock.now_ns(), "unplugged"))
+    result = rig.one("cam")
+    assert (result.audio, result.tracks[0].sounding) == ("lost", None)
+    assert rig.report("cam").inputs[1].reason == "unplugged"
+    assert rig.report("cam").notices[-1].text == "microphone mic:usb reconnecting: unplugged"
+    rig.end()
+
+
+def test_a_gap_of_the_sound_is_known_by_its_length():
+    rig = Rig("cam", has_audio=True)
+    tap = rig.taps["cam"]
+    tap.sound(1.0)
+    assert rig.one("cam").audio == "ok"
+    gap = AudioGap(rig.clock.now_ns(), 50 * MS, "overflow")
+    tap.give(gap)
+    rig.clock.advance(60 * MS)
+    tap.give(AudioChunk(np.ones(160, np.float32), rig.clock.now_ns() - 10 * MS))
+    result = rig.one("cam")
+    assert result.audio == "gap"
+    assert result.tracks[0].sounding is not None, "the newest sound was heard"
+    assert gap in rig.sinks["cam"].noticed
+    rig.clock.advance(NS)
+    tap.sound(1.0)
+    assert rig.one("cam").audio == "ok"
+    rig.end()
+
+
+def test_a_sink_too_slow_for_a_live_stream_loses_its_oldest_results(running):
+    gate = threading.Event()
+    rig = Rig("cam")
+    rig.sinks["cam"].gate = gate
+    running(rig)
+    assert see(rig, 20) == list(range(20)), "nobody waits for it"
+    gate.set()
+    lost = rig.report("cam").sink_dropped["sink-cam"]
+    until(lambda: len(rig.sinks["cam"].results) + lost == 20)
+    assert [r.seq for r in rig.sinks["cam"].results][-8:] == list(range(12, 20))
+    assert rig.report("cam").sink_dropped["sink-cam"] in (11, 12)
+
+
+def test_a_viewer_gets_what_it_can_use_and_less_under_load(running):
+    class Eyes(ListSink):
+        max_hz = 10.0
+
+    eyes = Eyes("eyes", inline=True)
+    rig = running(Rig("cam", sink=eyes))
+    see(rig, 100, step_ms=33)
+    assert len(eyes.results) == pytest.approx(33, abs=2)
+    (lane,) = rig.engine._lanes
+    for server in lane._servers:
+        server.most_hz = 5.0
+    see(rig, 100, step_ms=33)
+    assert len(eyes.results) == pytest.approx(33 + 17, abs=3)
+
+
+def test_a_level_is_applied_and_announced(running):
+    from streamavis.runtime.governor import LEVELS
+
+    model = FakeModel()
+    rig = running(Rig("cam", model=model))
+    (lane,) = rig.engine._lanes
+    names = [level.name for level in LEVELS[1:5]]
+    lane.degrade_to(LEVELS[4], names, down=True)
+    answered = see(rig, 30)
+    assert len(answered) == 10
+    assert set(np.diff(answered)) == {3}
+    assert model.calls[-1][0].shape[2] == 48, "three quarters of 64"
+    report = rig.report("cam")
+    assert report.degraded == names
+    texts = [notice.text for notice in report.notices]
+    assert "too slow to keep up, now pictures 3/4 the size" in texts
+    assert_adds_up(report)
+    lane.degrade_to(LEVELS[0], [], down=False)
+    assert len(see(rig, 10)) == 10
+    assert rig.report("cam").degraded == []
+
+
+def test_a_stop_wakes_a_source_that_waits_and_closes_the_sinks():
+    rig = Rig("cam", "other")
+    rig.one("cam")
+    rig.engine.stop()
+    assert list(rig.results) == []
+    assert all(tap.stopped.is_set() for tap in rig.taps.values())
+    assert [r.phase for r in rig.sinks["other"].closed] == ["stopped"]
+    assert_no_threads()
+
+
+def test_a_wedged_source_does_not_keep_the_sinks_from_closing(monkeypatch):
+    monkeypatch.setattr("streamavis.runtime.engine._LEAVE_S", 0.01)
+    monkeypatch.setattr("streamavis.runtime.engine._STOP_S", 0.05)
+    wake = threading.Event()
+
+    def wedged():
+        yield VideoFrame(picture(), 0, 0, "driver")
+        wake.wait()
+
+    sink = ListSink()
+    session = Session(FakeModel(), stream="cam", has_audio=False)
+    clock = ManualClock()
+    engine = Engine.live([Feed(wedged(), session, [sink])], clock=clock)
+    assert next(engine.results()).seq == 0
+    assert [r.phase for r in sink.closed] == ["stopped"]
+    assert engine.reading
+    wake.set()
+    engine._lanes[0]._feeder.join()
+
+
+def test_streams_need_names_of_their_own():
+    session = Session(FakeModel(), stream="cam")
+    with pytest.raises(ValueError, match="different names"):
+        Engine.live([Feed([], session), Feed([], session)])
+    with pytest.raises(ValueError, match="different names"):
+        Engine.live([])
+
+
+def test_workers_have_a_pulse(running):
+    rig = running(Rig("cam"))
+    see(rig, 2)
+    workers = rig.report("cam").workers
+    assert {"engine", "source cam", "sink sink-cam"} <= set(workers)
+    assert workers["source cam"].doing == "waiting"
