@@ -9,6 +9,7 @@
     ├── ModelOutputError      the model produced NaN or infinity
     ├── ShapeError            a tensor or array has the wrong shape, dtype or device
     ├── OutputError           a result file cannot be written
+    ├── CapacityError         the machine is too slow for what is asked of it
     └── WireError             a message or an address is refused
         ├── SchemaError           the message does not follow the schema
         └── SchemaVersionError    the message has another major version
@@ -19,6 +20,7 @@ Each message names the value, what was expected and what to do about it.
 from __future__ import annotations
 
 __all__ = [
+    "CapacityError",
     "CheckpointError",
     "InputError",
     "MissingExtraError",
@@ -73,6 +75,10 @@ class ShapeError(StreamAVISError, ValueError):
 
 class OutputError(StreamAVISError):
     """A result file cannot be written."""
+
+
+class CapacityError(StreamAVISError):
+    """The machine is too slow for what is asked of it; the message has the measured figures."""
 
 
 class WireError(StreamAVISError):

@@ -18,6 +18,7 @@ from streamavis_apps.commands import (
     convert,
     demo,
     doctor,
+    live,
     replay,
     segment,
     synth,
@@ -33,6 +34,7 @@ _EPILOG = """\
 [bold]Start here[/]
   streamavis demo                               [dim]the whole path at work[/]
   streamavis replay clip.mp4 --record out.mp4   [dim]your clip, annotated[/]
+  streamavis live --view window                 [dim]your camera and microphone[/]
   streamavis replay clip.mp4 --publish tcp://127.0.0.1:5555
   streamavis view tcp://127.0.0.1:5555          [dim]in a second terminal[/]
   streamavis doctor                             [dim]what is missing, and its cure[/]
@@ -96,6 +98,7 @@ def _options(
 
 app.command("demo")(demo.command)
 app.command("replay")(replay.command)
+app.command("live")(live.command)
 app.command("view")(view.command)
 app.command("synth")(synth.command)
 app.command("train")(train.command)

@@ -62,6 +62,7 @@ class Stop:
 
     event: threading.Event = field(default_factory=threading.Event)
     signal: int | None = None  # what asked; None while nothing did
+    at_once: bool = False  # nothing runs yet that needs an orderly end: a signal raises SystemExit
 
     @property
     def exit_code(self) -> ExitCode:
@@ -74,6 +75,17 @@ class Stop:
             raise KeyboardInterrupt
         self.signal = number
         self.event.set()
+        if self.at_once:
+            raise SystemExit(self.exit_code)
+
+    @contextmanager
+    def leaving_at_once(self) -> Iterator[None]:
+        """A start-up that waits for devices and libraries, and that a signal may break off."""
+        self.at_once = True
+        try:
+            yield
+        finally:
+            self.at_once = False
 
 
 @contextmanager

@@ -23,9 +23,11 @@ _HOW = {"ended": "", "stopped": ", stopped early", "truncated": ", the input bro
 def stages_of(report: EngineReport) -> dict[str, LatencySummary]:
     """The latencies that mean something, in the order of the stages.
 
-    Without pacing frames are decoded ahead of their turn, so how long one waited is left out.
+    A replay without pacing decodes frames ahead of their turn: how long one waited is left out.
     """
-    left_out = {"lateness"} if "lateness" in report.stages else {"receive", "queue", "total"}
+    left_out = {"lateness"}
+    if "lateness" not in report.stages and report.video is None:
+        left_out = {"receive", "queue", "total"}
     return {name: stage for name, stage in report.stages.items() if name not in left_out}
 
 
@@ -56,7 +58,8 @@ def print_summary(
     for line in lines:
         console.print(line, markup=False, soft_wrap=True)
     if report.processed:
-        heading = "ms per frame" if lateness is None else "latency, ms"
+        is_paced = lateness is not None or report.video is not None
+        heading = "latency, ms" if is_paced else "ms per frame"
         console.print(latency_table(stages_of(report), heading))
     width = max((len(what) for what in outputs), default=0)
     for what, where in outputs.items():

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from streamavis.runtime.session import Session, StepInput
     from streamavis.types import FrameResult, Heard, SourceItem
 
-__all__ = ["Context", "Lane", "Policy", "Source", "Stoppable"]
+__all__ = ["Context", "Delayed", "Lane", "Lossy", "Policy", "Source", "Stoppable"]
 
 
 class Source(Protocol):
@@ -53,6 +53,14 @@ class Delayed(Protocol):
 
     @property
     def audio_delay_s(self) -> float: ...
+
+
+@runtime_checkable
+class Lossy(Protocol):
+    """A source that had to leave out frames before anybody took them."""
+
+    @property
+    def dropped_frames(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +104,7 @@ class Lane:
         self._dropped: Counter[DropCause] = Counter()
         self._processed = 0
         self._latest: FrameResult | None = None
-        self._level: Level | None = None
+        self._left_out_before = 0
         self._steps: list[str] = []
         self._span_ns: tuple[int, int | None] | None = None  # from start to end
         self._queue: LiveQueue | ReplayQueue
@@ -154,14 +162,18 @@ class Lane:
         """What became of the stream so far; from any thread."""
         by, counts = self._by, self._queue.counts
         dropped = counts.dropped + self._dropped
-        unfinished = counts.captured - counts.waiting - self._processed - dropped.total()
+        captured = counts.captured
+        if left_out := self._left_out - self._left_out_before:
+            captured += left_out
+            dropped[DropCause.OVERRUN] += left_out
+        unfinished = captured - counts.waiting - self._processed - dropped.total()
         if self.phase != "running" and unfinished > 0:
             dropped[DropCause.FAILED] = unfinished
         now_ns = by.clock.now_ns()
         begin_ns, end_ns = self._span_ns or (now_ns, now_ns)
         report = EngineReport(
             phase=self.phase,
-            captured=counts.captured,
+            captured=captured,
             processed=self._processed,
             dropped={str(cause): n for cause, n in dropped.items() if n},
             stages=self._statistics.snapshot()["stages"],
@@ -187,6 +199,7 @@ class Lane:
     def start(self) -> None:
         """Open the sinks, then the source."""
         self._span_ns = (self._by.clock.now_ns(), None)
+        self._left_out_before = self._left_out
         for server in self._servers:
             server.start()
         self._feeder.start()
@@ -300,6 +313,11 @@ class Lane:
         """Wait for the sinks to close, until `deadline_s` of `time.monotonic`."""
         for server in self._servers:
             server.join(max(0.0, deadline_s - time.monotonic()))
+
+    @property
+    def _left_out(self) -> int:
+        """Frames the source had no room for."""
+        return self._source.dropped_frames if isinstance(self._source, Lossy) else 0
 
     def _deliver(self, frame: VideoFrame, result: FrameResult) -> None:
         by = self._by

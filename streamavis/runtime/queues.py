@@ -30,6 +30,7 @@ class DropCause(StrEnum):
     SUPERSEDED = "superseded"  # a fresher frame came before its turn
     SKIPPED = "skipped"  # every n-th frame only, to save time: see `streamavis.runtime.governor`
     CANCELLED = "cancelled"  # the consumer had stopped
+    OVERRUN = "overrun"  # the source had no room for it
     BROKEN = "broken"  # it was no picture
     MODEL = "model"  # the model failed on it, or is given up for now
     FAILED = "failed"  # the stream ended over it

@@ -7,11 +7,18 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Model", "Size", "View", "parse_size", "parse_speed"]
+__all__ = ["LiveView", "Model", "Size", "View", "parse_size", "parse_speed"]
 
 
 class View(StrEnum):
     """Where pictures are shown."""
+
+    NONE = "none"
+    WINDOW = "window"
+
+
+class LiveView(StrEnum):
+    """Where live pictures are shown."""
 
     NONE = "none"
     WINDOW = "window"

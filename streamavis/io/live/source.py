@@ -117,6 +117,10 @@ class LiveSource:
         for supervisor in self._supervisors:
             supervisor.stop()
 
+    def stop(self) -> None:
+        """End the iteration; the engine's word for `close`."""
+        self.close()
+
     def join(self, timeout_s: float) -> bool:
         """After `close`: wait until every thread is gone; False if one is not by `timeout_s`."""
         left = [s for s in self._supervisors if not s.join(timeout_s)]

@@ -1,0 +1,85 @@
+"""`streamavis live`: its command line."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from streamavis_apps.commands.options import LiveView, Model
+
+__all__ = ["command"]
+
+
+def command(
+    camera: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[NAME=]ADDRESS",
+            help="camera:0, v4l2:/dev/video0, rtsp://..., http://.../x.mjpeg, udp://..., "
+            "lavfi:GRAPH or a file; repeat it for several.",
+            show_default="camera:0",
+        ),
+    ] = None,
+    mic: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS|none",
+            help="mic:default, mic:NAME, or a stream with sound.",
+            show_default="the camera's own sound, else the default microphone",
+        ),
+    ] = None,
+    model: Model = "nano",
+    view: Annotated[LiveView, typer.Option(help="Where to show the pictures.")] = LiveView.NONE,
+    jsonl: Annotated[
+        Path | None,
+        typer.Option(metavar="OUT", help="Write one JSON line per result, with its stamps."),
+    ] = None,
+    record: Annotated[
+        Path | None, typer.Option(metavar="OUT.mp4", help="Write the annotated video.")
+    ] = None,
+    publish: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Publish results, e.g. tcp://127.0.0.1:5555."),
+    ] = None,
+    metrics: Annotated[
+        str | None,
+        typer.Option(
+            metavar="127.0.0.1:PORT", help="Serve /metrics for Prometheus and /stats as JSON."
+        ),
+    ] = None,
+    min_rate: Annotated[
+        float,
+        typer.Option(
+            min=0.1, metavar="HZ", help="Refuse several cameras where each would get fewer results."
+        ),
+    ] = 5.0,
+    seconds: Annotated[
+        float | None, typer.Option(min=0.1, help="Stop after this time.", show_default="never")
+    ] = None,
+) -> None:
+    """Watch cameras and listen to microphones, and say who sounds as it happens.
+
+    A camera or microphone that breaks is opened again and again while results
+    go on; a machine that is too slow gives up a little at a time and says so.
+    Ctrl-C or SIGTERM end it within two seconds, outputs closed and readable.
+    Of several cameras each has its name in its outputs (out-door.mp4), and
+    the published port counts up.
+
+    [bold]Examples[/]
+      streamavis live --view window
+      streamavis live --camera rtsp://user:pw@10.0.0.5/cam --publish tcp://127.0.0.1:5555
+      streamavis live --camera door=camera:0 --camera yard=camera:2 --mic none --jsonl out.jsonl
+    """
+    from streamavis_apps.live import Live, run
+    from streamavis_apps.live_sinks import Wanted
+
+    plan = Live(
+        cameras=tuple(camera or ["camera:0"]),
+        microphone=mic,
+        model=model,
+        wanted=Wanted(view=view, publish=publish, jsonl=jsonl, record=record),
+        metrics=metrics,
+        least_hz=min_rate,
+        seconds=seconds,
+    )
+    raise typer.Exit(run(plan))

@@ -1,0 +1,207 @@
+"""`streamavis live`: cameras and microphones through the engine, as they come."""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from streamavis.errors import InputError, OutputError
+from streamavis.io.live import LiveSource
+from streamavis.runtime.clock import Clock, MonotonicClock
+from streamavis.wire import Hello
+from streamavis_apps.exits import ExitCode, Stop, stop_on_signals
+from streamavis_apps.live_board import LiveBoard
+from streamavis_apps.live_sinks import Outputs, Wanted
+from streamavis_apps.metrics import serve_metrics
+from streamavis_apps.summary import print_summary
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+    from streamavis.model import StreamAVIS
+    from streamavis.runtime.engine import Engine
+
+__all__ = ["Live", "Running", "follow", "named", "ready", "run"]
+
+_NAMED = re.compile(r"([A-Za-z0-9_-]{1,64})=([a-z0-9]+:.+)", re.DOTALL)
+_DRAW_S = 0.2
+_LEAVE_S = 0.3  # what a closed device is granted to let go; its thread is left behind after that
+
+
+@dataclass(frozen=True, kw_only=True)
+class Live:
+    """What to watch and where the results go."""
+
+    cameras: tuple[str, ...]  # addresses, each with `NAME=` before it if it should have one
+    microphone: str | None = None  # address or "none"; None: the camera's own, else the default
+    model: str = "nano"  # shipped name or file
+    wanted: Wanted = field(default_factory=Wanted)
+    metrics: str | None = None  # HOST:PORT
+    least_hz: float = 5.0  # results per second every stream must be able to have
+    seconds: float | None = None  # how long; None: until stopped
+
+
+@dataclass(frozen=True)
+class Running:
+    """An engine whose sources and outputs are open; `engine.run` starts it."""
+
+    engine: Engine
+    board: LiveBoard
+    outputs: dict[str, str]  # what each is -> where it is
+
+
+def run(plan: Live, *, console: Console | None = None, stop: Stop | None = None) -> ExitCode:
+    """Watch until `stop` is asked for (SIGINT and SIGTERM do by default) or all streams ended.
+
+    Raises:
+        StreamAVISError: a camera, microphone, output or the model is not usable, or the machine
+            is too slow for this many streams; says which and why.
+    """
+    console = console or Console(highlight=False)
+    guard: AbstractContextManager[Stop] = nullcontext(stop) if stop else stop_on_signals()
+    with guard as stop, ExitStack() as stack:
+        # The board tells what the journal logs; whoever set logging up gets both.
+        logging.getLogger("streamavis.runtime.journal").addHandler(logging.NullHandler())
+        with stop.leaving_at_once():
+            live = stack.enter_context(ready(plan, console, stop))
+        follow(live, console, stop, plan.seconds)
+    return stop.exit_code
+
+
+def named(cameras: tuple[str, ...]) -> dict[str, str]:
+    """Stream name -> address: as given by `NAME=ADDRESS`, else `main`, or `cam-1`, `cam-2`, ...
+
+    Raises:
+        InputError: there is none, or two have one name.
+    """
+    if not cameras:
+        raise InputError("no camera is named; try --camera camera:0, or `streamavis devices`")
+    streams: dict[str, str] = {}
+    for number, camera in enumerate(cameras, 1):
+        given = _NAMED.fullmatch(camera)
+        name = given[1] if given else "main" if len(cameras) == 1 else f"cam-{number}"
+        if name in streams:
+            raise InputError(f"two cameras are called {name}; give each a name of its own")
+        streams[name] = given[2] if given else camera
+    return streams
+
+
+@contextmanager
+def ready(plan: Live, console: Console, stop: Stop) -> Iterator[Running]:
+    """Open everything `plan` names, measure whether the machine is up to it, and hold it open.
+
+    Raises:
+        StreamAVISError: as `run`.
+    """
+    clock = MonotonicClock()
+    with ExitStack() as stack:
+        sources: dict[str, LiveSource] = {}
+        for name, address in named(plan.cameras).items():
+            with console.status(f"opening {name}"):
+                sources[name] = LiveSource(address, plan.microphone, clock)
+            stack.callback(_release, sources[name])
+        with console.status(f"loading {plan.model} and measuring this machine"):
+            # Brings torch, which takes seconds to load: a bad address is told without it.
+            from streamavis import checkpoint
+            from streamavis.runtime.admission import admit, measure
+
+            model = checkpoint.load(plan.model)
+            sizes = [(s.info.height, s.info.width) for s in sources.values()]
+            admit(measure(model, sizes, clock), plan.least_hz)
+        outputs = stack.enter_context(Outputs(plan.wanted, stop))
+        board = LiveBoard(console)
+        engine = _engine(plan, sources, model, outputs, board, clock, stop)
+        if plan.metrics is not None:
+            address = stack.enter_context(serve_metrics(plan.metrics, lambda: engine.reports))
+            outputs.told["metrics"] = address
+        yield Running(engine, board, outputs.told)
+
+
+def _engine(
+    plan: Live,
+    sources: dict[str, LiveSource],
+    model: StreamAVIS,
+    outputs: Outputs,
+    board: LiveBoard,
+    clock: Clock,
+    stop: Stop,
+) -> Engine:
+    from streamavis.runtime.engine import Engine, Feed
+    from streamavis.runtime.governor import Governor
+    from streamavis.runtime.session import Session
+
+    feeds = []
+    for place, (name, source) in enumerate(sources.items()):
+        info = source.info
+        hello = Hello(
+            model=plan.model.rpartition("/")[2],
+            classes=model.config.classes,
+            size=(info.height, info.width),
+            fps=info.fps,
+            has_audio=info.has_audio,
+            boot_id=outputs.boot_id,
+        )
+        session = Session(model, stream=name, has_audio=info.has_audio, clock=clock)
+        sinks = outputs.of(hello, info, stream=name, place=place, several=len(sources) > 1)
+        feeds.append(Feed(source, session, [*sinks, board.sink(name)]))
+    return Engine.live(
+        feeds,
+        clock=clock,
+        boot_id=outputs.boot_id,
+        cancelled=stop.event,
+        governor=Governor(),
+    )
+
+
+def _release(source: LiveSource) -> None:
+    source.close()
+    source.join(_LEAVE_S)
+
+
+def follow(live: Running, console: Console, stop: Stop, seconds: float | None = None) -> None:
+    """Run the engine on a thread of its own under a board, then print what was measured.
+
+    Raises:
+        StreamAVISError: the only stream's source failed for good, or an output failed.
+    """
+    failures: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            live.engine.run()
+        except BaseException as error:
+            failures.append(error)
+
+    worker = threading.Thread(target=work, name="streamavis-engine", daemon=True)
+    for what, where in live.outputs.items():
+        console.print(f"{what}  {where}", markup=False, soft_wrap=True)
+    with live.board.showing(lambda: live.engine.reports):
+        worker.start()
+        left_s = float("inf") if seconds is None else seconds
+        while worker.is_alive() and not stop.event.wait(min(_DRAW_S, left_s)):
+            left_s -= _DRAW_S
+            if left_s <= 0:
+                break
+            live.board.draw()
+        live.engine.stop()
+        worker.join()
+        live.board.draw()
+    reports = live.engine.reports
+    for name, report in reports.items():
+        print_summary(console, name, report, {})
+    if failures:
+        raise failures[0]
+    broken = [
+        f"{sink} of {name}: {cause}"
+        for name, report in reports.items()
+        for sink, cause in report.sink_failures.items()
+    ]
+    if broken:
+        raise OutputError(f"an output failed and is incomplete; {'; '.join(broken)}")

@@ -1,0 +1,119 @@
+"""Where `streamavis live` sends its results: one set of sinks per stream."""
+
+from __future__ import annotations
+
+import secrets
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from streamavis.errors import OutputError
+from streamavis.runtime.sinks import JsonlSink, PublishSink, RecordSink
+from streamavis.viz import draw
+from streamavis_apps.commands.options import LiveView
+from streamavis_apps.live_views import open_view
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+    from streamavis.io.media import MediaInfo
+    from streamavis.runtime.delivery import Sink
+    from streamavis.wire import Hello
+    from streamavis_apps.exits import Stop
+    from streamavis_apps.live_views import Views
+
+__all__ = ["Outputs", "Wanted", "address_of", "path_of"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """The outputs that were asked for. Of several streams each has its own: see `Outputs`."""
+
+    view: LiveView = LiveView.NONE
+    publish: str | None = None  # address
+    jsonl: Path | None = None
+    record: Path | None = None
+
+
+class Outputs:
+    """Opens the outputs of one run, a context manager.
+
+    One stream writes to the paths and the address that were asked for. Of several each has its
+    name in its paths (`out.mp4` becomes `out-door.mp4`), and the address's port counts up.
+
+    Attributes:
+        boot_id: names the run in everything that is sent.
+        told: what each output is -> where it is, for the user.
+    """
+
+    def __init__(self, wanted: Wanted, stop: Stop) -> None:
+        self.boot_id = secrets.token_hex(8)
+        self.told: dict[str, str] = {}
+        self._wanted = wanted
+        self._stop = stop
+        self._stack = ExitStack()
+        self._views: Views | None = None
+        if wanted.jsonl is not None and wanted.jsonl == wanted.record:
+            raise OutputError(f"{wanted.jsonl}: is named twice; give each output a name of its own")
+
+    def __enter__(self) -> Self:
+        self._views = self._stack.enter_context(open_view(self._wanted.view, self._stop))
+        if self._views is not None and self._views.where:
+            self.told["view"] = self._views.where
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def of(
+        self, hello: Hello, info: MediaInfo, *, stream: str, place: int, several: bool
+    ) -> list[Sink]:
+        """Open the sinks of one stream, the `place`-th.
+
+        Raises:
+            OutputError: a file cannot be written.
+            WireError: the address is refused or in use.
+        """
+        wanted = self._wanted
+        sinks: list[Sink] = []
+        of_stream = f" of {stream}" if several else ""
+        # The address first: when it is in use, no file has been replaced yet.
+        if wanted.publish is not None:
+            address = address_of(wanted.publish, stream, place) if several else wanted.publish
+            wire = PublishSink(address, stream, hello)
+            sinks.append(wire)
+            self.told[f"results{of_stream}"] = wire.endpoint
+        if wanted.jsonl is not None:
+            path = path_of(wanted.jsonl, stream) if several else wanted.jsonl
+            sinks.append(JsonlSink(path, stamps=True))
+            self.told[f"lines{of_stream}"] = str(path)
+        if wanted.record is not None:
+            path = path_of(wanted.record, stream) if several else wanted.record
+            size = (info.height, info.width)
+            sinks.append(RecordSink(path, size=size, draw=draw, fps=info.fps))
+            self.told[f"video{of_stream}"] = str(path)
+        if self._views is not None:
+            sinks.append(self._views.sink(stream, hello))
+        return sinks
+
+
+def path_of(path: Path, stream: str) -> Path:
+    """`out.mp4` as one of several streams has it: `out-door.mp4`."""
+    return path.with_stem(f"{path.stem}-{stream}")
+
+
+def address_of(address: str, stream: str, place: int) -> str:
+    """An address as the `place`-th of several streams has it.
+
+    The port counts up (`*` stays: any free one); a path gets the stream's name.
+    """
+    head, colon, port = address.rpartition(":")
+    if address.startswith("tcp://") and colon and port.isdecimal():
+        return f"{head}:{int(port) + place}"
+    return address if address.startswith("tcp://") else f"{address}-{stream}"
