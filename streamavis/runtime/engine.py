@@ -45,6 +45,7 @@ class Feed:
     source: Source
     session: Session
     sinks: Sequence[Sink] = ()
+    stride: Callable[[], int] = lambda: 1  # asked at every live frame: look at one in so many
 
 
 class Engine:
@@ -150,7 +151,7 @@ class Engine:
         context = Context(
             self._clock, wall_clock, self.boot_id, self._cancelled, self._changed, self._hearts
         )
-        self._lanes = [Lane(f.source, f.session, f.sinks, policy, context) for f in feeds]
+        self._lanes = [Lane(f.source, f.session, f.sinks, policy, context, f.stride) for f in feeds]
         self._batch = Batch([feed.session for feed in feeds])
         self._governor = governor
         self._busy_ns = 0  # at work since the start

@@ -92,8 +92,15 @@ class Lane:
     """
 
     def __init__(
-        self, source: Source, session: Session, sinks: Sequence[Sink], policy: Policy, by: Context
+        self,
+        source: Source,
+        session: Session,
+        sinks: Sequence[Sink],
+        policy: Policy,
+        by: Context,
+        stride: Callable[[], int] = lambda: 1,
     ) -> None:
+        """Prepare; `stride` is asked which share of live frames its user wants: one in so many."""
         self.session = session
         self.phase: Phase = "running"
         self.over = False  # nothing more will be taken
@@ -105,6 +112,7 @@ class Lane:
         self._processed = 0
         self._latest: FrameResult | None = None
         self._left_out_before = 0
+        self._stride = 1
         self._steps: list[str] = []
         self._span_ns: tuple[int, int | None] | None = None  # from start to end
         self._queue: LiveQueue | ReplayQueue
@@ -112,7 +120,9 @@ class Lane:
         self._supervisor: Supervisor | None = None
         put: Callable[[SourceItem], bool]
         if policy.live:
-            self._queue = LiveQueue(by.clock, changed=by.changed)
+            self._queue = LiveQueue(
+                by.clock, stride=lambda: max(self._stride, stride()), changed=by.changed
+            )
             put = self._put
             self._health = Health(
                 session.stream, has_audio=session.has_audio, now_ns=by.clock.now_ns()
@@ -274,8 +284,7 @@ class Lane:
     def degrade_to(self, level: Level, steps: Sequence[str], *, down: bool) -> None:
         """Do as much as `level` says from now on, and say so."""
         self._steps = list(steps)
-        if isinstance(self._queue, LiveQueue):
-            self._queue.skip_to(level.stride)
+        self._stride = level.stride
         session = self.session
         session.short_side = round(session.model.config.short_side * level.scale)
         session.max_tracks = level.max_tracks

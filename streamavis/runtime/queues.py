@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 from streamavis.types import VideoFrame
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from streamavis.runtime.clock import Clock
     from streamavis.types import SourceItem
 
@@ -173,22 +175,21 @@ class LiveQueue(_FrameQueue):
         clock: Clock,
         *,
         staleness_s: float = 0.5,
+        stride: Callable[[], int] = lambda: 1,
         changed: threading.Condition | None = None,
     ) -> None:
         """Drop frames whose `capture_time_ns` is over `staleness_s` behind `clock`.
 
-        The frames' stream clock must be `clock` (see `streamavis.runtime.pacing.live`);
-        `changed` is notified of every change.
+        Args:
+            clock: also that of the frames (see `streamavis.runtime.pacing.live`).
+            staleness_s: how old a frame may be when its turn comes.
+            stride: asked at every frame; only each n-th is looked at.
+            changed: notified of every change.
         """
         super().__init__(changed)
         self._clock = clock
-        self._stride = 1
+        self._stride = stride
         self._staleness_ns = round(staleness_s * 1e9)
-
-    def skip_to(self, stride: int) -> None:
-        """From now on take every `stride`-th frame only, the others are not looked at."""
-        with self._changed:
-            self._stride = stride
 
     def put(self, frame: VideoFrame) -> bool:
         """Offer a frame, never waiting; False when the queue was closed."""
@@ -197,7 +198,7 @@ class LiveQueue(_FrameQueue):
             if self._closed:
                 self._drop(frame, DropCause.CANCELLED)
                 return False
-            if self._captured % self._stride:
+            if self._captured % max(1, self._stride()):
                 self._drop(frame, DropCause.SKIPPED)
                 return True
             while self._items:

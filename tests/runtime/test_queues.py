@@ -136,6 +136,20 @@ def test_live_gives_the_freshest_frame():
     assert counts.dropped == {DropCause.SUPERSEDED: 4}
 
 
+def test_live_looks_at_one_frame_in_so_many():
+    stride = [3]
+    queue = LiveQueue(ManualClock(), stride=lambda: stride[0])
+    got = []
+    for index in range(12):
+        queue.put(frame(index))
+        if queue.ready:
+            got.append(queue.get().index)
+        if index == 5:
+            stride[0] = 1
+    assert got == [2, 5, 6, 7, 8, 9, 10, 11]
+    assert assert_accounted(queue).dropped == {DropCause.SKIPPED: 4}
+
+
 def test_live_drops_a_frame_that_is_older_than_its_budget():
     clock = ManualClock(10 * S)
     queue = LiveQueue(clock, staleness_s=0.5)
