@@ -20,6 +20,7 @@ __all__ = [
     "AudioChunk",
     "AudioGap",
     "AudioState",
+    "Candidate",
     "ClockSource",
     "FrameResult",
     "Heard",
@@ -169,6 +170,16 @@ class Track:
         from streamavis.masks import decode
 
         return decode(self.rle)
+
+
+@dataclass(slots=True, frozen=True)
+class Candidate:
+    """An object that one frame query proposed, before memory and tracks decided."""
+
+    label: str
+    class_id: int
+    score: float  # 0..1
+    box: tuple[int, int, int, int]  # x, y, w, h
 
 
 @dataclass(slots=True)

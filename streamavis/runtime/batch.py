@@ -34,20 +34,26 @@ class _Row:
     visible_logits: Tensor | None
     identity: Tensor
     heard_logits: Tensor | None
+    frame_class_logits: Tensor | None  # as in `candidates.QueryOutput`; None: there are none
+    frame_mask_logits: Tensor | None
 
     @classmethod
     def of(cls, output: SlotOutput, row: int) -> _Row:
         def part(values: Tensor) -> Tensor:
             return values[row : row + 1]
 
-        visible, heard = output.visible_logits, output.heard_logits
+        def optional(values: Tensor | None) -> Tensor | None:
+            return None if values is None else part(values)
+
         return cls(
             part(output.class_logits),
             part(output.mask_logits),
             part(output.sounding_logits),
-            None if visible is None else part(visible),
+            optional(output.visible_logits),
             part(output.identity),
-            None if heard is None else part(heard),
+            optional(output.heard_logits),
+            optional(getattr(output, "frame_class_logits", None)),
+            optional(getattr(output, "frame_mask_logits", None)),
         )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from streamavis.runtime.clock import Clock
     from streamavis.runtime.heartbeat import Heartbeats, Pulse
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         AudioChunk,
         AudioGap,
         AudioState,
+        Candidate,
         FrameResult,
         Heard,
         InputStatus,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = [
     "EngineReport",
     "InlineServer",
+    "Inspector",
     "Listener",
     "Phase",
     "Sink",
@@ -126,6 +128,18 @@ class Viewer(Protocol):
         """Results per second it has a use for."""
 
 
+@runtime_checkable
+class Inspector(Protocol):
+    """A sink that can show what the model weighed before it decided, at a cost per frame."""
+
+    @property
+    def inspects(self) -> bool:
+        """Whether it asks now; from any thread."""
+
+    def inspect(self, candidates: Sequence[Candidate]) -> None:
+        """Take the candidates of the result that is put next; must return at once."""
+
+
 class SinkServer:
     """Calls one sink; its failure is recorded and stays its own."""
 
@@ -178,6 +192,19 @@ class SinkServer:
             return
         try:
             self._sink.notice(item)
+        except Exception as error:
+            self._fail(error)
+
+    @property
+    def inspects(self) -> bool:
+        """Whether the sink asks for candidates now."""
+        return not self.failure and isinstance(self._sink, Inspector) and self._sink.inspects
+
+    def inspect(self, candidates: Sequence[Candidate]) -> None:
+        """Pass on the candidates of the result that is put next."""
+        assert isinstance(self._sink, Inspector), "asked for by `inspects`"
+        try:
+            self._sink.inspect(candidates)
         except Exception as error:
             self._fail(error)
 

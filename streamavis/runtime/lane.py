@@ -333,6 +333,10 @@ class Lane:
         result.boot_id = by.boot_id
         result.wall_time = by.wall_clock()
         result.stamps[Stage.PUBLISH] = by.clock.now_ns()
+        if asking := [server for server in self._servers if server.inspects]:
+            candidates = self.session.candidates()
+            for server in asking:
+                server.inspect(candidates)
         for server in self._servers:
             server.put(frame, result, by.cancelled)
         if self.session.heard is not None:

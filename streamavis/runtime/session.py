@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 import numpy as np
 import torch
 
 from streamavis.runtime.audio_ring import AudioRing
+from streamavis.runtime.candidates import candidates
 from streamavis.runtime.clock import Clock, MonotonicClock
 from streamavis.runtime.post import SlotOutput, report, to_host
 from streamavis.runtime.prep import prepare
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
     from torch import Tensor
+
+    from streamavis.types import Candidate
 
 __all__ = ["ModelState", "Session", "StepConfig", "StepInput", "StepModel", "step"]
 
@@ -109,6 +112,14 @@ def step(
         )
 
 
+class _Seen(NamedTuple):
+    """The latest picture's output, kept for whoever asks for its candidates."""
+
+    output: SlotOutput
+    network_size: tuple[int, int]  # h, w
+    size: tuple[int, int]  # H, W
+
+
 class Session:
     """Owns one stream: the model's state, the tracks, the sound of the last seconds.
 
@@ -170,6 +181,7 @@ class Session:
         self._last_time_ns: int | None = None
         self._period_ns = round(frame_period_s * 1e9)
         self._gaps_ns: deque[int] = deque(maxlen=MAX_GAP_FRAMES)  # between the latest frames
+        self._seen: _Seen | None = None
 
     @property
     def heard(self) -> Heard | None:
@@ -263,6 +275,8 @@ class Session:
             self._heard = Heard(frame.capture_time_ns, tuple(map(float, slots.heard)))
         height, width = frame.image.shape[:2]
         tracks = report(slots, tracked, (height, width), self._model.config.classes)
+        network_size = (ready.pixels.shape[2], ready.pixels.shape[3])
+        self._seen = _Seen(output, network_size, (height, width))
         stamps[Stage.POST] = self._clock.now_ns()
         return FrameResult(
             stream=self.stream,
@@ -277,6 +291,16 @@ class Session:
             tracks=tracks,
             stamps=stamps,
         )
+
+    def candidates(self) -> list[Candidate]:
+        """What the frame queries proposed in the latest picture, best first; for those who ask.
+
+        On the thread that calls `see`. Empty before the first picture.
+        """
+        if self._seen is None:
+            return []
+        output, network_size, size = self._seen
+        return candidates(output, network_size, size, self._model.config.classes)
 
     def _listen(self, end_ns: int) -> tuple[NDArray[np.float32], AudioState, bool]:
         """The window that ends at `end_ns`, its state, and whether it says who sounds."""
