@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+import cv2
 import numpy as np
 
 if TYPE_CHECKING:
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
 
     from streamavis.types import Rle
 
-__all__ = ["Patch", "patch"]
+__all__ = ["Patch", "fitted", "patch"]
 
 
 class Patch(NamedTuple):
@@ -32,18 +33,35 @@ def patch(rle: Rle) -> Patch | None:
     starts, ends = starts[filled], ends[filled]
     if len(starts) == 0:
         return None
-    left, right = int(starts[0]) // height, int(ends[-1] - 1) // height + 1
-    if (starts // height != (ends - 1) // height).any():  # a run goes round a column's end
+    columns, tops = np.divmod(starts, height)
+    last_columns, bottoms = np.divmod(ends - 1, height)
+    left, right = int(columns[0]), int(last_columns[-1]) + 1
+    if (columns != last_columns).any():  # a run goes round a column's end
         top, bottom = 0, height
     else:
-        top, bottom = int((starts % height).min()), int(((ends - 1) % height).max()) + 1
+        top, bottom = int(tops.min()), int(bottoms.max()) + 1
+    tall = bottom - top
     bounds = np.empty(2 * len(starts) + 2, np.int64)
-    bounds[0], bounds[-1] = left * height, right * height
-    bounds[1:-1:2], bounds[2:-1:2] = starts, ends
+    bounds[0], bounds[-1] = 0, (right - left) * tall
+    bounds[1:-1:2] = (columns - left) * tall + (tops - top)
+    bounds[2:-1:2] = (last_columns - left) * tall + (bottoms + 1 - top)
     values = np.zeros(len(bounds) - 1, np.uint8)
     values[1::2] = 1
-    columns = np.repeat(values, np.diff(bounds)).reshape(right - left, height)
-    return Patch(left, top, np.ascontiguousarray(columns[:, top:bottom].T))
+    upright = np.repeat(values, np.diff(bounds)).reshape(right - left, tall)
+    return Patch(left, top, np.asarray(cv2.transpose(upright), np.uint8))
+
+
+def fitted(cut: Patch, size: tuple[int, int], canvas: tuple[int, int]) -> Patch:
+    """A patch of a (height, width) picture as it lies in a `canvas` of another size."""
+    if size == canvas:
+        return cut
+    down, right = canvas[0] / size[0], canvas[1] / size[1]
+    (height, width), (x, y) = cut.mask.shape, (cut.x, cut.y)
+    left, top = min(round(x * right), canvas[1] - 1), min(round(y * down), canvas[0] - 1)
+    wide = max(1, round((x + width) * right) - left)
+    tall = max(1, round((y + height) * down) - top)
+    mask = cv2.resize(cut.mask, (wide, tall), interpolation=cv2.INTER_NEAREST)
+    return Patch(left, top, np.asarray(mask, np.uint8))
 
 
 def _counts(text: str) -> NDArray[np.int64]:

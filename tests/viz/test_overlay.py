@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from streamavis.masks import encode
 from streamavis.types import FrameResult, Track
-from streamavis.viz import colour_of, draw, overlay
+from streamavis.viz import colour_of, draw
+from streamavis.viz.labels import Look, draw_label
 from streamavis.viz.sprites import Layers, loudspeaker, plate, text
 
 SIZES = [(180, 320), (720, 1280)]
@@ -89,11 +90,12 @@ def test_what_sounds_shines_and_what_is_silent_does_not(size):
 
 def test_labels_avoid_each_other_and_the_header():
     size = (360, 640)
-    look = overlay._Look.of(*size)
+    look = Look.of(*size)
     taken = [(0, 0, size[1], look.header)]
     for number in range(1, 5):
         seen = track(number, disc(size, 0.5, 0.2 + 0.03 * number, 0.15), 0.9)
-        taken.append(overlay._draw_label(grey(size), seen, look, taken))
+        x, y, w, h = seen.box
+        taken.append(draw_label(grey(size), seen, (x, y, x + w, y + h), look, taken))
     for n, (left, top, right, bottom) in enumerate(taken):
         assert 0 <= left < right <= size[1]
         assert 0 <= top < bottom <= size[0]
