@@ -51,7 +51,7 @@ RULES = {
         "numpy av cv2 msgspec",
         late="sounddevice",
     ),
-    "streamavis.viz": rule(BASE, "numpy cv2"),
+    "streamavis.viz": rule(BASE + " streamavis.runtime.audio_ring", "numpy cv2"),
     "streamavis.runtime": rule(
         BASE + " streamavis.model streamavis.audio streamavis.io streamavis.wire"
         " streamavis.checkpoint",

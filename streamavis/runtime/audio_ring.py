@@ -18,7 +18,7 @@ from streamavis.types import SAMPLE_RATE, WINDOW_SAMPLES, AudioChunk, AudioGap, 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["NS_PER_SAMPLE", "AudioRing", "AudioWindow"]
+__all__ = ["NS_PER_SAMPLE", "AudioRing", "AudioSlice", "AudioWindow"]
 
 NS_PER_SAMPLE = 1_000_000_000 // SAMPLE_RATE  # exactly 62,500
 _JITTER_SAMPLES = SAMPLE_RATE * 5 // 1000  # 5 ms: half a hop of the log-mel grid
@@ -31,6 +31,13 @@ class AudioWindow(NamedTuple):
 
     samples: NDArray[np.float32]  # (15360,), zeros where nothing was heard; owned by the caller
     state: AudioState
+
+
+class AudioSlice(NamedTuple):
+    """Any stretch of what was heard."""
+
+    samples: NDArray[np.float32]  # (samples,), zeros where nothing was heard; owned by the caller
+    heard: int  # how many of them were heard and are still kept
 
 
 class _Saved(msgspec.Struct):
@@ -119,17 +126,29 @@ class AudioRing:
         """
         end = end_time_ns // NS_PER_SAMPLE
         begin = end - WINDOW_SAMPLES
-        out = np.zeros(WINDOW_SAMPLES, np.float32)
         with self._lock:
             if self._origin is None:
                 self._origin = end
-            if self._head is not None:
-                first = max(begin, self._head - len(self._samples), self._origin)
-                last = min(end, self._head)
-                if last > first:
-                    places = np.arange(first, last) % len(self._samples)
-                    out[first - begin : last - begin] = self._samples[places]
-            return AudioWindow(out, self._state(begin, end))
+            return AudioWindow(self._copy(begin, end), self._state(begin, end))
+
+    @property
+    def end_time_ns(self) -> int | None:
+        """When the newest sample ends; None before the first."""
+        with self._lock:
+            return None if self._head is None else self._head * NS_PER_SAMPLE
+
+    def read(self, start_time_ns: int, count: int) -> AudioSlice:
+        """`count` samples from `start_time_ns` on, for those who draw or record the sound.
+
+        What is not heard yet, was never heard or is no longer kept is silence, and not counted.
+        """
+        begin = (start_time_ns + NS_PER_SAMPLE // 2) // NS_PER_SAMPLE
+        end = begin + count
+        with self._lock:
+            heard = 0
+            if self._origin is not None and self._head is not None:
+                heard = self._heard(max(begin, self._origin), end, self._head)
+            return AudioSlice(self._copy(begin, end), heard)
 
     def reset(self) -> None:
         """Forget everything, as a new stream does."""
@@ -189,6 +208,17 @@ class AudioRing:
         samples = samples[-len(self._samples) :]
         places = np.arange(self._head - len(samples), self._head) % len(self._samples)
         self._samples[places] = samples
+
+    def _copy(self, begin: int, end: int) -> NDArray[np.float32]:
+        """Samples [begin, end), zeros where there are none."""
+        out = np.zeros(end - begin, np.float32)
+        if self._origin is not None and self._head is not None:
+            first = max(begin, self._head - len(self._samples), self._origin)
+            last = min(end, self._head)
+            if last > first:
+                places = np.arange(first, last) % len(self._samples)
+                out[first - begin : last - begin] = self._samples[places]
+        return out
 
     def _state(self, begin: int, end: int) -> AudioState:
         origin = end if self._origin is None else self._origin
