@@ -69,6 +69,11 @@ class Layers:
         self._paint[part] = self._paint[part] * (1 - alpha) + np.array(colour, np.float32) * alpha
         self._alpha[part] += alpha * (1 - self._alpha[part])
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height, width."""
+        return self._paint.shape[0], self._paint.shape[1]
+
     def sprite(self) -> Sprite:
         """What was laid."""
         keep = np.repeat(255 * (1 - self._alpha), 3, axis=2)

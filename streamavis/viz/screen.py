@@ -1,0 +1,315 @@
+"""What a viewer shows: the picture with its objects, and around it how all is going.
+
+A bar above says what the source and the engine do; a strip below shows the sound: level,
+spectrogram, and who sounded when. Nothing here knows of windows: frames, sound and keys go in,
+pictures come out, so that any toolkit, or none, can show them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from streamavis.viz.hud import Item, draw_bar, draw_candidates, plate_of_text
+from streamavis.viz.labels import Look, icon, line_of_text
+from streamavis.viz.lanes import LANES, Lanes
+from streamavis.viz.overlay import AUDIO_WORDS, draw_tracks
+from streamavis.viz.palette import (
+    ALERT,
+    DIM,
+    GOOD,
+    INK,
+    SOFT,
+    STATE_COLOURS,
+    WARN,
+    WHITE,
+)
+from streamavis.viz.sound import SoundView
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from streamavis.types import AudioChunk, Candidate, FrameResult, SourceEvent
+
+__all__ = ["Action", "Health", "Screen", "view_size"]
+
+_FITS = (800, 1280)  # height, width that a view may have
+_LEAST = 640  # pixels of the longer side: smaller pictures are enlarged, by a whole number
+_TOAST_NS = 4_000_000_000
+_METER_DB = (-60.0, 0.0)
+
+
+class Action(StrEnum):
+    """What a key asks for that a screen cannot do itself."""
+
+    QUIT = "quit"
+    PAUSE = "pause"
+    RECORD = "record"
+    SCREENSHOT = "screenshot"
+    QUERIES = "queries"
+
+
+_KEYS = {
+    ord("q"): Action.QUIT,
+    27: Action.QUIT,  # Escape
+    ord(" "): Action.PAUSE,
+    ord("r"): Action.RECORD,
+    ord("s"): Action.SCREENSHOT,
+    ord("d"): Action.QUERIES,
+}
+_HELP = (
+    ("space", "pause"),
+    ("s", "screenshot"),
+    ("r", "record, or stop recording"),
+    ("m", "masks on and off"),
+    ("d", "what the frame queries propose"),
+    ("h", "this help"),
+    ("q", "quit"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Health:
+    """How the engine is doing, told now and then."""
+
+    frames_per_s: float = 0.0  # results, shown or not
+    dropped: dict[str, int] = field(default_factory=dict)  # cause -> frames
+    recording: str = ""  # the file that is being written, or empty
+    recorded_s: float = 0.0
+    trouble: str = ""  # one sentence: what failed
+
+
+@dataclass
+class _Shown:
+    """The picture on the screen."""
+
+    image: NDArray[np.uint8]  # (H, W, 3) RGB, of the source
+    result: FrameResult
+    candidates: Sequence[Candidate]
+
+
+def view_size(height: int, width: int) -> tuple[int, int]:
+    """Height and width at which a picture is shown: words keep their size, whatever the source."""
+    larger = max(1, _LEAST // max(height, width))
+    scale = min(_FITS[0] / height, _FITS[1] / width, larger)
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+class Screen:
+    """Composes what is shown; times are nanoseconds of any one monotonic clock."""
+
+    def __init__(self, *, live: bool = False) -> None:
+        """Begin with nothing to show.
+
+        Args:
+            live: the stream cannot be paused, only the screen can.
+        """
+        self.paused = self.queries = False
+        self._live = live
+        self._masks, self._help = True, False
+        self._sound, self._lanes = SoundView(), Lanes()
+        self._shown: _Shown | None = None
+        self._health = Health()
+        self._sources: dict[str, SourceEvent] = {}  # modality -> its latest state
+        self._latency_ns: float | None = None
+        self._toast: tuple[str, int] | None = None  # words, until when
+
+    def see(
+        self, image: NDArray[np.uint8], result: FrameResult, candidates: Sequence[Candidate] = ()
+    ) -> None:
+        """Take in a frame and its result; a paused screen keeps what it has."""
+        self._lanes.see(result)
+        if not self.paused:
+            self._shown = _Shown(image, result, candidates)
+
+    def hear(self, chunk: AudioChunk) -> None:
+        """Take in sound."""
+        self._sound.hear(chunk)
+
+    def notice(self, event: SourceEvent) -> None:
+        """Take in a change of a source's state."""
+        self._sources[event.modality] = event
+
+    def tell(self, health: Health) -> None:
+        """Take in how the engine is doing."""
+        self._health = health
+
+    def was_seen(self, latency_ns: int) -> None:
+        """The picture of the last `render` reached the screen so long after it was captured."""
+        before = self._latency_ns
+        self._latency_ns = latency_ns if before is None else before + 0.15 * (latency_ns - before)
+
+    def say(self, words: str, now_ns: int) -> None:
+        """Show a sentence for a few seconds."""
+        self._toast = (words, now_ns + _TOAST_NS)
+
+    def press(self, key: int) -> Action | None:
+        """React to a key; what the screen cannot do itself is returned for its owner to do."""
+        action = _KEYS.get(key)
+        if action is Action.PAUSE:
+            self.paused = not self.paused
+        elif action is Action.QUERIES:
+            self.queries = not self.queries
+        elif key == ord("m"):
+            self._masks = not self._masks
+        elif key == ord("h"):
+            self._help = not self._help
+        return action
+
+    def render(self, now_ns: int) -> NDArray[np.uint8]:
+        """(H, W, 3) RGB: all that is to be seen now."""
+        shown = self._shown
+        height, width = view_size(*shown.image.shape[:2]) if shown else (360, 640)
+        look = Look.of(height, width)
+        strip = _Strip.of(height, width, look)
+        canvas = np.empty((look.header + height + strip.height, width, 3), np.uint8)
+        view = canvas[look.header : look.header + height]
+        if shown is None:
+            view[:] = INK
+            self._lay(view, (("", "waiting for the first picture"),), look, 0.5)
+        else:
+            self._draw_picture(view, shown, look)
+        self._draw_plates(view, look, now_ns)
+        draw_bar(canvas[: look.header], self._bar(), look)
+        self._draw_strip(canvas[look.header + height :], strip, look)
+        return canvas
+
+    def _draw_picture(self, view: NDArray[np.uint8], shown: _Shown, look: Look) -> None:
+        size = shown.image.shape[:2]
+        if size == view.shape[:2]:
+            view[:] = shown.image
+        else:
+            way = cv2.INTER_AREA if size[0] > view.shape[0] else cv2.INTER_CUBIC
+            cv2.resize(shown.image, view.shape[1::-1], dst=view, interpolation=way)
+        level = self._sound.level_dbfs(shown.result.capture_time_ns)
+        draw_tracks(view, shown.result, level_dbfs=level, masks=self._masks)
+        if self.queries:
+            draw_candidates(view, shown.candidates, size, look)
+
+    def _draw_plates(self, view: NDArray[np.uint8], look: Look, now_ns: int) -> None:
+        trouble = [e for e in self._sources.values() if e.state not in ("running", "ended")]
+        if trouble and self._shown is not None:
+            names = {"video": "camera", "audio": "microphone"}
+            lines = tuple((f"{names[e.modality]} {e.state}", e.reason) for e in trouble)
+            self._lay(view, lines, look, 0.12, WARN)
+        if self._toast is not None:
+            words, until_ns = self._toast
+            if now_ns < until_ns:
+                self._lay(view, (("", words),), look, 0.92)
+            else:
+                self._toast = None
+        if self._help:
+            self._lay(view, _HELP, look, 0.5, GOOD)
+
+    def _lay(
+        self,
+        view: NDArray[np.uint8],
+        lines: tuple[tuple[str, str], ...],
+        look: Look,
+        down: float,
+        accent: tuple[int, int, int] = WHITE,
+    ) -> None:
+        """A plate in the middle, `down` the view."""
+        sprite = plate_of_text(lines, look, accent)
+        height, width = sprite.size
+        sprite.lay(view, (view.shape[1] - width) // 2, round((view.shape[0] - height) * down))
+
+    def _bar(self) -> list[Item]:
+        """Left: what the stream does; right: what it costs."""
+        health, items = self._health, [self._state_item()]
+        if self._shown is not None:
+            result = self._shown.result
+            seconds = result.capture_time_ns / 1e9
+            if result.clock == "pts":
+                items.append(Item(f"{int(seconds // 60)}:{seconds % 60:04.1f}", WHITE, rank=2))
+            items.append(Item(_counted(result), SOFT, rank=5))
+        if self._latency_ns is not None:
+            ms = self._latency_ns / 1e6
+            words = f"{ms:.0f} ms" if ms < 1000 else f"{ms / 1000:.1f} s"
+            items.append(Item(words, WHITE if ms < 500 else WARN, right=True, rank=1))
+        items.append(Item(f"{health.frames_per_s:.1f} fps", WHITE, right=True, rank=2))
+        lost = sum(health.dropped.values())
+        causes = ", ".join(f"{n} {cause}" for cause, n in health.dropped.items() if n)
+        colour = WARN if lost else SOFT
+        items.append(Item(f"{lost} dropped", colour, right=True, rank=4))
+        if causes:
+            items.append(Item(causes, SOFT, right=True, rank=7))
+        if health.recording:
+            minutes, seconds = divmod(int(health.recorded_s), 60)
+            words = f"rec {minutes}:{seconds:02d}"
+            items.append(Item(words, ALERT, right=True, rank=0, dot=True))
+        items.append(Item("h help", DIM if self._help else SOFT, right=True, rank=6))
+        return items
+
+    def _state_item(self) -> Item:
+        if self.paused:
+            words = "screen paused, stream goes on" if self._live else "paused"
+            return Item(words, WARN, rank=0, dot=True)
+        event = self._sources.get("video")
+        if event is not None:
+            return Item(event.state, STATE_COLOURS[event.state], rank=0, dot=True)
+        if self._shown is None:
+            return Item("starting", WARN, rank=0, dot=True)
+        return Item("live" if self._live else "replay", GOOD, rank=0, dot=True)
+
+    def _draw_strip(self, canvas: NDArray[np.uint8], strip: _Strip, look: Look) -> None:
+        """Level, spectrogram, lanes."""
+        canvas[:] = INK
+        result = self._shown.result if self._shown else None
+        time_ns = result.capture_time_ns if result else 0
+        level = self._sound.level_dbfs(time_ns) if result else None
+        left, inner = strip.left, canvas.shape[1] - strip.left - look.pad
+        top, middle = look.pad, look.pad + strip.spectrogram
+        canvas[top:middle, left : left + inner] = self._sound.spectrogram(
+            time_ns, inner, strip.spectrogram
+        )
+        lanes = self._lanes.draw(time_ns, inner, strip.lanes)
+        canvas[middle + look.pad : middle + look.pad + strip.lanes, left : left + inner] = lanes
+        words, hearing = AUDIO_WORDS[result.audio if result else "absent"]
+        colour = STATE_COLOURS[result.audio if result else "absent"]
+        icon(hearing, colour, look).lay(canvas, 2 * look.pad, top + look.pad)
+        y = top + look.pad // 2
+        line_of_text(words, colour, look).lay(canvas, look.icon + 3 * look.pad, y)
+        if level is not None:
+            y += look.header
+            line_of_text(f"{level:.0f} dBFS", SOFT, look).lay(canvas, 2 * look.pad, y)
+        low, high = _METER_DB
+        share = 0.0 if level is None else min(max((level - low) / (high - low), 0.0), 1.0)
+        x, wide = left - 3 * look.pad, 2 * look.pad
+        lit = middle - round(share * strip.spectrogram)
+        cv2.rectangle(canvas, (x, top), (x + wide - 1, middle - 1), (34, 39, 48), -1)
+        if lit < middle:
+            tint = GOOD if share < 0.8 else WARN if share < 0.95 else ALERT
+            cv2.rectangle(canvas, (x, lit), (x + wide - 1, middle - 1), tint, -1)
+
+
+@dataclass(frozen=True)
+class _Strip:
+    """Sizes of the strip of sound, pixels."""
+
+    spectrogram: int  # height
+    lanes: int  # height
+    left: int  # where the spectrogram begins
+    height: int
+
+    @classmethod
+    def of(cls, height: int, width: int, look: Look) -> _Strip:
+        spectrogram = max(2 * look.header, round(height * 0.085))
+        lanes = LANES * max(3, round(look.pad * 1.2))
+        widest = look.icon + line_of_text("audio lost", SOFT, look).size[1]
+        return cls(spectrogram, lanes, widest + 8 * look.pad, spectrogram + lanes + 3 * look.pad)
+
+
+def _counted(result: FrameResult) -> str:
+    known = [track for track in result.tracks if track.sounding is not None]
+    sounding = sum(track.is_sounding for track in known)
+    counted = f"{len(result.tracks)} in view"
+    if known:
+        counted += f", {sounding} sounding" if sounding else ", silent"
+    return counted
