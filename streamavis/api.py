@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import TracebackType
 
+    from streamavis.runtime.clock import Clock
     from streamavis.runtime.delivery import EngineReport, Sink
     from streamavis.runtime.session import StepModel
     from streamavis.runtime.tracks import TrackConfig
@@ -103,6 +104,7 @@ def open(
     sinks: Sequence[Sink] = (),
     tracks: TrackConfig | None = None,
     boot_id: str | None = None,
+    clock: Clock | None = None,
     cancelled: threading.Event | None = None,
 ) -> Stream:
     """See and hear a source: an iterator over one `FrameResult` per frame.
@@ -120,6 +122,7 @@ def open(
         sinks: get every result as well, and are closed with the stream.
         tracks: when objects are born, the same, and forgotten.
         boot_id: names this run in the results; random by default.
+        clock: paces and stamps; a `PausableClock` can hold a recording.
         cancelled: whoever sets it stops the stream.
 
     Raises:
@@ -141,6 +144,7 @@ def open(
             has_audio=source.info.has_audio,
             frame_period_s=1 / source.info.fps if source.info.fps else 0.0,
             tracks=tracks,
+            clock=clock,
         )
         engine = Engine(
             source,
@@ -148,6 +152,7 @@ def open(
             sinks=sinks,
             live=live,
             speed=speed,
+            clock=clock,
             boot_id=boot_id,
             cancelled=cancelled,
         )

@@ -9,11 +9,12 @@ import threading
 import time
 from typing import Protocol
 
-__all__ = ["Clock", "ManualClock", "MonotonicClock"]
+__all__ = ["Clock", "ManualClock", "MonotonicClock", "PausableClock"]
 
 # A waiter on a manual clock looks this often whether it was cancelled: an Event cannot notify
 # the clock's condition.
 _CANCEL_POLL_S = 0.005
+_PAUSE_POLL_S = 0.1  # likewise while a clock is paused
 
 
 class Clock(Protocol):
@@ -41,6 +42,49 @@ class MonotonicClock:
                 return True
             cancelled.wait(left_ns / 1e9)
         return False
+
+
+class PausableClock:
+    """A clock that can stand still: whoever paces by it pauses, and nothing is late afterwards."""
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        """Follow `clock`, the machine's monotonic one by default."""
+        self._clock = clock or MonotonicClock()
+        self._lost_ns = 0  # spent in pauses that are over
+        self._paused_ns: int | None = None  # when the pause began; None: there is none
+        self._changed = threading.Condition()
+
+    def pause(self, on: bool) -> None:
+        """Stand still from now on, or go on."""
+        with self._changed:
+            now_ns = self._clock.now_ns()
+            if on and self._paused_ns is None:
+                self._paused_ns = now_ns
+            elif not on and self._paused_ns is not None:
+                self._lost_ns += now_ns - self._paused_ns
+                self._paused_ns = None
+            self._changed.notify_all()
+
+    def now_ns(self) -> int:
+        """Nanoseconds of the clock that were not spent in a pause."""
+        with self._changed:
+            now_ns = self._clock.now_ns() if self._paused_ns is None else self._paused_ns
+            return now_ns - self._lost_ns
+
+    def wait_until(self, t_ns: int, cancelled: threading.Event) -> bool:
+        """Block until `t_ns` and while paused; False when `cancelled` was set."""
+        while True:
+            with self._changed:
+                while self._paused_ns is not None:
+                    if cancelled.is_set():
+                        return False
+                    self._changed.wait(_PAUSE_POLL_S)  # nobody notifies when `cancelled` is set
+                lost_ns = self._lost_ns
+            if not self._clock.wait_until(t_ns + lost_ns, cancelled):
+                return False
+            with self._changed:
+                if self._paused_ns is None and self._lost_ns == lost_ns:
+                    return True
 
 
 class ManualClock:

@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from streamavis.runtime.clock import ManualClock, MonotonicClock
+from streamavis.runtime.clock import ManualClock, MonotonicClock, PausableClock
 
 
 def in_thread(call):
@@ -64,3 +64,50 @@ def test_monotonic_clock_waits_until_the_time_has_come():
     due = clock.now_ns() + 2_000_000
     assert clock.wait_until(due, threading.Event())
     assert clock.now_ns() >= due
+
+
+def test_a_paused_clock_stands_still_and_nothing_is_late_afterwards():
+    base = ManualClock(1000)
+    clock = PausableClock(base)
+    base.advance(50)
+    clock.pause(True)
+    clock.pause(True)
+    base.advance(10_000)
+    assert clock.now_ns() == 1050
+    clock.pause(False)
+    clock.pause(False)
+    base.advance(5)
+    assert clock.now_ns() == 1055
+
+
+def test_who_waits_for_a_clock_waits_for_its_pause_too():
+    base = ManualClock()
+    clock = PausableClock(base)
+    reached = threading.Event()
+
+    def wait() -> None:
+        assert clock.wait_until(100, threading.Event())
+        reached.set()
+
+    waiter = threading.Thread(target=wait)
+    waiter.start()
+    assert base.next_awaited_ns() == 100
+    base.advance(40)
+    clock.pause(True)
+    base.advance(1000)  # the wait on the clock below ends within the pause
+    clock.pause(False)
+    assert base.next_awaited_ns() == 1100
+    base.advance(59)
+    assert not reached.is_set()
+    base.advance(1)
+    waiter.join(20)
+    assert reached.is_set()
+    assert clock.now_ns() == 100
+
+
+def test_a_paused_wait_can_be_cancelled():
+    clock = PausableClock(ManualClock())
+    clock.pause(True)
+    cancelled = threading.Event()
+    cancelled.set()
+    assert clock.wait_until(0, cancelled) is False
