@@ -18,7 +18,8 @@ import streamavis
 from streamavis.errors import CheckpointError, InputError, TruncatedInputError
 from streamavis.io.media import MediaInfo, MediaSource
 from streamavis.io.record import Recorder
-from streamavis.runtime.sinks import JsonlSink, RecordSink
+from streamavis.runtime.recording import RecordSink
+from streamavis.runtime.sinks import JsonlSink
 
 TEST_SOURCE = (
     "lavfi:testsrc2=size=160x90:rate=10:duration=2[out0];sine=frequency=440:duration=2[out1]"
@@ -157,7 +158,7 @@ def test_two_runs_write_the_same_bytes(video, tmp_path):
 
 
 def test_a_recording_shows_each_result_on_its_own_frame(video, tmp_path):
-    def blue_box(image, result):
+    def blue_box(image, result, /, *, level_dbfs):
         image = image.copy()
         for track in result.tracks:
             x, y, w, h = track.box

@@ -19,7 +19,9 @@ from av.video.reformatter import (
 
 from streamavis.errors import OutputError
 from streamavis.io.container import open_media
+from streamavis.io.live_sound import LiveSoundtrack
 from streamavis.io.soundtrack import Soundtrack
+from streamavis.runtime.audio_ring import AudioRing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +42,7 @@ _FRAGMENTED = {
 
 
 class Recorder:
-    """Write frames as H.264 mp4 with the original sound, each at its own time.
+    """Write frames as H.264 mp4, each at its own time, with a file's sound or what is heard live.
 
     The file is fragmented and written in place: whatever ends the program, it is readable up to
     about the last half second. Memory is constant. Where time repeats or steps back a little, a
@@ -56,7 +58,7 @@ class Recorder:
         height: int,
         *,
         fps: float | None = None,
-        sound: str | Path | None = None,
+        sound: str | Path | AudioRing | None = None,
         threads: int = 1,
     ) -> None:
         """Create `path`, replacing what is there.
@@ -67,7 +69,9 @@ class Recorder:
             fps: nominal rate, taken as 1 to 240 (25 if unknown): key frames come every 2 s of it,
                 and the last frame lasts one period.
             sound: media whose sound belongs to the frames; their times count from its start, as
-                `MediaSource`'s do. None: silent, and time begins with the first frame.
+                `MediaSource`'s do. Or a ring that somebody writes to while frames come: it must
+                keep as much as the longest pause between frames and 1 s more. Without a file,
+                time begins with the first frame. None: silent.
             threads: of the encoder.
 
         Raises:
@@ -75,26 +79,22 @@ class Recorder:
             OutputError: `path` cannot be written, or is `sound` itself.
         """
         self._path = Path(path)
-        if sound is not None and _same_file(self._path, Path(sound)):
+        file = None if isinstance(sound, AudioRing) else sound
+        if file is not None and _same_file(self._path, Path(file)):
             raise OutputError(f"{path}: is the input itself; give the recording another name")
         self._size = (width + width % 2, height + height % 2)
         rate = Fraction(min(max(fps or 25, 1), 240)).limit_denominator(1001)
         self._period = round(_TICKS_PER_S / rate)
-        self._shift: int | None = None if sound is None else 0  # ticks from stream to file time
+        self._shift: int | None = None if file is None else 0  # ticks from stream to file time
         self._last = -1  # the latest frame's file time, ticks
-        self._soundtrack: Soundtrack | None = None
+        self._soundtrack: Soundtrack | LiveSoundtrack | None = None
         self._converter = VideoReformatter()  # kept: setting one up takes longer than a frame
         self._open = True
         self._container = av.open(path, "w", format="mp4", container_options=_FRAGMENTED)
         with self._giving_up():
             self._stream = self._container.add_stream("libx264", rate=rate)
             self._set_encoder_up(round(2 * rate), threads)
-            if sound is not None:
-                media = open_media(sound)
-                if media.audio is None:
-                    media.container.close()
-                else:
-                    self._soundtrack = Soundtrack(media, media.audio, self._container)
+            self._soundtrack = self._sound_of(sound)
             self._container.start_encoding()
 
     def __enter__(self) -> Self:
@@ -145,9 +145,24 @@ class Recorder:
             self._mux(None)
             if self._soundtrack is not None:
                 end = Fraction(self._last + self._period, _TICKS_PER_S)
-                self._soundtrack.mux_before(end)
+                self._soundtrack.finish(end)
             self._container.close()
         self._release()
+
+    def _sound_of(self, sound: str | Path | AudioRing | None) -> Soundtrack | LiveSoundtrack | None:
+        if sound is None:
+            return None
+        if isinstance(sound, AudioRing):
+            return LiveSoundtrack(sound, self._container, self._stream_ns)
+        media = open_media(sound)
+        if media.audio is None:
+            media.container.close()
+            return None
+        return Soundtrack(media, media.audio, self._container)
+
+    def _stream_ns(self, time_s: Fraction) -> int:
+        """The stream's time at a time of the file."""
+        return round((time_s - Fraction(self._shift or 0, _TICKS_PER_S)) * _NS_PER_S)
 
     def _set_encoder_up(self, key_frame_interval: int, threads: int) -> None:
         encoder = self._stream.codec_context

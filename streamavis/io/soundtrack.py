@@ -68,6 +68,10 @@ class Soundtrack:
                 self._container.mux_one(self._next)
             self._next = None
 
+    def finish(self, time_s: Fraction) -> None:
+        """Write the rest of the sound up to `time_s`."""
+        self.mux_before(time_s)
+
     def close(self) -> None:
         """Release the source."""
         self._media.container.close()

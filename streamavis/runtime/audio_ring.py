@@ -6,6 +6,7 @@ The A/V join is a lookup, not a rendezvous: sound is written as it comes, and a 
 
 from __future__ import annotations
 
+import math
 import threading
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,11 +19,13 @@ from streamavis.types import SAMPLE_RATE, WINDOW_SAMPLES, AudioChunk, AudioGap, 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["NS_PER_SAMPLE", "AudioRing", "AudioSlice", "AudioWindow"]
+__all__ = ["NS_PER_SAMPLE", "AudioRing", "AudioSlice", "AudioWindow", "level_dbfs"]
 
 NS_PER_SAMPLE = 1_000_000_000 // SAMPLE_RATE  # exactly 62,500
 _JITTER_SAMPLES = SAMPLE_RATE * 5 // 1000  # 5 ms: half a hop of the log-mel grid
 _LOST_SAMPLES = SAMPLE_RATE // 2  # nothing heard for 0.5 s: the microphone is gone
+_LEVEL_SAMPLES = SAMPLE_RATE // 10  # a level is the mean of 100 ms
+_FLOOR_DBFS = -100.0
 _RESTART_SAMPLES = SAMPLE_RATE  # sound stamped 1 s back is no overlap, its clock began anew
 
 
@@ -240,3 +243,12 @@ class AudioRing:
     def _forget(self) -> None:
         self._origin = self._head = None
         self._gaps = []
+
+
+def level_dbfs(ring: AudioRing, time_ns: int) -> float | None:
+    """Level of the 100 ms up to `time_ns`, RMS of full scale; None: nothing of them was heard."""
+    samples, heard = ring.read(time_ns - _LEVEL_SAMPLES * NS_PER_SAMPLE, _LEVEL_SAMPLES)
+    if not heard:
+        return None
+    power = float(samples @ samples) / heard
+    return max(10 * math.log10(power + 1e-12), _FLOOR_DBFS)

@@ -1,4 +1,4 @@
-"""Where results go: a file of lines, an annotated recording, the wire."""
+"""Where results go: a file of lines, the wire."""
 
 from __future__ import annotations
 
@@ -6,26 +6,19 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from streamavis.io.jsonl import JsonlWriter
-from streamavis.io.record import Recorder
 from streamavis.wire import EndOfStream, Hello, Publisher, StageLatency, Status
 from streamavis.wire.checks import MAX_TEXT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-    from typing import TypeAlias
-
-    import numpy as np
-    from numpy.typing import NDArray
 
     from streamavis.runtime.delivery import EngineReport, Phase
     from streamavis.types import FrameResult, SourceState, VideoFrame
     from streamavis.wire.schema import EndReason
 
-    # A (H, W, 3) RGB picture and its result to an annotated copy: `streamavis.viz.draw`.
-    Draw: TypeAlias = Callable[[NDArray[np.uint8], FrameResult], NDArray[np.uint8]]
 
-__all__ = ["JsonlSink", "PublishSink", "RecordSink"]
+__all__ = ["JsonlSink", "PublishSink"]
 
 _SOURCE_STATE: dict[Phase, SourceState] = {
     "ended": "ended",
@@ -66,50 +59,6 @@ class JsonlSink:
     def close(self, report: EngineReport) -> None:
         """Finish the file."""
         self._writer.close()
-
-
-class RecordSink:
-    """An mp4 in which each result is drawn on its own frame, with the original sound."""
-
-    name: Literal["record"] = "record"
-    inline: Literal[False] = False
-
-    def __init__(
-        self,
-        path: str | Path,
-        *,
-        size: tuple[int, int],
-        draw: Draw,
-        fps: float | None = None,
-        sound: str | Path | None = None,
-    ) -> None:
-        """Create `path`, replacing what is there.
-
-        Args:
-            path: of the mp4.
-            size: height and width of the frames.
-            draw: annotates a picture; `streamavis.viz.draw`.
-            fps: nominal; each frame keeps its own time.
-            sound: media whose sound is copied; None: a silent recording.
-
-        Raises:
-            InputError: `sound` cannot be read.
-            OutputError: `path` cannot be written.
-        """
-        height, width = size
-        self._draw = draw
-        self._recorder = Recorder(path, width, height, fps=fps, sound=sound)
-
-    def start(self, report: Callable[[], EngineReport]) -> None:
-        """Nothing to prepare."""
-
-    def write(self, frame: VideoFrame, result: FrameResult) -> None:
-        """Draw and encode one frame."""
-        self._recorder.write(self._draw(frame.image, result), frame.capture_time_ns)
-
-    def close(self, report: EngineReport) -> None:
-        """Finish the file."""
-        self._recorder.close()
 
 
 class PublishSink:

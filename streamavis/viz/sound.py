@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from streamavis.runtime.audio_ring import AudioRing
+from streamavis.runtime.audio_ring import AudioRing, level_dbfs
 from streamavis.types import SAMPLE_RATE
 from streamavis.viz.palette import INK
 
@@ -28,9 +28,7 @@ _SPAN = 512  # samples of a spectrum, 32 ms; it ends with its hop
 _BANDS = 40
 _RANGE_HZ = (80.0, 7_600.0)
 _RANGE_DB = (-88.0, -28.0)  # dark to bright, of a band
-_LEVEL_SAMPLES = SAMPLE_RATE // 10  # the meter shows the mean of 100 ms
 _LATE_HOPS = 50  # sound that is later than 0.5 s is not waited for
-_FLOOR_DB = -100.0
 _SILENT = 8  # brightness of a column that was heard: what was not heard is darker still
 
 
@@ -57,13 +55,8 @@ class SoundView:
         self._ring.write(chunk)
 
     def level_dbfs(self, time_ns: int) -> float | None:
-        """Level of the 100 ms up to `time_ns`, RMS of full scale; None: they were not heard."""
-        start_ns = time_ns - _LEVEL_SAMPLES * 1_000_000_000 // SAMPLE_RATE
-        samples, heard = self._ring.read(start_ns, _LEVEL_SAMPLES)
-        if not heard:
-            return None
-        power = float(samples @ samples) / heard
-        return max(10 * np.log10(power + 1e-12), _FLOOR_DB)
+        """Level up to `time_ns`; None: it was not heard."""
+        return level_dbfs(self._ring, time_ns)
 
     def spectrogram(self, time_ns: int, width: int, height: int) -> NDArray[np.uint8]:
         """(height, width, 3) RGB: time runs to the right and ends at `time_ns`, pitch upward."""

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamavis.errors import ShapeError, StreamStateError
-from streamavis.runtime.audio_ring import NS_PER_SAMPLE, AudioRing
+from streamavis.runtime.audio_ring import NS_PER_SAMPLE, AudioRing, level_dbfs
 from streamavis.types import WINDOW_SAMPLES, AudioChunk
 
 S = 1_000_000_000
@@ -223,3 +223,46 @@ def test_memory_stays_the_same_over_a_day_of_gaps():
 def test_a_ring_shorter_than_a_window_is_refused():
     with pytest.raises(ValueError, match=r"0\.5"):
         AudioRing(seconds=0.5)
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 10**14), st.data())
+def test_any_stretch_can_be_read_and_what_was_not_heard_is_silence(first, data):
+    """Against a plain array in which every heard sample has its place."""
+    ring, length = AudioRing(2.0), 48_000
+    truth, heard, at_sample = np.zeros(length, np.float32), np.zeros(length, bool), 0
+    while at_sample < length - 8000:
+        at_sample += data.draw(st.sampled_from([0, 0, 400, 3000]))
+        size = data.draw(st.integers(100, 4000))
+        piece = np.random.default_rng(at_sample).uniform(0.1, 1, size).astype(np.float32)
+        ring.write(AudioChunk(piece, at(first + at_sample)))
+        truth[at_sample : at_sample + size], heard[at_sample : at_sample + size] = piece, True
+        at_sample += size
+    assert ring.end_time_ns == at(first + at_sample)
+    heard[: max(0, at_sample - 32_000)] = False  # no longer kept
+    for _ in range(5):
+        begin = data.draw(st.integers(0, length - 5000))
+        count = data.draw(st.integers(1, 5000))
+        part = ring.read(at(first + begin), count)
+        kept = heard[begin : begin + count]
+        assert part.heard == kept.sum()
+        np.testing.assert_array_equal(part.samples, truth[begin : begin + count] * kept)
+
+
+def test_nothing_heard_reads_as_silence_without_beginning_the_stream():
+    ring = AudioRing()
+    assert ring.end_time_ns is None
+    part = ring.read(at(5), 100)
+    assert (part.heard, part.samples.any()) == (0, False)
+    ring.write(AudioChunk(ramp(0, 100), at(-40_000)))
+    assert ring.end_time_ns == at(-39_900)
+
+
+def test_a_level_is_that_of_full_scale_and_unknown_where_nothing_was_heard():
+    ring = AudioRing()
+    ring.write(AudioChunk(np.full(16_000, 0.1, np.float32), 0))
+    assert level_dbfs(ring, at(16_000)) == pytest.approx(-20, abs=0.01)
+    assert level_dbfs(ring, at(16_800)) == pytest.approx(-20, abs=0.01), "of what was heard"
+    assert level_dbfs(ring, at(17_600)) is None
+    ring.write(AudioChunk(np.zeros(3200, np.float32), at(16_000)))
+    assert level_dbfs(ring, at(19_200)) == -100.0
