@@ -53,7 +53,7 @@ RULES = {
     ),
     "streamavis.viz": rule(BASE + " streamavis.runtime.audio_ring", "numpy cv2"),
     "streamavis.runtime": rule(
-        BASE + " streamavis.model streamavis.audio streamavis.io streamavis.wire"
+        BASE + " streamavis.model streamavis.audio streamavis.io streamavis.wire streamavis.viz"
         " streamavis.checkpoint",
         "numpy torch scipy cv2 msgspec",
     ),

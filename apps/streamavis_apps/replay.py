@@ -12,7 +12,9 @@ from rich.console import Console
 import streamavis
 from streamavis.errors import OutputError, TruncatedInputError
 from streamavis.io.media import MediaSource
-from streamavis.runtime.sinks import JsonlSink, PublishSink, RecordSink
+from streamavis.runtime.clock import PausableClock
+from streamavis.runtime.recording import RecordSink
+from streamavis.runtime.sinks import JsonlSink, PublishSink
 from streamavis.runtime.window import WindowSink
 from streamavis.viz import draw
 from streamavis.wire import Hello
@@ -57,8 +59,15 @@ class Ready:
     """A replay whose input and outputs are open; it runs as `results` are taken."""
 
     results: Stream
-    outputs: dict[str, str]  # what each is -> where it is
+    files: dict[str, str]  # what each output is -> where it is
     endpoint: str | None  # where results are published
+    recording: RecordSink | None
+
+    @property
+    def outputs(self) -> dict[str, str]:
+        """What each output is -> where it is; recordings may be started on the way."""
+        recorded = self.recording.files if self.recording is not None else []
+        return self.files | ({"video": ", ".join(map(str, recorded))} if recorded else {})
 
 
 def run(plan: Replay, *, console: Console | None = None, stop: Stop | None = None) -> ExitCode:
@@ -84,10 +93,8 @@ def ready(plan: Replay, stop: Stop) -> Iterator[Ready]:
     """
     _check_paths(plan)
     sinks: list[Sink] = []
-    if plan.window:
-        title = f"StreamAVIS: {plan.source.name}"
-        sinks.append(WindowSink(title, draw=draw, on_quit=stop.event.set))
-    with MediaSource(plan.source) as source:
+    clock = PausableClock()
+    with _window(plan, stop, clock) as window, MediaSource(plan.source) as source:
         # Brings torch, which takes seconds to load: a bad input is told without it.
         from streamavis import checkpoint
 
@@ -101,9 +108,12 @@ def ready(plan: Replay, stop: Stop) -> Iterator[Ready]:
         if plan.jsonl is not None:
             sinks.append(JsonlSink(plan.jsonl, stamps=plan.stamps))
             outputs["results"] = str(plan.jsonl)
-        if plan.record is not None:
-            sinks.append(_recording(plan, source.info))
-            outputs["video"] = str(plan.record)
+        recording = _recording(plan, source.info) if plan.record or window else None
+        if recording is not None:
+            sinks.append(recording)
+        if window is not None:
+            window.recording = recording
+            sinks.append(window)
         with streamavis.open(
             source,
             model,
@@ -111,9 +121,10 @@ def ready(plan: Replay, stop: Stop) -> Iterator[Ready]:
             stream=plan.stream,
             sinks=sinks,
             boot_id=wire.boot_id if wire else None,
+            clock=clock,
             cancelled=stop.event,
         ) as results:
-            yield Ready(results, outputs, wire.endpoint if wire else None)
+            yield Ready(results, outputs, wire.endpoint if wire else None, recording)
 
 
 def play(replay: Ready, console: Console, name: str) -> None:
@@ -147,6 +158,20 @@ def finish(replay: Ready, console: Console, name: str) -> None:
         raise OutputError(f"an output failed and is incomplete; {'; '.join(causes)}")
 
 
+@contextmanager
+def _window(plan: Replay, stop: Stop, clock: PausableClock) -> Iterator[WindowSink | None]:
+    """The window of a plan that has one, open; closed at the latest when the block is left."""
+    if not plan.window:
+        yield None
+        return
+    title = f"StreamAVIS {plan.source.name}"
+    window = WindowSink(title, on_quit=stop.event.set, on_pause=clock.pause, clock=clock)
+    try:
+        yield window
+    finally:
+        window.dismiss()
+
+
 def _check_paths(plan: Replay) -> None:
     """Refuse outputs that would destroy the input or each other."""
     outputs = [path.resolve() for path in (plan.jsonl, plan.record) if path is not None]
@@ -157,10 +182,16 @@ def _check_paths(plan: Replay) -> None:
 
 
 def _recording(plan: Replay, info: MediaInfo) -> RecordSink:
-    assert plan.record is not None, "called for a plan that records"
-    size = (info.height, info.width)
-    sound = plan.source if info.has_audio else None
-    return RecordSink(plan.record, size=size, draw=draw, fps=info.fps, sound=sound)
+    """What `--record` writes, and what `r` in the window starts and stops."""
+    return RecordSink(
+        plan.record or f"streamavis-{plan.stream}.mp4",
+        draw=draw,
+        size=(info.height, info.width),
+        fps=info.fps,
+        sound=plan.source if info.has_audio else None,
+        has_audio=info.has_audio,
+        start=plan.record is not None,
+    )
 
 
 def _hello(plan: Replay, model: StreamAVIS, info: MediaInfo) -> Hello:

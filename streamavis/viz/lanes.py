@@ -51,8 +51,11 @@ class Lanes:
         end = time_ns // _COLUMN_NS + 1
         order = np.arange(end - self._columns, end) % self._columns
         picture = np.take(self._pixels, order, axis=1)
-        if self._last is not None and end - 1 > self._last:
-            picture[:, self._columns - min(end - 1 - self._last, self._columns) :] = INK
+        ahead = 0 if self._last is None else end - 1 - self._last
+        if ahead > 0:  # not seen yet
+            picture[:, -min(ahead, self._columns) :] = INK
+        elif ahead < 0:  # forgotten: what came after `time_ns` lies in their place
+            picture[:, : min(-ahead, self._columns)] = INK
         thick = max(1, height // LANES)
         scaled = cv2.resize(picture, (width, LANES * thick), interpolation=cv2.INTER_NEAREST)
         if thick > 2:

@@ -136,8 +136,10 @@ class Screen:
         """Take in a change of a source's state."""
         self._sources[event.modality] = event
 
-    def tell(self, health: Health) -> None:
-        """Take in how the engine is doing."""
+    def tell(self, health: Health, now_ns: int) -> None:
+        """Take in how the engine is doing; new trouble is said."""
+        if health.trouble and health.trouble != self._health.trouble:
+            self.say(health.trouble, now_ns)
         self._health = health
 
     def was_seen(self, latency_ns: int) -> None:
