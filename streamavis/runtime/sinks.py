@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from streamavis.wire.schema import EndReason
 
 
-__all__ = ["JsonlSink", "PublishSink"]
+__all__ = ["JsonlSink", "PublishSink", "end_of", "status_of"]
 
 _SOURCE_STATE: dict[Phase, SourceState] = {
     "ended": "ended",
@@ -108,53 +108,66 @@ class PublishSink:
 
     def close(self, report: EngineReport) -> None:
         """Say that the stream is over, and give the address back."""
-        reason = _END_REASON[report.phase]
+        end = end_of(report, self._last)
         try:
-            self._publisher.end(
-                EndOfStream(
-                    reason=reason,
-                    detail="the input broke off" if report.phase == "truncated" else "",
-                    epoch=self._last.epoch if self._last else 0,
-                    seq=self._last.seq if self._last else None,
-                    captured=report.captured,
-                    processed=report.processed,
-                    dropped=report.dropped,
-                )
-            )
+            self._publisher.end(end)
         finally:
-            self._publisher.close(reason)
+            self._publisher.close(end.reason)
 
     def _status(self) -> Status:
         """Called on the publisher's thread, ten times a second."""
-        last = self._last
-        audio = last.audio if last else ("ok" if self._hello.has_audio else "absent")
-        video = last.video if last else "ok"
-        if self._report is None:
-            return Status(source="starting", audio=audio, video=video)
-        report = self._report()
-        return Status(
-            source=_SOURCE_STATE.get(report.phase, report.source),
-            audio=report.audio or audio,
-            video=report.video or video,
-            epoch=last.epoch if last else 0,
-            seq=last.seq if last else None,
-            captured=report.captured,
-            processed=report.processed,
-            dropped=report.dropped,
-            latency={
-                stage: StageLatency(
-                    p50_ms=times["p50_ms"],
-                    p95_ms=times["p95_ms"],
-                    p99_ms=times["p99_ms"],
-                    max_ms=times["max_ms"],
-                )
-                for stage, times in report.stages.items()
-            },
-            model=report.model,
-            inputs=[
-                replace(known, source=known.source[:MAX_TEXT], reason=known.reason[:MAX_TEXT])
-                for known in report.inputs
-            ],
-            notices=[replace(notice, text=notice.text[:MAX_TEXT]) for notice in report.notices],
-            degraded=report.degraded,
-        )
+        report = None if self._report is None else self._report()
+        return status_of(report, self._last, self._hello)
+
+
+def status_of(report: EngineReport | None, last: FrameResult | None, hello: Hello) -> Status:
+    """How a stream is doing, as the wire says it.
+
+    Args:
+        report: of its engine; None before it starts.
+        last: the newest result, if any.
+        hello: how the stream was announced.
+    """
+    audio = last.audio if last else ("ok" if hello.has_audio else "absent")
+    video = last.video if last else "ok"
+    if report is None:
+        return Status(source="starting", audio=audio, video=video)
+    return Status(
+        source=_SOURCE_STATE.get(report.phase, report.source),
+        audio=report.audio or audio,
+        video=report.video or video,
+        epoch=last.epoch if last else 0,
+        seq=last.seq if last else None,
+        captured=report.captured,
+        processed=report.processed,
+        dropped=report.dropped,
+        latency={
+            stage: StageLatency(
+                p50_ms=times["p50_ms"],
+                p95_ms=times["p95_ms"],
+                p99_ms=times["p99_ms"],
+                max_ms=times["max_ms"],
+            )
+            for stage, times in report.stages.items()
+        },
+        model=report.model,
+        inputs=[
+            replace(known, source=known.source[:MAX_TEXT], reason=known.reason[:MAX_TEXT])
+            for known in report.inputs
+        ],
+        notices=[replace(notice, text=notice.text[:MAX_TEXT]) for notice in report.notices],
+        degraded=report.degraded,
+    )
+
+
+def end_of(report: EngineReport, last: FrameResult | None) -> EndOfStream:
+    """The last words of a stream, as the wire says them; `last` is its newest result, if any."""
+    return EndOfStream(
+        reason=_END_REASON[report.phase],
+        detail="the input broke off" if report.phase == "truncated" else "",
+        epoch=last.epoch if last else 0,
+        seq=last.seq if last else None,
+        captured=report.captured,
+        processed=report.processed,
+        dropped=report.dropped,
+    )
