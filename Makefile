@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # Every extra that needs no GPU.
-EXTRAS := engine,train,dev
+EXTRAS := engine,web,train,dev
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-slow parity lint format system clean

@@ -67,7 +67,7 @@ RULES = {
     ),
     "streamavis_apps": rule(
         "streamavis streamavis_kernels",
-        ENGINE + " zmq msgspec msgpack typer rich",
+        ENGINE + " zmq msgspec msgpack typer rich aiohttp",
         late="streamavis_training torchaudio",
     ),
 }

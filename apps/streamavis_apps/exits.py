@@ -19,8 +19,13 @@ __all__ = ["ExitCode", "Stop", "describe", "exit_code_of", "stop_on_signals"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-# Modules the command uses that a base installation (a robot's side) does not have.
-_ENGINE_MODULES = {"av", "cv2", "rich", "safetensors", "scipy", "sounddevice", "torch", "typer"}
+# Modules the command uses that a base installation (a robot's side) does not have, by extra.
+_EXTRAS = {
+    **dict.fromkeys(
+        ("av", "cv2", "rich", "safetensors", "scipy", "sounddevice", "torch", "typer"), "engine"
+    ),
+    "aiohttp": "web",
+}
 
 
 class ExitCode(IntEnum):
@@ -39,8 +44,8 @@ def describe(error: BaseException) -> str | None:
         return " ".join(str(error).split())
     if isinstance(error, KeyboardInterrupt):
         return "interrupted"
-    if isinstance(error, ModuleNotFoundError) and error.name in _ENGINE_MODULES:
-        return str(MissingExtraError(error.name, "engine"))
+    if isinstance(error, ModuleNotFoundError) and error.name in _EXTRAS:
+        return str(MissingExtraError(error.name, _EXTRAS[error.name]))
     if isinstance(error, OSError) and error.strerror:
         place = f"{error.filename}: " if error.filename else ""
         return f"{place}{error.strerror}"

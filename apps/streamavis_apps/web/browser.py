@@ -1,0 +1,151 @@
+"""A visitor's camera and microphone as a device: `streamavis live --camera browser`."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from streamavis.errors import InputError, SchemaError
+from streamavis.types import AudioGap, Stage, VideoFrame
+from streamavis_apps.web.feed import Begin, Block, Left, Picture, Trouble
+from streamavis_apps.web.offsets import ClockOffset
+from streamavis_apps.web.pictures import from_jpeg
+from streamavis_apps.web.sound import BrowserSound
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from streamavis.runtime.clock import Clock
+    from streamavis.types import AudioChunk
+
+__all__ = ["BrowserCapture", "BrowserSource"]
+
+_WAITING: Final = 200  # messages: about 3 s of a camera and a microphone
+_Message: TypeAlias = Begin | Picture | Block | Trouble | Left
+
+
+class BrowserSource:
+    """Takes what browsers send, one browser at a time, and hands it to whoever captures.
+
+    A browser that leaves may come back, and so may another one: `capture` opens the device anew.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._sender: Begin | None = None  # None: nobody sends
+        self._reader: BrowserCapture | None = None  # None: what is sent is not wanted yet
+
+    @property
+    def busy(self) -> bool:
+        """True while a browser sends."""
+        return self._sender is not None
+
+    def capture(self, clock: Clock) -> BrowserCapture:
+        """Frames and sound of whoever sends, on `clock`; the capture before gets nothing more."""
+        reader = BrowserCapture(clock)
+        with self._lock:
+            self._reader = reader
+            if self._sender is not None:
+                reader.put(self._sender)
+        return reader
+
+    def begin(self, begin: Begin) -> bool:
+        """A browser wants to send; False while another one does."""
+        with self._lock:
+            if self._sender is not None:
+                return False
+            self._sender = begin
+        self.receive(begin)
+        return True
+
+    def receive(self, message: _Message) -> None:
+        """Take a message of the browser that sends, from any thread; never waits."""
+        with self._lock:
+            if self._reader is not None:
+                self._reader.put(message)
+
+    def end(self, reason: str) -> None:
+        """The browser that sent is gone."""
+        self.receive(Left(reason))
+        with self._lock:
+            self._sender = None
+
+
+class BrowserCapture:
+    """One browser's camera and microphone, until it leaves: a `Capture` with sound of its own.
+
+    Attributes:
+        fps: unknown; browsers deliver what light and load allow.
+        has_sound: a browser without a microphone is one whose microphone is lost.
+        refused: pictures that could not be decoded.
+    """
+
+    fps: float | None = None
+    has_sound: bool = True
+
+    def __init__(self, clock: Clock) -> None:
+        self.refused = 0
+        self._clock = clock
+        self._arrived: deque[tuple[_Message, int]] = deque()  # and when
+        self._changed = threading.Condition()
+        self._aborted = False
+        self._offset = ClockOffset()
+        self._sound = BrowserSound()
+
+    def put(self, message: _Message) -> None:
+        """Take a message; never waits. Where nobody iterates, the oldest goes."""
+        with self._changed:
+            self._arrived.append((message, self._clock.now_ns()))
+            if len(self._arrived) > _WAITING:
+                self._arrived.popleft()
+            self._changed.notify_all()
+
+    def abort(self) -> None:
+        """From any thread: end the iteration."""
+        with self._changed:
+            self._aborted = True
+            self._changed.notify_all()
+
+    def __iter__(self) -> Iterator[VideoFrame | AudioChunk | AudioGap]:
+        """Wait for a browser, then yield what its camera and microphone give.
+
+        Raises:
+            InputError: it left, or its camera stopped; says why.
+        """
+        while (arrived := self._next()) is not None:
+            message, arrived_ns = arrived
+            if isinstance(message, Picture):
+                yield from self._see(message, arrived_ns)
+            elif isinstance(message, Block):
+                sent_ns = round(message.sent_ms * 1e6)
+                yield from self._sound.hear(message, self._offset.observe(sent_ns, arrived_ns))
+            elif isinstance(message, Left):
+                raise InputError(message.reason)
+            elif isinstance(message, Trouble):
+                if message.device == "camera":
+                    raise InputError(f"the browser's camera: {message.reason[:200]}")
+                yield AudioGap(arrived_ns, 0, f"the browser's microphone: {message.reason[:200]}")
+
+    def _next(self) -> tuple[_Message, int] | None:
+        """The oldest message that waits; None once it was aborted."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._arrived or self._aborted)
+            return None if self._aborted else self._arrived.popleft()
+
+    def _see(self, picture: Picture, arrived_ns: int) -> Iterator[VideoFrame]:
+        offset_ns = self._offset.observe(round(picture.sent_ms * 1e6), arrived_ns)
+        captured_ns = min(round(picture.time_ms * 1e6) + offset_ns, arrived_ns)
+        try:
+            image = from_jpeg(picture.jpeg)
+        except SchemaError:
+            self.refused += 1
+            return
+        stamps = {
+            str(Stage.CAPTURE): captured_ns,
+            str(Stage.RECEIVE): arrived_ns,
+            str(Stage.DECODE): self._clock.now_ns(),
+        }
+        yield VideoFrame(
+            image, captured_ns, 0, "driver" if picture.exact else "arrival", stamps=stamps
+        )

@@ -1,0 +1,67 @@
+"""What the page is told: JSON texts of several kinds, and pictures with their results.
+
+A picture travels as one binary message, so that masks are always drawn on their own frame: four
+bytes with the length of a JSON text (big-endian), that text, the JPEG. The JSON's `result` is the
+wire's `frame` message as `docs/WIRE.md` describes it.
+"""
+
+from __future__ import annotations
+
+import base64
+import struct
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from streamavis.viz import colour_of
+from streamavis_apps.web.pictures import to_jpeg
+from streamavis_apps.web.settings import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from streamavis.types import FrameResult, Heard, SourceEvent, VideoFrame
+    from streamavis_apps.web.hearing import Glimpse
+    from streamavis_apps.web.settings import Settings
+
+__all__ = ["event", "heard", "picture", "text"]
+
+_LENGTH = struct.Struct("!I")
+_TOP = 5  # classes of sound that are named
+_LONGEST = 960  # pixels of a side: what a viewer loses first
+
+
+def text(kind: str, content: Any = None, **more: Any) -> str:
+    """A JSON text of one kind; the fields of `content` and `more` beside it."""
+    fields = msgspec.to_builtins(content) if content is not None else {}
+    return msgspec.json.encode({"kind": kind, **fields, **more}).decode()
+
+
+def picture(frame: VideoFrame, result: FrameResult, settings: Settings) -> bytes:
+    """A frame and what is in it, less what is hidden."""
+    result = shown(result, settings)
+    header = msgspec.json.encode(
+        {"result": result, "colours": {str(t.id): colour_of(t.id) for t in result.tracks}}
+    )
+    return _LENGTH.pack(len(header)) + header + to_jpeg(frame.image, _LONGEST)
+
+
+def heard(glimpse: Glimpse, latest: Heard | None, classes: Sequence[str]) -> str:
+    """Level, spectrum, and the likeliest kinds of sound; `top` is nil while nobody can say."""
+    top = None
+    if latest is not None:
+        named = zip(classes, latest.probabilities, strict=False)
+        top = sorted(named, key=lambda pair: -pair[1])[:_TOP]
+    return text(
+        "heard",
+        level_dbfs=glimpse.level_dbfs,
+        peak_dbfs=glimpse.peak_dbfs,
+        bands=glimpse.spectra.shape[1],
+        spectra=base64.b64encode(glimpse.spectra.tobytes()).decode(),
+        top=top,
+    )
+
+
+def event(change: SourceEvent, wall_time: float) -> str:
+    """A source changed its state."""
+    return text("event", change, wall_time=wall_time)

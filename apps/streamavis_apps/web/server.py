@@ -1,0 +1,230 @@
+"""The routes: page, WebSockets, API. Runs on one event loop; knows nothing of threads."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from streamavis.errors import SchemaError
+from streamavis_apps.web import feed, messages
+from streamavis_apps.web.viewer import NoPictures, Viewer
+
+if TYPE_CHECKING:
+    from streamavis_apps.web.browser import BrowserSource
+    from streamavis_apps.web.channel import Channel
+    from streamavis_apps.web.guard import Guard
+    from streamavis_apps.web.settings import Controls, Settings
+
+__all__ = ["MAX_VIEWERS", "Server"]
+
+MAX_VIEWERS: Final = 32
+_STATIC: Final = Path(__file__).parent / "static"
+_MAX_TEXT: Final = 64 << 10  # bytes from a viewer: settings with every class hidden
+_HEARTBEAT_S: Final = 10.0  # a peer that does not answer is gone
+_SOUND_S: Final = 0.1
+_STATUS_EVERY: Final = 2  # sounds
+_BEGIN_S: Final = 10.0  # what a feed has to say what it is
+
+
+class _Drawn(msgspec.Struct, tag_field="kind", tag="drawn"):
+    """The page has drawn a picture."""
+
+
+class _Change(msgspec.Struct, tag_field="kind", tag="settings"):
+    """The visitor changed settings."""
+
+    settings: msgspec.Raw
+
+
+_FROM_VIEWER = msgspec.json.Decoder(_Drawn | _Change)
+
+
+class Server:
+    """Answers browsers about the streams in `channels`, which grows as engines start."""
+
+    def __init__(
+        self,
+        guard: Guard,
+        controls: Controls,
+        channels: dict[str, Channel],
+        source: BrowserSource | None,
+    ) -> None:
+        self._controls = controls
+        self._channels = channels
+        self._source = source
+        self._sockets: set[web.WebSocketResponse] = set()
+        self._viewers: set[Viewer] = set()
+        self.watched = threading.Event()  # set by the first viewer
+        self.app = web.Application(middlewares=[guard.middleware], client_max_size=_MAX_TEXT)
+        self.app.add_routes(
+            [
+                web.get("/", self._page),
+                web.get("/view", self._view),
+                web.get("/feed", self._feed),
+                web.get("/api/status", self._api_status),
+                web.get("/api/settings", self._api_settings),
+                web.put("/api/settings", self._api_change),
+                web.static("/static", _STATIC),
+            ]
+        )
+        self.app.on_shutdown.append(self._say_goodbye)
+
+    async def tick(self) -> None:
+        """Tell viewers what is heard and how their stream is doing; runs for ever."""
+        for count in itertools.count():
+            await asyncio.sleep(_SOUND_S)
+            for channel in list(self._channels.values()):
+                if not channel.viewers:
+                    continue
+                if (sound := channel.sound()) is not None:
+                    channel.passing(sound)
+                if count % _STATUS_EVERY == 0:
+                    channel.state("status", channel.status())
+
+    def announce(self, settings: Settings) -> None:
+        """Settings were changed: every viewer is told and shown."""
+        for viewer in self._viewers:
+            viewer.state("settings", messages.text("settings", settings))
+        for channel in self._channels.values():
+            channel.renew()
+
+    def announce_streams(self) -> None:
+        """Streams, or who may lend a camera, have changed: every viewer is told."""
+        for viewer in self._viewers:
+            viewer.state("streams", self._streams())
+
+    def _streams(self) -> str:
+        source = self._source
+        camera = None if source is None else {"busy": source.busy}
+        return messages.text("streams", names=list(self._channels), camera=camera)
+
+    async def _page(self, request: web.Request) -> web.StreamResponse:
+        return web.FileResponse(_STATIC / "index.html")
+
+    async def _api_status(self, request: web.Request) -> web.StreamResponse:
+        parts = {name: msgspec.Raw(c.status().encode()) for name, c in self._channels.items()}
+        return _json(msgspec.json.encode(parts))
+
+    async def _api_settings(self, request: web.Request) -> web.StreamResponse:
+        return _json(msgspec.json.encode(self._controls.settings))
+
+    async def _api_change(self, request: web.Request) -> web.StreamResponse:
+        try:
+            self._controls.change(await request.read())
+        except SchemaError as error:
+            return web.Response(status=422, text=f"{error}\n")
+        return await self._api_settings(request)
+
+    async def _view(self, request: web.Request) -> web.StreamResponse:
+        """Pictures, sound and states of one stream; settings come back."""
+        socket = web.WebSocketResponse(max_msg_size=_MAX_TEXT, heartbeat=_HEARTBEAT_S)
+        await socket.prepare(request)
+        if len(self._viewers) >= MAX_VIEWERS:
+            reason = f"{MAX_VIEWERS} viewers watch already"
+            await _close(socket, WSCloseCode.TRY_AGAIN_LATER, reason)
+            return socket
+        wanted = request.query.get("stream")
+        channel = self._channels.get(wanted or "") or next(iter(self._channels.values()), None)
+        viewer = Viewer(socket, channel or NoPictures())
+        viewer.state("streams", self._streams())
+        viewer.state("settings", messages.text("settings", self._controls.settings))
+        if channel is not None:
+            channel.join(viewer)
+        self._viewers.add(viewer)
+        self.watched.set()
+        self._sockets.add(socket)
+        sending = asyncio.create_task(viewer.serve())
+        try:
+            await self._obey(socket, viewer)
+        finally:
+            self._viewers.discard(viewer)
+            self._sockets.discard(socket)
+            for channel in self._channels.values():
+                channel.viewers.discard(viewer)
+            sending.cancel()
+            with suppress(asyncio.CancelledError, ConnectionError):
+                await sending
+        return socket
+
+    async def _obey(self, socket: web.WebSocketResponse, viewer: Viewer) -> None:
+        async for message in socket:
+            try:
+                if message.type is not WSMsgType.TEXT:
+                    raise SchemaError("viewers send texts only")
+                told = _FROM_VIEWER.decode(message.data)
+            except (SchemaError, msgspec.MsgspecError) as error:
+                await _close(socket, WSCloseCode.POLICY_VIOLATION, str(error))
+                return
+            if isinstance(told, _Drawn):
+                viewer.drawn()
+                continue
+            try:
+                self._controls.change(bytes(told.settings))
+            except SchemaError as error:
+                viewer.passing(messages.text("refused", reason=str(error)))
+                viewer.state("settings", messages.text("settings", self._controls.settings))
+
+    async def _feed(self, request: web.Request) -> web.StreamResponse:
+        """A browser's camera and microphone come in."""
+        if self._source is None:
+            raise web.HTTPNotFound(text="This server has its own camera; --camera browser asks.\n")
+        socket = web.WebSocketResponse(
+            max_msg_size=feed.MAX_MESSAGE, heartbeat=_HEARTBEAT_S, compress=False
+        )
+        await socket.prepare(request)
+        self._sockets.add(socket)
+        try:
+            begin = feed.parse_text(await socket.receive_str(timeout=_BEGIN_S))
+            if not isinstance(begin, feed.Begin) or not self._source.begin(begin):
+                await _close(socket, WSCloseCode.TRY_AGAIN_LATER, "another camera is in use")
+                return socket
+            self.announce_streams()
+            await self._take(socket, self._source)
+        except (SchemaError, TypeError, TimeoutError) as error:
+            await _close(socket, WSCloseCode.POLICY_VIOLATION, str(error) or "said nothing")
+        finally:
+            self._sockets.discard(socket)
+        return socket
+
+    async def _take(self, socket: web.WebSocketResponse, source: BrowserSource) -> None:
+        reason = "the browser left"
+        try:
+            await socket.send_str(messages.text("accepted"))
+            async for message in socket:
+                if message.type is WSMsgType.TEXT:
+                    told = feed.parse_text(message.data)
+                    if isinstance(told, feed.Trouble):
+                        source.receive(told)
+                else:
+                    part = feed.parse(message.data)
+                    source.receive(part)
+                    if isinstance(part, feed.Picture):
+                        await socket.send_str(messages.text("taken"))
+        except SchemaError as error:
+            reason = f"the browser was let go: {error}"
+            raise
+        finally:
+            source.end(reason)
+            self.announce_streams()
+
+    async def _say_goodbye(self, app: web.Application) -> None:
+        await asyncio.gather(
+            *(_close(s, WSCloseCode.GOING_AWAY, "the server stops") for s in self._sockets)
+        )
+
+
+def _json(data: bytes) -> web.Response:
+    return web.Response(body=data, content_type="application/json")
+
+
+async def _close(socket: web.WebSocketResponse, code: WSCloseCode, reason: str) -> None:
+    """Close with a reason, which RFC 6455 caps at 123 bytes."""
+    with suppress(ConnectionError):
+        await socket.close(code=code, message=reason.encode()[:120])

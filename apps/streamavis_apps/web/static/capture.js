@@ -1,0 +1,198 @@
+// This device's camera and microphone as the server's, over a WebSocket of their own.
+// The bytes are described in streamavis_apps/web/feed.py.
+
+const WIDTH = 640;
+const FPS = 15;
+const QUALITY = 0.8;
+const IN_FLIGHT = 2; // pictures the server has not taken yet
+const BEHIND = 1 << 19; // bytes that wait; beyond them pictures are left out, then sound
+
+/** Reads a microphone in blocks on the audio thread. */
+const WORKLET = new URL("pcm-worklet.js", import.meta.url);
+
+export class Capture {
+  /** @param {(state: "off" | "asking" | "on" | "failed", words: string) => void} onState */
+  constructor(onState) {
+    this.onState = onState;
+    this.stop();
+  }
+
+  /** Ask for the devices and begin; says clearly why it cannot. */
+  async start() {
+    this.onState("asking", "Your browser asks whether it may use the camera and microphone.");
+    try {
+      this.stream = await devices();
+      await this.connect();
+    } catch (error) {
+      this.fail(explain(error));
+    }
+  }
+
+  /** Let go of everything. */
+  stop() {
+    for (const track of this.stream?.getTracks() ?? []) track.stop();
+    this.socket?.close();
+    this.context?.close();
+    clearTimeout(this.timer);
+    this.video?.remove();
+    this.stream = this.socket = this.context = this.video = null;
+    this.flying = 0;
+    this.busy = false;
+  }
+
+  fail(words) {
+    this.stop();
+    this.onState("failed", words);
+  }
+
+  async connect() {
+    const address = new URL("feed", location.href);
+    address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+    const socket = new WebSocket(address);
+    this.socket = socket;
+    socket.binaryType = "arraybuffer";
+    const [camera] = this.stream.getVideoTracks();
+    const [microphone] = this.stream.getAudioTracks();
+    socket.onopen = () => {
+      const names = { camera: camera.label, microphone: microphone?.label ?? null };
+      socket.send(JSON.stringify({ kind: "begin", ...names }));
+    };
+    socket.onmessage = ({ data }) => {
+      const { kind } = JSON.parse(data);
+      if (kind === "taken") this.flying -= 1;
+      if (kind === "accepted") this.begin(camera, microphone).catch((e) => this.fail(explain(e)));
+    };
+    socket.onclose = ({ reason }) => {
+      if (socket !== this.socket) return;
+      if (this.stream && !reason) this.again();
+      else if (this.stream && reason === "the server stops") this.again();
+      else this.fail(reason ? `The server let go: ${reason}.` : "The server cannot be reached.");
+    };
+  }
+
+  /** The server is gone: keep the devices and come back with it. */
+  again() {
+    this.onState("asking", "The server is gone. The camera goes on when it is back.");
+    this.context?.close();
+    this.context = null;
+    this.video = null;
+    this.flying = 0;
+    this.timer = setTimeout(() => this.connect(), 1000);
+  }
+
+  async begin(camera, microphone) {
+    camera.onended = () => this.trouble("camera", "it was unplugged or its permission withdrawn");
+    if (microphone) {
+      microphone.onended = () =>
+        this.trouble("microphone", "it was unplugged or its permission withdrawn");
+      await this.listen(microphone);
+    }
+    const words = microphone
+      ? `Sending ${camera.label} and ${microphone.label}.`
+      : `Sending ${camera.label}. No microphone: nobody can say who sounds.`;
+    this.onState("on", words);
+    await this.look(camera);
+  }
+
+  trouble(device, reason) {
+    if (this.socket?.readyState === WebSocket.OPEN) {
+      this.socket.send(JSON.stringify({ kind: "trouble", device, reason }));
+    }
+    if (device === "camera") this.fail(`The camera stopped: ${reason}.`);
+    else this.onState("on", `The microphone stopped: ${reason}.`);
+  }
+
+  async look(camera) {
+    const video = document.createElement("video");
+    video.muted = true;
+    video.playsInline = true;
+    video.srcObject = new MediaStream([camera]);
+    this.video = video;
+    await video.play();
+    const canvas = document.createElement("canvas");
+    const context = canvas.getContext("2d", { alpha: false });
+    const next = () => this.video === video && video.requestVideoFrameCallback(take);
+    const take = (now, about) => {
+      next();
+      if (this.busy || this.flying >= IN_FLIGHT || this.socket.bufferedAmount > BEHIND) return;
+      this.busy = true;
+      const scale = Math.min(1, WIDTH / Math.max(video.videoWidth, video.videoHeight));
+      canvas.width = Math.round(video.videoWidth * scale);
+      canvas.height = Math.round(video.videoHeight * scale);
+      context.drawImage(video, 0, 0, canvas.width, canvas.height);
+      const exact = about.captureTime !== undefined && about.captureTime <= now + 1000;
+      const time = exact ? about.captureTime : now;
+      canvas.toBlob((jpeg) => this.picture(jpeg, time, exact), "image/jpeg", QUALITY);
+    };
+    next();
+  }
+
+  async picture(jpeg, time, exact) {
+    const payload = jpeg && new Uint8Array(await jpeg.arrayBuffer());
+    this.busy = false;
+    if (!payload || this.socket?.readyState !== WebSocket.OPEN) return;
+    const message = new Uint8Array(18 + payload.length);
+    const view = new DataView(message.buffer);
+    view.setUint8(0, 1);
+    view.setUint8(1, exact ? 1 : 0);
+    view.setFloat64(2, time, true);
+    view.setFloat64(10, performance.now(), true);
+    message.set(payload, 18);
+    this.socket.send(message);
+    this.flying += 1;
+  }
+
+  async listen(microphone) {
+    const context = new AudioContext({ latencyHint: "interactive" });
+    this.context = context;
+    await context.audioWorklet.addModule(WORKLET);
+    const node = new AudioWorkletNode(context, "pcm", { numberOfOutputs: 0 });
+    context.createMediaStreamSource(new MediaStream([microphone])).connect(node);
+    const latency = microphone.getSettings().latency ?? 0;
+    node.port.onmessage = ({ data: { first, samples } }) => {
+      const socket = this.socket;
+      if (socket?.readyState !== WebSocket.OPEN || socket.bufferedAmount > 2 * BEHIND) return;
+      const message = new ArrayBuffer(34 + samples.byteLength);
+      const view = new DataView(message);
+      view.setUint8(0, 2);
+      view.setFloat64(2, first, true);
+      view.setFloat64(10, performance.now(), true);
+      view.setFloat64(18, performance.now(), true);
+      view.setUint32(26, context.sampleRate, true);
+      view.setFloat32(30, Math.max(0, Math.min(1, latency)), true);
+      new Uint8Array(message, 34).set(new Uint8Array(samples.buffer));
+      socket.send(message);
+    };
+    await context.resume();
+  }
+}
+
+async function devices() {
+  if (!navigator.mediaDevices?.getUserMedia) throw new DOMException("", "SecurityError");
+  // The width alone: asked for a height too, browsers cut the picture to that shape.
+  const video = { width: WIDTH, frameRate: FPS, facingMode: "environment", resizeMode: "none" };
+  // What helps calls hurts here: the model wants the room as it sounds.
+  const audio = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
+  try {
+    return await navigator.mediaDevices.getUserMedia({ video, audio });
+  } catch (error) {
+    // A machine without a microphone still has eyes.
+    if (error.name !== "NotFoundError") throw error;
+    return navigator.mediaDevices.getUserMedia({ video });
+  }
+}
+
+function explain(error) {
+  const words = {
+    NotAllowedError:
+      "The camera or microphone was not allowed. Allow both for this page (in most browsers at the " +
+      "left end of the address bar), then try again.",
+    NotFoundError: "This device has no camera.",
+    NotReadableError: "The camera or microphone is in use by another program. Close it, then try again.",
+    OverconstrainedError: "This camera does not give pictures of a size that can be used.",
+    SecurityError:
+      "Browsers lend a camera to secure pages only. Open this page through an SSH tunnel " +
+      "(ssh -L 8765:localhost:8765 SERVER, then http://localhost:8765) or over HTTPS.",
+  };
+  return words[error.name] ?? `The camera or microphone cannot be used: ${error.message || error.name}.`;
+}
