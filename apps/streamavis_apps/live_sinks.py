@@ -5,16 +5,17 @@ from __future__ import annotations
 import secrets
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from streamavis.errors import OutputError
-from streamavis.runtime.sinks import JsonlSink, PublishSink, RecordSink
+from streamavis.runtime.recording import RecordSink
+from streamavis.runtime.sinks import JsonlSink, PublishSink
 from streamavis.viz import draw
 from streamavis_apps.commands.options import LiveView
 from streamavis_apps.live_views import open_view
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from types import TracebackType
 
     from streamavis.io.media import MediaInfo
@@ -93,13 +94,21 @@ class Outputs:
             path = path_of(wanted.jsonl, stream) if several else wanted.jsonl
             sinks.append(JsonlSink(path, stamps=True))
             self.told[f"lines{of_stream}"] = str(path)
-        if wanted.record is not None:
-            path = path_of(wanted.record, stream) if several else wanted.record
-            size = (info.height, info.width)
-            sinks.append(RecordSink(path, size=size, draw=draw, fps=info.fps))
-            self.told[f"video{of_stream}"] = str(path)
-        if self._views is not None:
-            sinks.append(self._views.sink(stream, hello))
+        if wanted.record is not None or self._views is not None:
+            path = wanted.record or Path("streamavis.mp4")
+            recording = RecordSink(
+                path_of(path, stream) if several else path,
+                draw=draw,
+                size=(info.height, info.width),
+                fps=info.fps,
+                has_audio=hello.has_audio,
+                start=wanted.record is not None,
+            )
+            sinks.append(recording)
+            if wanted.record is not None:
+                self.told[f"video{of_stream}"] = recording.recording
+            if self._views is not None:
+                sinks.append(self._views.sink(stream, hello, recording))
         return sinks
 
 

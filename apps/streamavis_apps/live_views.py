@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from streamavis_apps.commands.options import LiveView
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from streamavis.runtime.delivery import Sink
+    from streamavis.runtime.recording import RecordSink
     from streamavis.wire import Hello
     from streamavis_apps.exits import Stop
 
@@ -24,8 +25,8 @@ class Views(Protocol):
     def where(self) -> str:
         """What to open to see them; empty where they are in view already."""
 
-    def sink(self, stream: str, hello: Hello) -> Sink:
-        """A sink that shows one stream."""
+    def sink(self, stream: str, hello: Hello, recording: RecordSink) -> Sink:
+        """A sink that shows one stream and may start and stop `recording`."""
 
 
 class _Windows:
@@ -33,14 +34,17 @@ class _Windows:
 
     where = ""
 
-    def __init__(self, stop: Stop) -> None:
+    def __init__(self, stop: Stop, closing: ExitStack) -> None:
         self._stop = stop
+        self._closing = closing
 
-    def sink(self, stream: str, hello: Hello) -> Sink:
+    def sink(self, stream: str, hello: Hello, recording: RecordSink) -> Sink:
         from streamavis.runtime.window import WindowSink
-        from streamavis.viz import draw
 
-        return WindowSink(f"StreamAVIS: {stream}", draw=draw, on_quit=self._stop.event.set)
+        window = WindowSink(f"StreamAVIS {stream}", on_quit=self._stop.event.set)
+        self._closing.callback(window.dismiss)
+        window.recording = recording
+        return window
 
 
 @contextmanager
@@ -51,6 +55,7 @@ def open_view(view: LiveView, stop: Stop) -> Iterator[Views | None]:
         OutputError: there is no display.
     """
     if view is LiveView.WINDOW:
-        yield _Windows(stop)
+        with ExitStack() as closing:
+            yield _Windows(stop, closing)
     else:
         yield None
