@@ -1,6 +1,7 @@
 """Weights to files and back, and the only home of key renames."""
 
 from streamavis.checkpoint.files import (
+    configuration,
     find,
     load,
     load_avism,
@@ -15,6 +16,7 @@ from streamavis.checkpoint.vggish import vggish_from_reference
 __all__ = [
     "Report",
     "avism_from_reference",
+    "configuration",
     "convert",
     "find",
     "initialise",

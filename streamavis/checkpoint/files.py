@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 
 from streamavis.errors import CheckpointError
 from streamavis.model.avism import AVISM, AVISMConfig
+from streamavis.model.backbone import NanoConfig
 from streamavis.model.resnet import ResNetConfig
 from streamavis.model.streamavis import StreamAVIS, StreamAVISConfig
 from streamavis.model.swin import SwinConfig
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     import torch
 
-__all__ = ["find", "load", "load_avism", "metadata", "save", "shipped"]
+__all__ = ["configuration", "find", "load", "load_avism", "metadata", "save", "shipped"]
 
 _KIND, _OFFLINE_KIND = "streamavis", "avism"
 _VERSION = 1
@@ -98,25 +99,48 @@ def metadata(name_or_path: str | Path) -> dict[str, str]:
     Raises:
         CheckpointError: not a safetensors file, of another kind, or of another version.
     """
-    return _header(find(name_or_path), _KIND, "a file that `streamavis train` wrote")
+    writers = "`streamavis train` or `streamavis convert --causal`"
+    return _header(find(name_or_path), _KIND, f"a file that {writers} wrote")
 
 
-def load(name_or_path: str | Path) -> StreamAVIS:
+def load(name_or_path: str | Path, *, ready_features: bool = False) -> StreamAVIS:
     """Load a causal network, ready for inference (float32, eval mode).
 
+    Args:
+        name_or_path: a shipped name or a file.
+        ready_features: also take a network that hears through VGGish and lacks its weights: it
+            is given VGGish's features in place of sound.
+
     Raises:
-        CheckpointError: the file is missing, of another kind or version, or does not fit its
-            own configuration; the message names the first wrong weight.
+        CheckpointError: the file is missing, of another kind or version, cannot hear, or does not
+            fit its own configuration; the message names the first wrong weight.
+    """
+    path = find(name_or_path)
+    config = configuration(path)
+    if config.audio == "vggish" and config.vggish == "absent" and not ready_features:
+        raise CheckpointError(
+            f"{path} hears through VGGish, whose weights it does not hold; "
+            "convert it again with `streamavis convert ... --causal --vggish FILE`"
+        )
+    return _filled(StreamAVIS(config), path)
+
+
+def configuration(name_or_path: str | Path) -> StreamAVISConfig:
+    """Shape and memory of a causal network, without its weights.
+
+    Raises:
+        CheckpointError: the file is missing, of another kind or version, or not readable.
     """
     path = find(name_or_path)
     header = metadata(path)
     try:
         values: dict[str, Any] = json.loads(header["config"])
         values["classes"] = tuple(values["classes"])
-        config = StreamAVISConfig(**values)
-    except (KeyError, TypeError, ValueError) as error:
+        if "backbone" in values:
+            values["backbone"] = _backbone(values["backbone"])
+        return StreamAVISConfig(**values)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(f"{path} has no readable configuration: {error}") from error
-    return _filled(StreamAVIS(config), path)
 
 
 def load_avism(name_or_path: str | Path) -> AVISM:
@@ -130,15 +154,17 @@ def load_avism(name_or_path: str | Path) -> AVISM:
     try:
         values: dict[str, Any] = json.loads(header["config"])
         values["classes"] = tuple(values["classes"])
-        backbone = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in values["backbone"].items()
-        }
-        kind: type[Any] = ResNetConfig if "blocks" in backbone else SwinConfig
-        config = AVISMConfig(**values | {"backbone": kind(**backbone)})
+        config = AVISMConfig(**values | {"backbone": _backbone(values["backbone"])})
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(f"{path} has no readable configuration: {error}") from error
     return _filled(AVISM(config), path)
+
+
+def _backbone(values: dict[str, Any]) -> Any:
+    """The configuration of a backbone, which is told by what it has."""
+    lists = {name: tuple(x) if isinstance(x, list) else x for name, x in values.items()}
+    kinds: dict[str, type[Any]] = {"blocks": ResNetConfig, "embed": SwinConfig}
+    return next((kind for key, kind in kinds.items() if key in lists), NanoConfig)(**lists)
 
 
 def _header(path: Path, kind: str, cure: str) -> dict[str, str]:

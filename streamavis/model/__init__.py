@@ -13,14 +13,9 @@ if TYPE_CHECKING:
         avism_r101,
         avism_swin_l,
     )
+    from streamavis.model.presets import nano, r50, swin_l
     from streamavis.model.state import ModelState
-    from streamavis.model.streamavis import (
-        ClipOutput,
-        StepOutput,
-        StreamAVIS,
-        StreamAVISConfig,
-        nano,
-    )
+    from streamavis.model.streamavis import ClipOutput, StepOutput, StreamAVIS, StreamAVISConfig
 
 __all__ = [
     "AVISM",
@@ -35,6 +30,8 @@ __all__ = [
     "avism_r101",
     "avism_swin_l",
     "nano",
+    "r50",
+    "swin_l",
 ]
 
 
@@ -42,7 +39,8 @@ def __getattr__(name: str) -> Any:
     # Lazy, so that the audio encoder can share `model.layers` without a circle.
     if name not in __all__:
         raise AttributeError(f"module 'streamavis.model' has no attribute {name!r}")
-    from streamavis.model import avism, state, streamavis
+    from streamavis.model import avism, presets, state, streamavis
 
-    home = next(module for module in (streamavis, state, avism) if name in module.__all__)
+    homes = (streamavis, state, avism, presets)
+    home = next(module for module in homes if name in module.__all__)
     return getattr(home, name)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Self
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from streamavis.model.fusion_dense import AudioCentricFusion, DenseFusion
+
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -44,7 +46,7 @@ class StageRecorder:
         watched |= _numbered("trk.vlavfm.{}", model.object_encoder.audio_layers)
         watched |= _numbered("trk.obj_decoder.{}", model.object_decoder.layers)
         fusion = model.localizer.fusion
-        if fusion is not None:
+        if isinstance(fusion, DenseFusion | AudioCentricFusion):
             watched["dec.audio_proj"] = fusion.audio
             watched |= _numbered("dec.flavfm.level{}", fusion.norms)
             watched["dec.flavfm.post_proj"] = getattr(fusion, "merge", None)

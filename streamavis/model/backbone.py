@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
 from streamavis.model.layers import ConvNorm, ResidualBlock
 
-__all__ = ["PIXEL_MEAN", "PIXEL_STD", "STRIDE", "NanoBackbone", "normalise"]
+__all__ = ["PIXEL_MEAN", "PIXEL_STD", "STRIDE", "NanoBackbone", "NanoConfig", "normalise"]
 
 PIXEL_MEAN = (123.675, 116.28, 103.53)
 PIXEL_STD = (58.395, 57.12, 57.375)
@@ -24,8 +27,7 @@ def normalise(frames: Tensor) -> Tensor:
         (N, 3, H', W') float32, zero mean and unit spread per channel, then padded with zeros at
         the right and bottom to multiples of 32.
     """
-    mean = torch.tensor(PIXEL_MEAN, device=frames.device).view(3, 1, 1)
-    std = torch.tensor(PIXEL_STD, device=frames.device).view(3, 1, 1)
+    mean, std = _statistics(frames.device)
     height, width = frames.shape[-2:]
     padded = nn.functional.pad(
         (frames.float() - mean) / std, (0, -width % STRIDE, 0, -height % STRIDE)
@@ -33,14 +35,27 @@ def normalise(frames: Tensor) -> Tensor:
     return padded.contiguous(memory_format=torch.channels_last)
 
 
+@functools.cache
+@torch.inference_mode(False)  # a constant made while streaming must serve training too
+def _statistics(device: torch.device) -> tuple[Tensor, Tensor]:
+    """Mean and spread of each channel, (3, 1, 1): made once, so that a step copies nothing."""
+    mean, std = (torch.tensor(x, device=device).view(3, 1, 1) for x in (PIXEL_MEAN, PIXEL_STD))
+    return mean, std
+
+
+@dataclass(frozen=True)
+class NanoConfig:
+    """Channels of the light backbone's maps at strides 4, 8, 16, 32."""
+
+    channels: tuple[int, int, int, int] = (40, 80, 112, 144)
+
+
 class NanoBackbone(nn.Module):
     """A light residual network for CPUs: about 1 M parameters, 0.5 GMAC at 192x352."""
 
-    channels = (40, 80, 112, 144)  # strides 4, 8, 16, 32
-
-    def __init__(self) -> None:
+    def __init__(self, config: NanoConfig) -> None:
         super().__init__()
-        c4, c8, c16, c32 = self.channels
+        c4, c8, c16, c32 = config.channels
         self.stem = ConvNorm(3, 24, 3, 2)
         self.stage4 = ResidualBlock(24, c4, 2)
         self.stage8 = nn.Sequential(ResidualBlock(c4, c8, 2), ResidualBlock(c8, c8))

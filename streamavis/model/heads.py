@@ -6,33 +6,45 @@ B streams, T frames, V slots, C channels, D mask channels, K classes.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor, nn
 
-from streamavis.model.layers import MLP, ClassHead, mask_pool
+from streamavis.model.layers import MLP, ClassHead, classify, mask_pool
 
 if TYPE_CHECKING:
-    from streamavis.audio.causal import AudioFeatures
+    from streamavis.audio.features import AudioFeatures
     from streamavis.model.pixel_decoder import PixelFeatures
 
-__all__ = ["IdentityHead", "Pose", "SlotHeads", "SoundingHead"]
+__all__ = ["IdentityHead", "Pose", "SlotHeads", "Sounding", "SoundingHead", "class_sounding"]
 
 _MATCH_LOGIT = 4.0  # between a class that is surely not heard and one that surely is
+_SURE = 1e-6  # no probability is nearer to 0 or 1: logits stay finite
+
+# How a slot is known to sound: a head that was taught, or, as in AVISM, by being found at all.
+Sounding = Literal["taught", "found"]
 
 
 class IdentityHead(nn.Module):
     """Which object it is, from the stride-8 map before any sound enters."""
 
     def __init__(self, channels: int, outputs: int) -> None:
+        """Build it; with no `outputs` nothing is learned.
+
+        What lies under the mask then speaks for itself, less what the whole picture shows: that
+        is common to all its objects and would make them alike.
+        """
         super().__init__()
-        self.mlp = MLP(channels, channels, outputs, 2)
+        self.mlp = MLP(channels, channels, outputs, 2) if outputs else None
 
     def forward(self, mask_logits: Tensor, features: PixelFeatures) -> Tensor:
-        """(N, V, H4, W4) -> (N, V, outputs), not normalised."""
+        """(N, V, H4, W4) -> (N, V, outputs or C), not normalised."""
         coarse = nn.functional.avg_pool2d(mask_logits, 2)
-        return self.mlp(mask_pool(coarse, features.stride8))
+        under = mask_pool(coarse, features.stride8)
+        if self.mlp is None:
+            return under - features.stride8.mean((2, 3))[:, None]
+        return self.mlp(under)
 
 
 @dataclass
@@ -51,19 +63,21 @@ class SoundingHead(nn.Module):
     The first is most of the answer and given from the start (`match`); the rest is learned on top.
     """
 
-    def __init__(self, channels: int, mask_channels: int, classes: int) -> None:
+    def __init__(
+        self, channels: int, mask_channels: int, audio_channels: int, classes: int
+    ) -> None:
         super().__init__()
         self.pose_mlp = MLP(mask_channels, channels, channels, 2)
         self.pose_level = nn.Linear(channels, 1)
         self.pose_map = nn.Conv2d(mask_channels, 1, 1)
         self.slot_key = nn.Linear(channels, channels)
-        self.audio_key = nn.Linear(channels, channels)
+        self.audio_key = nn.Linear(audio_channels, channels)
         cues = 3 * channels + 2 * classes + 5
         self.compress = nn.Linear(cues, channels)
         self.evidence = nn.GRUCell(channels, channels)
         self.decide = MLP(2 * channels, channels, 1, 2)
 
-    def pose(self, mask_logits: Tensor, stride4: Tensor, shape: tuple[int, int]) -> Pose:
+    def pose(self, mask_logits: Tensor, stride4: Tensor, shape: torch.Size) -> Pose:
         """Look at the object under each mask.
 
         Args:
@@ -84,14 +98,15 @@ class SoundingHead(nn.Module):
             cues (B, T, V, C), and match (B, T, V) in 0..1: the probability that something of the
             slot's class is heard at all.
         """
+        assert audio.heard_logits is not None, "taught with a listener that says what it hears"
+        assert audio.heard_level is not None, "and how loud"
         probability = class_logits.softmax(-1)[..., :-1].detach()  # (B, T, V, K)
         heard = audio.heard_logits.sigmoid().detach()[:, :, None]
         share = probability / (probability.sum(-1, keepdim=True) + 1e-2)
         loudness = (share * audio.heard_level[:, :, None].detach()).sum(-1)
         level = pose.level.detach()
         compare = [loudness, level, loudness - level, (loudness - level).abs(), loudness * level]
-        tokens = audio.tokens[:, :, None].expand_as(queries)
-        match = self.slot_key(queries) * self.audio_key(tokens)
+        match = self.slot_key(queries) * self.audio_key(audio.tokens)[:, :, None]
         parts = [queries, match, pose.features, probability, probability * heard]
         cues = self.compress(torch.cat([*parts, torch.stack(compare, -1)], -1))
         return nn.functional.relu(cues), (probability * heard).sum(-1)
@@ -120,16 +135,58 @@ class SoundingHead(nn.Module):
         return logits[..., 0] + _MATCH_LOGIT * (match - 0.5), evidence
 
 
+def class_sounding(class_logits: Tensor, mask_logits: Tensor) -> Tensor:
+    """Sounding without a head that was taught: where AVISM finds an object, the object sounds.
+
+    Args:
+        class_logits: (B, T, V, K+1); mask_logits: (B, T, V, H4, W4).
+
+    Returns:
+        (B, T, V): the logit of the best class's probability, surely not where the mask is empty.
+    """
+    best = class_logits.softmax(-1)[..., :-1].amax(-1)
+    shown = (mask_logits > 0).flatten(3).any(-1)
+    return torch.where(shown, best, 0.0).clamp(_SURE, 1 - _SURE).logit()
+
+
 class SlotHeads(nn.Module):
-    """Linear heads on the slots."""
+    """Heads on the slots."""
 
-    def __init__(self, channels: int, mask_channels: int, classes: int) -> None:
+    def __init__(
+        self,
+        channels: int,
+        mask_channels: int,
+        audio_channels: int,
+        classes: int,
+        *,
+        look: bool,
+        taught: bool,
+    ) -> None:
+        """Build them.
+
+        Args:
+            channels .. classes: widths and counts.
+            look: the class head also sees what lies under the mask (`ClassHead`).
+            taught: whether it is known who is visible, and how many sound.
+        """
         super().__init__()
-        self.class_embed = ClassHead(channels, classes)
+        self.class_embed = (
+            ClassHead(channels, classes) if look else nn.Linear(channels, classes + 1)
+        )
         self.mask_embed = MLP(channels, channels, mask_channels, 3)
-        self.visible = nn.Linear(channels, 1)
-        self.count = MLP(2 * channels, channels, 2, 2)
+        self.visible = nn.Linear(channels, 1) if taught else None
+        self.count = MLP(channels + audio_channels, channels, 2, 2) if taught else None
 
-    def count_logits(self, queries: Tensor, audio: Tensor) -> Tensor:
-        """(B, T, V, C), (B, T, C) -> (B, T, 2) ordinal: more than 0 sound, then more than 1."""
+    def class_logits(self, queries: Tensor, mask_logits: Tensor, stride8: Tensor) -> Tensor:
+        """(N, V, C), (N, V, H4, W4), (N, C, H8, W8) -> (N, V, K+1)."""
+        return classify(self.class_embed, queries, mask_logits, stride8)
+
+    def visible_logits(self, queries: Tensor) -> Tensor | None:
+        """(B, T, V, C) -> (B, T, V); None where it was not taught."""
+        return None if self.visible is None else self.visible(queries)[..., 0]
+
+    def count_logits(self, queries: Tensor, audio: Tensor) -> Tensor | None:
+        """(B, T, V, C), (B, T, A) -> (B, T, 2) ordinal: more than 0 sound, then more than 1."""
+        if self.count is None:
+            return None
         return self.count(torch.cat([queries.amax(2), audio], -1))

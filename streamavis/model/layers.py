@@ -21,6 +21,7 @@ __all__ = [
     "ConvNorm",
     "FeedForward",
     "ResidualBlock",
+    "classify",
     "mask_pool",
     "sine_of_points",
     "sine_position",
@@ -181,3 +182,10 @@ class ClassHead(nn.Module):
         """(N, Q, C), (N, Q, H4, W4), (N, C, H8, W8) -> (N, Q, K+1)."""
         under = mask_pool(F.avg_pool2d(mask_logits.detach(), 2), stride8)
         return self.classify(queries + self.look(under))
+
+
+def classify(head: nn.Module, queries: Tensor, mask_logits: Tensor, stride8: Tensor) -> Tensor:
+    """(N, Q, K+1) of a `ClassHead`, or of a linear head, which sees the queries alone (AVISM)."""
+    if isinstance(head, ClassHead):
+        return head(queries, mask_logits, stride8)
+    return head(queries)

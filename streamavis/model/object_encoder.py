@@ -1,7 +1,7 @@
 """Object encoder (the causal tracker): a frame's objects placed in time and sound.
 
-B streams, T frames, Q object tokens a frame, C channels. Every layer attends to the sinks, the
-remembered frames and the frame itself, never later.
+B streams, T frames, Q object tokens a frame, C channels, A audio channels. Every layer attends to
+the sinks, the remembered frames and the frame itself, never later.
 """
 
 from __future__ import annotations
@@ -41,11 +41,12 @@ class MemoryLayer(nn.Module):
 
 
 class ObjectEncoder(nn.Module):
-    """Object layers, then audio layers (VL-AVFM with one audio token per frame)."""
+    """Object layers, then audio layers (VL-AVFM with one audio token per frame), if any."""
 
     def __init__(
         self,
         channels: int,
+        audio_channels: int,
         *,
         layers: int,
         audio_layers: int,
@@ -55,7 +56,7 @@ class ObjectEncoder(nn.Module):
     ) -> None:
         super().__init__()
         self.project = nn.Linear(channels, channels)
-        self.audio = nn.Linear(channels, channels)
+        self.audio = nn.Linear(audio_channels, channels) if audio_layers else None
         self.layers = nn.ModuleList(
             MemoryLayer(channels, heads, hidden, rules) for _ in range(layers)
         )
@@ -69,7 +70,7 @@ class ObjectEncoder(nn.Module):
         """Place objects in time and sound.
 
         Args:
-            frame_queries: (B, T, Q, C); audio: (B, T, C), one token per frame.
+            frame_queries: (B, T, Q, C); audio: (B, T, A), one token per frame.
             plan: of this clip; rings: one per layer and audio layer, advanced in place.
 
         Returns:
@@ -78,6 +79,8 @@ class ObjectEncoder(nn.Module):
         x = self.project(frame_queries)
         for layer, ring in zip(self.layers, rings[: len(self.layers)], strict=True):
             x = layer(x, x, plan, ring)
+        if self.audio is None:
+            return x
         heard = self.audio(audio)[:, :, None]  # (B, T, 1, C)
         for layer, ring in zip(self.audio_layers, rings[len(self.layers) :], strict=True):
             heard = layer(heard, x, plan, ring)

@@ -7,7 +7,7 @@ objects of a class moves when the sound is heard.
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,11 @@ from torch import Tensor, nn
 from streamavis.model.layers import Attention, FeedForward
 from streamavis.model.memory import MemoryAttention, MemoryPlan, MemoryRules, Ring
 
-__all__ = ["SlotCarry", "VideoDecoder", "VideoDecoderLayer"]
+__all__ = ["SlotCarry", "SlotStart", "VideoDecoder", "VideoDecoderLayer"]
+
+# What a frame's slots start from: the previous ones through the gate, the previous ones as they
+# are, or the learned queries.
+SlotStart = Literal["gate", "previous", "learned"]
 
 _GAP_RANGE_S = (1e-3, 1e2)
 
@@ -32,18 +36,15 @@ class SlotCarry(nn.Module):
         self.gate = nn.Linear(2 * channels, channels)
         self.log_gap = nn.Parameter(torch.zeros(channels))
 
-    def forward(self, base: Tensor, previous: Tensor, gap_s: Tensor, fresh: Tensor) -> Tensor:
-        """(V, C) learned queries and (B, V, C) previous slots -> (B, V, C) slots to start from.
+    def forward(self, base: Tensor, previous: Tensor, gap_s: Tensor) -> Tensor:
+        """(B, V, C) learned queries and previous slots -> (B, V, C) slots to start from.
 
         Args:
             base, previous: see above; gap_s: (B,) float64 seconds since `previous`.
-            fresh: (B,) bool, True where `previous` holds nothing.
         """
-        base = base.expand_as(previous)
         log_gap = gap_s.clamp(*_GAP_RANGE_S).log().to(base.dtype)[:, None, None]
         gate = self.gate(torch.cat([base, previous], -1)) + self.log_gap * log_gap
-        carried = base + self.scale * gate.sigmoid() * (previous - base)
-        return torch.where(fresh[:, None, None], base, carried)
+        return base + self.scale * gate.sigmoid() * (previous - base)
 
 
 class VideoDecoderLayer(nn.Module):
@@ -86,13 +87,15 @@ class VideoDecoder(nn.Module):
         heads: int,
         hidden: int,
         rules: MemoryRules,
+        start: SlotStart,
         carry: float,
     ) -> None:
         super().__init__()
+        self.start: SlotStart = start
         self.query_feat = nn.Parameter(torch.randn(slots, channels) * 0.5)
         self.query_embed = nn.Parameter(torch.randn(slots, channels) * 0.5)
         self.token_position = nn.Parameter(torch.randn(frame_queries, channels) * 0.02)
-        self.carry = SlotCarry(channels, carry)
+        self.carry = SlotCarry(channels, carry) if start == "gate" else None
         self.layers = nn.ModuleList(
             VideoDecoderLayer(channels, heads, hidden, rules) for _ in range(layers)
         )
@@ -122,7 +125,7 @@ class VideoDecoder(nn.Module):
         ]
         queries = []
         for t in range(object_tokens.shape[1]):
-            x = self.carry(self.query_feat, slots, plan.gap_s[:, t], plan.fresh[:, t])
+            x = self._first(slots, plan.gap_s[:, t], plan.fresh[:, t])
             for layer, ring, keys, values, bias in memories:
                 x = layer(x, self.query_embed, ring, keys, values, bias[:, :, t : t + 1])
             slots = torch.where(plan.active[:, t, None, None], x, slots)
@@ -130,3 +133,16 @@ class VideoDecoder(nn.Module):
         for _, ring, keys, values, _ in memories:
             plan.store(ring, keys, values)
         return torch.stack(queries, 1), slots
+
+    def _first(self, slots: Tensor, gap_s: Tensor, fresh: Tensor) -> Tensor:
+        """(B, V, C) slots that a frame starts from.
+
+        Args:
+            slots: (B, V, C), the previous frame's; gap_s: (B,), seconds since.
+            fresh: (B,) bool, True where there was none.
+        """
+        base = self.query_feat.expand_as(slots)
+        if self.start == "learned":
+            return base
+        carried = slots if self.carry is None else self.carry(base, slots, gap_s)
+        return torch.where(fresh[:, None, None], base, carried)

@@ -40,7 +40,7 @@ class LossWeights:
 
 
 def losses(output: ClipOutput, truth: Truth, weights: LossWeights) -> dict[str, Tensor]:
-    """Every weighted term by name; their sum is the loss."""
+    """Every weighted term by name; their sum is the loss. What is not taught has no term."""
     terms: dict[str, Tensor] = {}
     single = truth.frame()
     for prediction in output.frame_predictions:
@@ -52,10 +52,14 @@ def losses(output: ClipOutput, truth: Truth, weights: LossWeights) -> dict[str, 
     pairs = match(output.class_logits, output.mask_logits, truth)
     terms |= set_losses(output.class_logits, output.mask_logits, truth, pairs, weights)
     terms |= _slot_losses(output, truth, pairs, weights)
-    terms |= hearing_losses(output.heard_logits, output.heard_level, truth, weights)
-    terms["pose_map"] = weights.level * _pose_map_loss(output.pose_map, truth)
-    number = (truth.sounding & truth.visible).sum(-1).flatten()
-    terms["count"] = weights.count * ordinal_count_loss(output.count_logits.flatten(0, 1), number)
+    if output.heard_logits is not None and output.heard_level is not None:
+        terms |= hearing_losses(output.heard_logits, output.heard_level, truth, weights)
+    if output.pose_map is not None:
+        terms["pose_map"] = weights.level * _pose_map_loss(output.pose_map, truth)
+    if output.count_logits is not None:
+        number = (truth.sounding & truth.visible).sum(-1).flatten()
+        count = ordinal_count_loss(output.count_logits.flatten(0, 1), number)
+        terms["count"] = weights.count * count
     return terms
 
 
@@ -115,19 +119,23 @@ def _slot_losses(
     seen = truth.visible[pairs.clip, :, pairs.object]  # (n, T)
     sounding = truth.sounding[pairs.clip, :, pairs.object].float()
     level = truth.level[pairs.clip, :, pairs.object]
-    assert output.visible_logits is not None, "the causal network knows what is visible"
 
     def of(x: Tensor) -> Tensor:
         return x[pairs.clip, :, pairs.query]
 
-    known = seen & ~level.isnan()
-    return {
-        "sounding": weights.sounding * _masked_bce(of(output.sounding_logits), sounding, seen),
-        "visible": weights.visible
-        * _masked_bce(of(output.visible_logits), seen.float(), torch.ones_like(seen)),
-        "pose": weights.level * _masked_distance(of(output.pose_level), level, known),
-        "identity": weights.identity * _identity_loss(of(output.identity), seen),
-    }
+    terms: dict[str, Tensor] = {}
+    if output.pose_level is not None:  # who sounds is taught; else it is who is found
+        heard = _masked_bce(of(output.sounding_logits), sounding, seen)
+        terms["sounding"] = weights.sounding * heard
+    if output.visible_logits is not None:
+        everywhere = torch.ones_like(seen)
+        visible = _masked_bce(of(output.visible_logits), seen.float(), everywhere)
+        terms["visible"] = weights.visible * visible
+    if output.pose_level is not None:
+        known = seen & ~level.isnan()
+        terms["pose"] = weights.level * _masked_distance(of(output.pose_level), level, known)
+    terms["identity"] = weights.identity * _identity_loss(of(output.identity), seen)
+    return terms
 
 
 def _masked_bce(logits: Tensor, target: Tensor, where: Tensor) -> Tensor:

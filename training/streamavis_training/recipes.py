@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from streamavis.model import StreamAVIS, nano
+from streamavis.model import StreamAVIS, StreamAVISConfig, nano
 from streamavis_training.losses import LossWeights, hearing_losses
 from streamavis_training.pool import BatchConfig, Pool, PoolConfig
 from streamavis_training.trainer import CHECKPOINT, Progress, Trainer, TrainerConfig
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from streamavis.audio.causal import CausalAudioEncoder
+    from torch import nn
+
     from streamavis_training.batch import Batch
 
 __all__ = ["STAGES", "NanoRecipe", "Stage", "train_ear", "train_nano"]
@@ -49,14 +50,19 @@ STAGES = (
 class NanoRecipe:
     """`nano` on the procedural world, in two processes."""
 
+    network: StreamAVISConfig = field(default_factory=lambda: nano(CLASSES))
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     pool: PoolConfig = field(default_factory=PoolConfig)
     stages: tuple[Stage, ...] = STAGES
     ear_steps: int = 600  # of 128 sounds, before the first picture is seen
 
 
-def train_ear(encoder: CausalAudioEncoder, pool: Pool, recipe: NanoRecipe) -> float:
+def train_ear(encoder: nn.Module, pool: Pool, recipe: NanoRecipe) -> float:
     """Teach the ear alone what sounds and how loud: a thousand times cheaper than with pictures.
+
+    Args:
+        encoder: hears as `CausalAudioEncoder` does, and has something to learn.
+        pool: the sounds; recipe: how many, and how fast.
 
     Returns:
         The last loss, a running mean.
@@ -95,7 +101,7 @@ def train_nano(
         report: called after every step.
     """
     torch.manual_seed(recipe.trainer.seed)
-    model = StreamAVIS(nano(CLASSES))
+    model = StreamAVIS(recipe.network)
     # Twice as fast on a CPU; torch's stubs do not know the keyword.
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     pool = Pool(pool_folder, recipe.pool)
@@ -113,7 +119,8 @@ def train_nano(
                 step = until
             start = until
 
-    if not (folder / CHECKPOINT).exists():
+    learns = any(p.requires_grad for p in model.audio_encoder.parameters())
+    if learns and not (folder / CHECKPOINT).exists():
         train_ear(model.audio_encoder, pool, recipe)
     trainer = Trainer(model, batches, folder, recipe.trainer)
     trainer.run(report)
