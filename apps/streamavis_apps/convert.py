@@ -9,13 +9,15 @@ from rich.console import Console
 
 from streamavis import checkpoint
 from streamavis.errors import OutputError
-from streamavis.model import avism
-from streamavis.model.avism import AVISM
+from streamavis.model import AVISM, StreamAVIS, avism
 from streamavis_apps.exits import ExitCode
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from torch import Tensor
+
+    from streamavis.audio.vggish import VGGish
     from streamavis.checkpoint import Report
 
 __all__ = ["run"]
@@ -28,6 +30,8 @@ def run(
     start: str | None = None,
     window: int = 6,
     half: bool = False,
+    causal: bool = False,
+    vggish: Path | None = None,
     console: Console | None = None,
 ) -> ExitCode:
     """Convert `source` to `out`.
@@ -38,6 +42,8 @@ def run(
         start: name of a recipe to start from part of a network; None: a whole AVISM.
         window: frames of a window, which weights do not tell.
         half: store 16 bits per weight.
+        causal: make a whole AVISM a causal network.
+        vggish: published weights it hears with; None: those in `source`, if it has any.
         console: where the report goes; standard output by default.
 
     Raises:
@@ -50,16 +56,39 @@ def run(
     if out.exists() and out.samefile(source):
         raise OutputError(f"{out}: is the input itself; give the output another name")
     state = checkpoint.read_foreign(source)
+    model: AVISM | StreamAVIS
     if start is None:
         model, report = checkpoint.convert(state, window=window)
     else:
         model = AVISM(getattr(avism, start)())
         report = checkpoint.initialise(model, state)
+    if causal and isinstance(model, AVISM):
+        model = StreamAVIS.from_avism(model, _ear(state, vggish))
     checkpoint.save(model, out, {"converted from": source.name}, half=half)
     _print(console, report)
+    if isinstance(model, StreamAVIS):
+        console.print(_describe(model, vggish or source), markup=False, soft_wrap=True)
     size = out.stat().st_size / 1e6
     console.print(f"{out}: {size:.0f} MB", markup=False, soft_wrap=True)
     return ExitCode.DONE
+
+
+def _ear(state: dict[str, Tensor], path: Path | None) -> VGGish | None:
+    """VGGish from a file of its own, or out of the network's; None where neither is."""
+    if path is not None:
+        return checkpoint.vggish_from_reference(checkpoint.read_foreign(path))
+    return checkpoint.vggish_from_reference(state) if checkpoint.holds_vggish(state) else None
+
+
+def _describe(model: StreamAVIS, ear: Path) -> str:
+    c = model.config
+    memory = f"causal: attends to the last {c.window} s, one frame a second, and the current frame"
+    if c.vggish == "absent":
+        return (
+            f"{memory}\nit holds no VGGish: `step` takes ready features (B, 128) only, and replay "
+            "refuses it; convert again with --vggish FILE for a network that hears"
+        )
+    return f"{memory}\nhears with the VGGish of {ear.name}"
 
 
 def _print(console: Console, report: Report) -> None:

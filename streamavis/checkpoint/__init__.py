@@ -11,7 +11,7 @@ from streamavis.checkpoint.files import (
 )
 from streamavis.checkpoint.reading import read_foreign
 from streamavis.checkpoint.reference import Report, avism_from_reference, convert, initialise
-from streamavis.checkpoint.vggish import vggish_from_reference
+from streamavis.checkpoint.vggish import holds_vggish, vggish_from_reference
 
 __all__ = [
     "Report",
@@ -19,6 +19,7 @@ __all__ = [
     "configuration",
     "convert",
     "find",
+    "holds_vggish",
     "initialise",
     "load",
     "load_avism",

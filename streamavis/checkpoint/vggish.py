@@ -14,10 +14,15 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["vggish_from_reference"]
+__all__ = ["holds_vggish", "vggish_from_reference"]
 
 _PREFIX = "audio_backbone."  # in an ACVIS checkpoint
 _PCA = ("pca_eigen_vectors", "pca_means")
+
+
+def holds_vggish(state_dict: Mapping[str, Tensor]) -> bool:
+    """True for a checkpoint of ACVIS, which has VGGish beside the rest."""
+    return any(key.startswith(_PREFIX) for key in state_dict)
 
 
 def vggish_from_reference(state_dict: Mapping[str, Tensor]) -> VGGish:
@@ -29,7 +34,7 @@ def vggish_from_reference(state_dict: Mapping[str, Tensor]) -> VGGish:
     Raises:
         CheckpointError: a weight is missing or has the wrong shape; names the first.
     """
-    inside = any(key.startswith(_PREFIX) for key in state_dict)
+    inside = holds_vggish(state_dict)
     weights = {
         key.removeprefix(_PREFIX): value
         for key, value in state_dict.items()

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from streamavis.model import StreamAVIS, StreamAVISConfig
+from streamavis.model.swin import SwinConfig
 
 CONFIG = StreamAVISConfig(
     classes=("bell", "drum", "bird"),
@@ -31,11 +32,38 @@ CONFIG = StreamAVISConfig(
     memory_stride_s=0.5,
 )
 
+# Every kind of network there is: what holds for one must hold for all.
+KINDS: dict[str, dict[str, object]] = {
+    "deformable": {},
+    "dense": {"fusion": "dense"},
+    "vggish": {"audio": "vggish", "audio_channels": 128},  # takes ready features
+    "deaf": {"audio": "none"},
+    "avism": {
+        "backbone": SwinConfig(16, (1, 1, 1, 2), (1, 2, 2, 4), window=4),
+        "pixel_decoder": "msdeform",
+        "mask_channels": 32,
+        "identity_channels": 0,
+        "audio": "vggish",
+        "audio_channels": 128,
+        "fusion": "dense",
+        "look": False,
+        "slot_start": "learned",
+        "sounding": "found",
+    },
+    "acvis": {"fusion": "audio-centric", "count_levels": 2, "sounding": "found"},
+    "previous slots": {"slot_start": "previous"},
+}
 
-def network(seed: int = 0, **changes: float) -> StreamAVIS:
+
+def hears_features(config: StreamAVISConfig) -> bool:
+    return config.audio == "vggish" and config.vggish == "absent"
+
+
+def network(seed: int = 0, kind: str = "deformable", **changes: object) -> StreamAVIS:
     """A random network whose memory, gates and age bias all have a say."""
     torch.manual_seed(seed)
-    model = StreamAVIS(replace(CONFIG, **changes)).eval().requires_grad_(False)
+    config = replace(CONFIG, **KINDS[kind] | changes)
+    model = StreamAVIS(config).eval().requires_grad_(False)
     for name, weight in model.named_parameters():
         if name.endswith(("age_bias", "sink_values", "log_gap", "level_embed")):
             weight.normal_(std=0.5)
@@ -45,14 +73,21 @@ def network(seed: int = 0, **changes: float) -> StreamAVIS:
 @dataclass
 class Clip:
     frames: Tensor  # (B, T, 3, H, W)
-    audio: Tensor  # (B, T, 15360)
+    audio: Tensor  # (B, T, 15360) or ready features (B, T, 128)
     times_s: Tensor  # (B, T)
     active: Tensor  # (B, T)
     reset: Tensor  # (B, T)
 
 
 def clip(
-    seed: int, streams: int, steps: int, *, pause: float = 0.0, forget: float = 0.0, size: int = 64
+    seed: int,
+    streams: int,
+    steps: int,
+    *,
+    pause: float = 0.0,
+    forget: float = 0.0,
+    size: int = 64,
+    features: bool = False,
 ) -> Clip:
     rng = torch.Generator().manual_seed(seed)
 
@@ -62,7 +97,7 @@ def clip(
     gaps = 0.03 + 0.6 * uniform(streams, steps).double()
     return Clip(
         frames=(uniform(streams, steps, 3, size, size + 16) * 255).to(torch.uint8),
-        audio=uniform(streams, steps, 15_360) - 0.5,
+        audio=uniform(streams, steps, 128 if features else 15_360) - 0.5,
         times_s=gaps.cumsum(1),
         active=uniform(streams, steps) >= pause,
         reset=uniform(streams, steps) < forget,

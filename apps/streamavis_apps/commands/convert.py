@@ -30,17 +30,39 @@ def command(
         int, typer.Option(min=1, help="Frames the network was trained to relate.")
     ] = 6,
     half: Annotated[bool, typer.Option("--half", help="Store 16 bits per weight.")] = False,
+    causal: Annotated[
+        bool,
+        typer.Option("--causal", help="Make it a causal network: live, for `replay` and the like."),
+    ] = False,
+    vggish: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="VGGish weights, which a causal network hears with and OUT will hold.",
+            show_default="those in IN (ACVIS has them)",
+        ),
+    ] = None,
 ) -> None:
     """Turn published AVISM or ACVIS weights into a file of ours.
 
     Says of every weight whether it was used. No code in IN is run. With
-    --start, IN may be Mask2Former, VITA or an ImageNet backbone.
+    --start, IN may be Mask2Former, VITA or an ImageNet backbone. With
+    --causal the network goes online without training: it remembers one frame
+    a second, as many as its window has, and what it finds sounds.
 
     [bold]Examples[/]
       streamavis convert avism_R50_COCO.pth avism_r50.safetensors
+      streamavis convert avism_R50_COCO.pth live.safetensors --causal --vggish vggish.pth
+      streamavis replay clip.mp4 --model live.safetensors
       streamavis convert R-50.pkl start.safetensors --start avism_r50
     """
+    if causal and start is not None:
+        raise typer.BadParameter("--causal needs a whole network; --start makes part of one.")
+    if vggish is not None and not causal:
+        raise typer.BadParameter("--vggish goes with --causal; `segment` has its own.")
     from streamavis_apps.convert import run
 
     name = None if start is None else start.value
-    raise typer.Exit(run(source, out, start=name, window=window, half=half))
+    raise typer.Exit(
+        run(source, out, start=name, window=window, half=half, causal=causal, vggish=vggish)
+    )
