@@ -44,6 +44,9 @@ class FakeState:
     def assign(self, streams: Sequence[int], other: FakeState) -> None:
         self.steps[list(streams)] = other.steps
 
+    def tensors(self) -> list[Tensor]:
+        return [self.steps]
+
 
 @dataclass
 class FakeOutput:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 import numpy as np
 import torch
 
+from streamavis.runtime import handover
 from streamavis.runtime.audio_ring import AudioRing
 from streamavis.runtime.candidates import candidates
 from streamavis.runtime.clock import Clock, MonotonicClock
@@ -61,6 +62,7 @@ class ModelState(Protocol):
     def view(self, stream: int) -> Self: ...
     def select(self, streams: Sequence[int]) -> Self: ...
     def assign(self, streams: Sequence[int], other: Self) -> None: ...
+    def tensors(self) -> list[Tensor]: ...
 
 
 class StepModel(Protocol):
@@ -181,6 +183,9 @@ class Session:
         self._last_time_ns: int | None = None
         self._period_ns = round(frame_period_s * 1e9)
         self._gaps_ns: deque[int] = deque(maxlen=MAX_GAP_FRAMES)  # between the latest frames
+        self._next_seq = 0
+        self._seq_shift = 0  # what `seq` is ahead of the source's count
+        self._weights: str | None = None  # digest of the model's, once it was asked for
         self._seen: _Seen | None = None
 
     @property
@@ -281,7 +286,7 @@ class Session:
         return FrameResult(
             stream=self.stream,
             epoch=self._epoch,
-            seq=frame.index,
+            seq=self._number(frame.index),
             capture_time_ns=frame.capture_time_ns,
             size=(height, width),
             audio=ready.audio,
@@ -301,6 +306,77 @@ class Session:
             return []
         output, network_size, size = self._seen
         return candidates(output, network_size, size, self._model.config.classes)
+
+    def to_bytes(self) -> bytes:
+        """Everything another process needs to go on as if nothing had happened.
+
+        Between two frames: not while `see` runs. Sound that comes afterwards is not in it.
+        """
+        saved = handover.SavedSession(
+            config=handover.describe(self._model.config),
+            weights=self._digest(),
+            stream=self.stream,
+            audio_delay_s=self.audio_delay_s,
+            period_ns=self._period_ns,
+            gaps_ns=list(self._gaps_ns),
+            epoch=self._epoch,
+            last_time_ns=self._last_time_ns,
+            next_seq=self._next_seq,
+            seq_shift=self._seq_shift,
+            ring=None if self._ring is None else self._ring.to_bytes(),
+            heard_until_ns=self._heard_until_ns,
+            track_config=self._book.config,
+            tracks=handover.pack_tracks(self._book.state),
+            model=handover.pack_tensors(self._state.tensors()),
+        )
+        return handover.encode(saved)
+
+    @classmethod
+    def from_bytes(cls, data: bytes, model: StepModel, *, clock: Clock | None = None) -> Self:
+        """Go on where the session that wrote `data` stood.
+
+        The next results are those that it would have given, bit for bit on a machine of the same
+        type; a source that counts its frames anew does not take `seq` back.
+
+        Args:
+            data: of `to_bytes`.
+            model: the same network with the same weights, on any device.
+            clock: stamps the stages.
+
+        Raises:
+            StreamStateError: `data` is damaged or no session, or ran on another model.
+        """
+        saved = handover.decode(data)
+        session = cls(
+            model,
+            stream=saved.stream,
+            audio_delay_s=saved.audio_delay_s,
+            has_audio=saved.ring is not None,
+            frame_period_s=saved.period_ns / 1e9,
+            tracks=saved.track_config,
+            clock=clock,
+        )
+        handover.check_model(saved, handover.describe(model.config), session._digest())
+        handover.unpack_tensors(saved.model, session._state.tensors())
+        session._book.state = handover.unpack_tracks(saved.tracks, len(model.config.classes))
+        if saved.ring is not None:
+            session._ring = AudioRing.from_bytes(saved.ring)
+        session._heard_until_ns = saved.heard_until_ns
+        session._epoch, session._last_time_ns = saved.epoch, saved.last_time_ns
+        session._next_seq, session._seq_shift = saved.next_seq, saved.seq_shift
+        session._gaps_ns.extend(saved.gaps_ns)
+        return session
+
+    def _digest(self) -> str:
+        if self._weights is None:
+            self._weights = handover.digest(self._model.parameters())
+        return self._weights
+
+    def _number(self, index: int) -> int:
+        """`seq` of the source's frame `index`: it rises, also when the source counts anew."""
+        self._seq_shift = max(self._seq_shift, self._next_seq - index)
+        self._next_seq = index + self._seq_shift + 1
+        return self._next_seq - 1
 
     def _listen(self, end_ns: int) -> tuple[NDArray[np.float32], AudioState, bool]:
         """The window that ends at `end_ns`, its state, and whether it says who sounds."""
