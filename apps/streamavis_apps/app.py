@@ -18,6 +18,7 @@ from streamavis_apps.commands import (
     convert,
     demo,
     doctor,
+    inspect,
     live,
     replay,
     segment,
@@ -105,5 +106,6 @@ app.command("train")(train.command)
 app.command("eval")(evaluate.command)
 app.command("convert")(convert.command)
 app.command("segment")(segment.command)
+app.command("inspect")(inspect.command)
 app.command("doctor")(doctor.command)
 app.add_typer(bench.app, name="bench")
