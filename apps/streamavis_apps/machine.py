@@ -8,7 +8,7 @@ import platform
 from pathlib import Path
 from typing import TypedDict
 
-__all__ = ["Machine", "cores", "machine"]
+__all__ = ["Machine", "cores", "machine", "resident_bytes"]
 
 _DISTRIBUTIONS = ("streamavis", "torch", "numpy", "av", "opencv-python", "pyzmq")
 
@@ -40,6 +40,14 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def resident_bytes() -> int | None:
+    """Memory of this process that is in RAM now; None where the system does not tell."""
+    counts = Path("/proc/self/statm")
+    if not counts.exists():
+        return None
+    return int(counts.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _cpu() -> str:

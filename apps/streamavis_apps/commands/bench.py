@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from streamavis_apps.commands.options import Model
+from streamavis_apps.commands.options import Model, Size, parse_size
 
-__all__ = ["app", "pipeline", "world"]
+__all__ = ["app", "pipeline", "soak", "world"]
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -63,3 +63,30 @@ def world(
     from streamavis_apps.world_bench import run
 
     raise typer.Exit(run(model, clips=clips, seed=seed, fps=fps, jobs=jobs, json_path=json))
+
+
+@app.command("soak")
+def soak(
+    model: Model = "nano",
+    steps: Annotated[int, typer.Option(min=100, help="Of one stream, 8 to its second.")] = 100_000,
+    size: Annotated[
+        Size,
+        typer.Option(parser=parse_size, metavar="WIDTHxHEIGHT", help="Of the network's pictures."),
+    ] = "96x64",  # type: ignore[assignment]
+    json: Annotated[
+        Path | None, typer.Option(metavar="OUT", help="Write the figures here too.")
+    ] = None,
+) -> None:
+    """Does a network stay what it was, however long it runs?
+
+    Steps one stream many times, then the aged state and a fresh one by
+    turns: resident memory may not grow by 1 MiB, a step of the aged state
+    may take 1.02 of a fresh one's time, and equal memories must give equal
+    outputs, bit for bit. Exits with 1 where a goal is missed.
+
+    [bold]Example[/]
+      streamavis bench soak --steps 100000 --json soak.json
+    """
+    from streamavis_apps.soak_model import run
+
+    raise typer.Exit(run(model, steps=steps, size=(size.height, size.width), json_path=json))
