@@ -109,6 +109,7 @@ class Blind:
             sounding_logits = torch.zeros(1, 1)
             visible_logits = None
             identity = torch.ones(1, 1, 2)
+            heard_logits = None
 
         return Output()
 
