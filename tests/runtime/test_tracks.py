@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamavis.errors import ShapeError
+from streamavis.runtime import tracks
 from streamavis.runtime.tracks import Sightings, TrackBook, TrackConfig, Tracked, TrackState
 
 SLOTS, CLASSES, CHANNELS, SIDE = 8, 3, 64, 32
@@ -155,6 +158,18 @@ def test_thirty_silent_seconds_change_nothing(knows_visible):
     assert ids == {1}
 
 
+@pytest.mark.parametrize(("away_s", "same"), [(4.5, True), (5.5, False)])
+def test_where_nobody_knows_what_is_visible_a_missing_mask_ages(away_s, same):
+    book = TrackBook()
+    for t in (0.0, 0.1):
+        book.update(t, replace(see(Thing(slot=0, look=1)), visible=None))
+    for t in np.arange(0.2, away_s, 0.1):
+        assert book.update(t, replace(see(), visible=None)) == []
+    for t in (0.1 + away_s, 0.2 + away_s):
+        ids = by_slot(book.update(t, replace(see(Thing(slot=0, look=1)), visible=None)))
+    assert (ids == {0: 1}) is same
+
+
 def test_what_the_model_calls_hidden_is_not_in_view_and_ages():
     book = TrackBook()
     for t in (0.0, 0.1):
@@ -176,6 +191,9 @@ def test_after_a_hard_cut_the_slots_carry_new_ids():
         after = book.update(t, see(*(Thing(slot=s, look=50 + s, at=(0, 6 * s)) for s in range(4))))
     assert len(before) == len(after) == 4
     assert {seen.id for seen in before}.isdisjoint(seen.id for seen in after)
+    # The cut back: the first scene is known again, at once and in whatever slots it comes.
+    back = book.update(0.5, see(*(Thing(slot=7 - s, look=s, at=(0, 6 * s)) for s in range(4))))
+    assert by_slot(back) == {7 - seen.slot: seen.id for seen in before}
 
 
 @pytest.mark.parametrize("count", [2, 3, 7])
@@ -351,6 +369,19 @@ def test_a_restored_book_goes_on_as_if_nothing_had_happened(seed, cut):
             moved = TrackBook()
             moved.state = TrackState.from_arrays(arrays)
         assert moved.update(0.3 * n, seen) == whole.update(0.3 * n, seen)
+
+
+def test_it_is_deterministic_and_pure_numpy():
+    scene = random_scene(np.random.default_rng(3), 60)
+    books = (TrackBook(), TrackBook())
+    first, second = ([book.update(0.3 * n, s) for n, s in enumerate(scene)] for book in books)
+    assert first == second
+    tree = ast.walk(ast.parse(Path(tracks.__file__).read_text()))
+    imports = [node for node in tree if isinstance(node, ast.Import | ast.ImportFrom)]
+    names = {node.module for node in imports if isinstance(node, ast.ImportFrom)}
+    names |= {one.name for node in imports if isinstance(node, ast.Import) for one in node.names}
+    known = {"__future__", "collections", "dataclasses", "typing", "numpy", "streamavis"}
+    assert {name.partition(".")[0] for name in names} <= known
 
 
 def test_an_id_is_never_given_to_two_objects():

@@ -9,7 +9,7 @@ import logging
 import math
 import os
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,6 +17,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from streamavis.errors import CheckpointError
 from streamavis.model import ModelState, StreamAVIS
 from streamavis_training.losses import LossWeights, losses
 
@@ -94,6 +95,9 @@ class Trainer:
                 give the same batches, which makes resuming exact.
             folder: for checkpoints; created.
             config, weights: see there.
+
+        Raises:
+            CheckpointError: the checkpoint in `folder` is of another network.
         """
         self.config, self.folder = config, folder
         self.weights = weights or LossWeights()
@@ -201,6 +205,7 @@ class Trainer:
             "ema": self._ema,
             "optimizer": self._optimizer.state_dict(),
             "config": asdict(self.config),
+            "network": _fields(self.model),
         }
         part = self.checkpoint.with_suffix(".part")
         torch.save(state, part)
@@ -208,11 +213,23 @@ class Trainer:
 
     def _resume(self) -> None:
         state = torch.load(self.checkpoint, weights_only=True)
+        ours = _fields(self.model)
+        for name, theirs in state.get("network", ours).items():
+            if theirs != ours.get(name):
+                raise CheckpointError(
+                    f"{self.checkpoint} is of a network whose {name} is {theirs}, but this run's "
+                    f"is {ours.get(name)}; go on with the same one, or choose another folder"
+                )
         self.model.load_state_dict(state["model"])
         self._ema = state["ema"]
         self._optimizer.load_state_dict(state["optimizer"])
         self.step = state["step"]
         _log.info("resumed %s at step %d", self.checkpoint, self.step)
+
+
+def _fields(model: StreamAVIS) -> dict[str, str]:
+    """The network's configuration, to compare."""
+    return {f.name: repr(getattr(model.config, f.name)) for f in fields(model.config)}
 
 
 def _groups(model: StreamAVIS, config: TrainerConfig) -> list[dict[str, Any]]:

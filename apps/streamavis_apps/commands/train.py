@@ -1,11 +1,36 @@
 """`streamavis train`: its command line."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-__all__ = ["command"]
+__all__ = ["Audio", "Fusion", "Slots", "command"]
+
+_PANEL = "The network, for ablation"
+
+
+class Fusion(StrEnum):
+    """How sound enters the frame's queries."""
+
+    DEFORMABLE = "deformable"
+    DENSE = "dense"
+
+
+class Slots(StrEnum):
+    """What a frame's slots start from."""
+
+    GATE = "gate"
+    PREVIOUS = "previous"
+    LEARNED = "learned"
+
+
+class Audio(StrEnum):
+    """Who listens."""
+
+    CAUSAL = "causal"
+    NONE = "none"
 
 
 def command(
@@ -17,6 +42,34 @@ def command(
     processes: Annotated[
         int, typer.Option(min=1, help="That train together, one thread each.")
     ] = 2,
+    window: Annotated[
+        int, typer.Option(min=1, help="Remembered frames.", rich_help_panel=_PANEL)
+    ] = 6,
+    stride: Annotated[
+        float,
+        typer.Option(min=0.01, help="Seconds between remembered frames.", rich_help_panel=_PANEL),
+    ] = 1.0,
+    sinks: Annotated[
+        int, typer.Option(min=0, help="Learned rows in every memory.", rich_help_panel=_PANEL)
+    ] = 4,
+    pin_first: Annotated[
+        int, typer.Option(min=0, help="First frames kept for good.", rich_help_panel=_PANEL)
+    ] = 0,
+    slots: Annotated[
+        Slots,
+        typer.Option(
+            help="A frame's slots start from the previous ones through a learned gate, from the "
+            "previous ones as they are, or from learned queries.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = Slots.GATE,
+    fusion: Annotated[
+        Fusion,
+        typer.Option(help="How sound enters the frame's queries.", rich_help_panel=_PANEL),
+    ] = Fusion.DEFORMABLE,
+    audio: Annotated[
+        Audio, typer.Option(help="Who listens; `none`: sound is off.", rich_help_panel=_PANEL)
+    ] = Audio.CAUSAL,
 ) -> None:
     """Train `nano` on the procedural world, from scratch.
 
@@ -27,14 +80,28 @@ def command(
     [bold]Example[/]
       streamavis train --out runs/nano
       streamavis replay clip.mp4 --model runs/nano/nano.safetensors
+      streamavis train --out runs/no-sinks --sinks 0
     """
+    from dataclasses import replace
+
     from streamavis_training.pool import PoolConfig
     from streamavis_training.recipes import NanoRecipe
     from streamavis_training.trainer import TrainerConfig
 
     from streamavis_apps.train import run
 
+    network = replace(
+        NanoRecipe().network,
+        window=window,
+        memory_stride_s=stride,
+        sinks=sinks,
+        pin_first=pin_first,
+        slot_start=slots.value,
+        fusion=fusion.value,
+        audio=audio.value,
+    )
     recipe = NanoRecipe(
+        network=network,
         trainer=TrainerConfig(steps=steps, learning_rate=learning_rate, seed=seed),
         pool=PoolConfig(clips=clips),
     )
