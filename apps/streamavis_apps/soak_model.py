@@ -122,7 +122,8 @@ class Soak:
         turns = (counters.written - rules.places) // rules.window
         counters.written -= turns.clamp_min(0) * rules.window
         frames_per_stride = rules.stride_s / _PERIOD_S
-        strides = int(n / frames_per_stride) - 1
+        # An even number of them: what lies halfway between two is rounded to the even one.
+        strides = (int(n / frames_per_stride) - 1) // 2 * 2
         if frames_per_stride != int(frames_per_stride):
             strides = 0  # the grid of times would move
         counters.last_tick -= strides
