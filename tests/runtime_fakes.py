@@ -26,6 +26,8 @@ NS = 1_000_000_000
 class FakeConfig:
     classes: tuple[str, ...] = CLASSES
     short_side: int = 64
+    score_on: float = 0.7
+    score_off: float = 0.5
 
 
 @dataclass

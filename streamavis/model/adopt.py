@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["adopt", "causal_config"]
 
+_THRESHOLD = 0.3  # of AVISM's scores, which are not as sure as those of a network taught silence
+
 
 def causal_config(c: AVISMConfig, vggish: VGGishWeights = "absent") -> StreamAVISConfig:
     """The causal network of an offline one's shape: its window is the memory and the frame.
@@ -60,6 +62,8 @@ def causal_config(c: AVISMConfig, vggish: VGGishWeights = "absent") -> StreamAVI
         count_levels=c.count_levels,
         look=False,
         sounding="found",
+        score_on=_THRESHOLD,
+        score_off=_THRESHOLD * 2 / 3,
     )
 
 

@@ -79,6 +79,8 @@ class StreamAVISConfig:
     look: bool = True  # class heads also see what lies under the mask
     slot_start: SlotStart = "gate"  # what a frame's slots start from
     sounding: Sounding = "taught"
+    score_on: float = 0.7  # class times mask quality from which a new object is taken for real
+    score_off: float = 0.5  # and a known one for being in view
 
     def __post_init__(self) -> None:
         choices = {

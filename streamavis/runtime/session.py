@@ -53,6 +53,10 @@ class StepConfig(Protocol):
     def classes(self) -> tuple[str, ...]: ...
     @property
     def short_side(self) -> int: ...
+    @property
+    def score_on(self) -> float: ...
+    @property
+    def score_off(self) -> float: ...
 
 
 class ModelState(Protocol):
@@ -163,7 +167,8 @@ class Session:
             audio_delay_s: how much later than a picture its sound is available.
             has_audio: False when the source has no microphone; `audio` is then `absent`.
             frame_period_s: seconds between frames; 0: unknown, the latest are measured.
-            tracks: when objects are born, the same and forgotten.
+            tracks: when objects are born, the same and forgotten; by default as `TrackConfig`
+                says, with the scores that the model was made for.
             clock: stamps the stages.
         """
         self.stream = stream
@@ -176,7 +181,8 @@ class Session:
         self._state = model.init_state(1)
         self._ring = AudioRing() if has_audio else None
         self._heard_until_ns = 0
-        self._book = TrackBook(tracks)
+        c = model.config
+        self._book = TrackBook(tracks or TrackConfig(score_on=c.score_on, score_off=c.score_off))
         self._clock = clock or MonotonicClock()
         self._epoch = 0
         self._heard: Heard | None = None

@@ -96,6 +96,7 @@ def test_the_published_shape_goes_online(golden):
     config = StreamAVIS.from_avism(golden).config
     assert (config.window, config.sinks, config.memory_stride_s) == (5, 0, 1.0)
     assert (config.fusion, config.audio) == ("dense", "vggish")
+    assert config.score_on == 0.3, "as AVISM's own threshold"
 
 
 @pytest.mark.parametrize(

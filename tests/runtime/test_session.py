@@ -7,11 +7,12 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from runtime_fakes import CLASSES, NS, FakeModel, clip, picture
+from runtime_fakes import CLASSES, NS, FakeConfig, FakeModel, clip, picture
 
 from streamavis.errors import ModelOutputError, ShapeError
 from streamavis.runtime.clock import ManualClock
 from streamavis.runtime.session import Session
+from streamavis.runtime.tracks import TrackConfig
 from streamavis.types import AudioChunk, FrameResult, Stage, VideoFrame
 
 
@@ -76,6 +77,13 @@ def test_without_a_microphone_sounding_is_unknown():
     results = run(Session(FakeModel(), stream="cam", has_audio=False), clip(6, sound=False))
     assert {result.audio for result in results} == {"absent"}
     assert {track.sounding for result in results for track in result.tracks} == {None}
+
+
+def test_scores_count_as_the_model_was_made_for():
+    shy = FakeModel(config=FakeConfig(score_on=0.999))
+    assert not any(r.tracks for r in run(Session(shy, stream="cam"), clip(6)))
+    told = Session(shy, stream="cam", tracks=TrackConfig())
+    assert any(r.tracks for r in run(told, clip(6))), "who is told otherwise does so"
 
 
 def test_digital_silence_is_heard():
