@@ -92,6 +92,7 @@ class Blind:
     class config:  # noqa: N801
         classes = ("a",)
         short_side = 48
+        score_on, score_off = 0.7, 0.5
 
     def parameters(self):
         return iter(())
