@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from streamavis.errors import InputError
-from streamavis.io.live.address import Address, Kind, parse_camera, parse_sound
+from streamavis.io.live.address import Kind, parse_camera, parse_sound
+from streamavis.io.live.microphone import microphone_device
+from streamavis.io.live.network import network_device
 from streamavis.io.live.paced import paced_device
+from streamavis.io.live.v4l2 import v4l2_device
 
 if TYPE_CHECKING:
     from streamavis.io.live.capture import Device
@@ -23,7 +26,9 @@ def camera_device(address: str, *, with_sound: bool = True) -> Device:
     parsed = parse_camera(address)
     if parsed.kind in (Kind.FILE, Kind.LAVFI):
         return paced_device(parsed, "video", with_sound=with_sound)
-    raise _unknown(parsed)
+    if parsed.kind is Kind.NETWORK:
+        return network_device(parsed, "video", with_sound=with_sound)
+    return v4l2_device(parsed)
 
 
 def sound_device(address: str) -> Device:
@@ -35,8 +40,8 @@ def sound_device(address: str) -> Device:
     parsed = parse_sound(address)
     if parsed.kind in (Kind.FILE, Kind.LAVFI):
         return paced_device(parsed, "audio")
-    raise _unknown(parsed)
-
-
-def _unknown(address: Address) -> InputError:
-    return InputError(f"{address.name}: cannot be opened live")
+    if parsed.kind is Kind.NETWORK:
+        return network_device(parsed, "audio")
+    if parsed.kind is Kind.MICROPHONE:
+        return microphone_device(parsed)
+    raise InputError(f"{parsed.name}: there is nothing to listen to")

@@ -49,7 +49,7 @@ class _Attempt:
 
     capture: Capture
     thread: threading.Thread | None = None
-    wake: threading.Event = field(default_factory=threading.Event)  # it is over, or to be over
+    wake: threading.Event = field(default_factory=threading.Event)  # who watches should look
     first_ns: int | None = None
     last_ns: int = 0  # when it was opened, or when its latest item came
     outcome: Literal["ended", "broke"] | None = None
@@ -234,6 +234,7 @@ class Supervisor:
             with self._lock:
                 due_ns = self._due_ns(attempt)
             self._clock.wait_until(due_ns, attempt.wake)
+            attempt.wake.clear()  # before looking: what is set from now on wakes again
             with self._lock:
                 if self._stopped.is_set() or attempt.outcome is not None:
                     return
@@ -273,6 +274,7 @@ class Supervisor:
                     attempt.first_ns = now_ns
                     self._with_sound = attempt.capture.has_sound
                     self._running = attempt.capture
+                    attempt.wake.set()  # other patience from now on
                 elif isinstance(item, VideoFrame):
                     self._periods_ns.append(now_ns - attempt.last_ns)
                 attempt.last_ns = now_ns

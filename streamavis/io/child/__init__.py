@@ -1,0 +1,1 @@
+"""A device in a process of its own: the program, the messages, the parent's side."""

@@ -1,0 +1,92 @@
+"""A microphone, held by a child process, as sound on the engine's clock."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from streamavis.errors import InputError
+from streamavis.io.child.messages import (
+    Listed,
+    Microphone,
+    OpenedMicrophone,
+    Request,
+    SoundMessage,
+)
+from streamavis.io.child.pump import Pump
+from streamavis.io.live.capture import Capture, Captured, Device
+from streamavis.io.live.sample_clock import Block, SampleClock
+from streamavis.io.live.steady import SteadySound
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from streamavis.io.live.address import Address
+    from streamavis.runtime.clock import Clock
+
+__all__ = ["list_microphones", "microphone_device"]
+
+_STALL_S = 0.4
+_GIVE_UP_S = 1.0
+_RATES = range(4_000, 400_000)  # Hz
+
+
+def microphone_device(address: Address) -> Device:
+    """The microphone at `mic:NAME`."""
+
+    def open_capture(clock: Clock) -> Capture:
+        return _MicrophoneCapture(address, clock)
+
+    return Device(address.name, "audio", open_capture, stall_s=_STALL_S, give_up_s=_GIVE_UP_S)
+
+
+def list_microphones() -> list[Microphone]:
+    """Every microphone of this machine, asked afresh.
+
+    Raises:
+        InputError: the PortAudio library is missing; names the package.
+    """
+    for message in Pump(Request("list"), "microphones"):
+        if isinstance(message, Listed):
+            return message.microphones
+    return []
+
+
+class _MicrophoneCapture:
+    fps: float | None = None
+    has_sound = True
+
+    def __init__(self, address: Address, clock: Clock) -> None:
+        self._clock = clock
+        self._name = address.name
+        self._pump = Pump(Request("microphone", address.target), address.name)
+
+    def abort(self) -> None:
+        self._pump.abort()
+
+    def __iter__(self) -> Iterator[Captured]:
+        messages = iter(self._pump)
+        opened = next(messages, None)
+        if opened is None:  # aborted
+            return
+        if not isinstance(opened, OpenedMicrophone) or opened.rate not in _RATES:
+            raise InputError(f"{self._name}: its capture process said {opened!r} first")
+        placing = SampleClock(opened.rate)
+        steady = SteadySound(opened.rate)
+        for message in messages:
+            if isinstance(message, SoundMessage):
+                for placed in placing.place(self._block(message)):
+                    yield from steady.feed(*placed)
+
+    def _block(self, message: SoundMessage) -> Block:
+        """From the child's monotonic clock, which is the machine's, to the engine's."""
+        since_ns = time.monotonic_ns() - message.monotonic_ns
+        return Block(
+            np.frombuffer(message.samples, np.float32),
+            self._clock.now_ns() - since_ns,
+            message.age_ns,
+            message.overflow,
+            message.missed,
+        )

@@ -1,0 +1,211 @@
+"""Cameras that come over a network: RTSP, HTTP (MJPEG, HLS), RTMP, MPEG-TS over UDP or TCP."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import av
+import numpy as np
+
+from streamavis.errors import InputError
+from streamavis.io.live.capture import Capture, Captured, Device
+from streamavis.io.live.sample_clock import Block, SampleClock
+from streamavis.io.live.steady import SteadySound
+from streamavis.io.live.timeline import StreamTimeline
+from streamavis.io.pictures import upright_rgb
+from streamavis.types import Stage, VideoFrame
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from av.audio.stream import AudioStream
+    from av.container import InputContainer
+    from av.packet import Packet
+    from av.stream import Stream
+    from av.video.stream import VideoStream
+    from numpy.typing import NDArray
+
+    from streamavis.io.live.address import Address
+    from streamavis.runtime.clock import Clock
+    from streamavis.types import Modality
+
+__all__ = ["COUNTED_FORMATS", "network_device"]
+
+_OPEN_S = 5.0
+_READ_S = 1.5  # a read that is blocked ends by itself after this
+# Found out from the first half second: what a live stream is, not what a film may be.
+_OPTIONS = {"fflags": "nobuffer", "analyzeduration": "500000", "probesize": "500000"}
+_SCHEME_OPTIONS = {
+    "rtsp": {"rtsp_transport": "tcp"},  # UDP loses packets where TCP is merely late
+    "rtsps": {"rtsp_transport": "tcp"},
+    "udp": {"overrun_nonfatal": "1", "fifo_size": "20000"},
+}
+# Their demuxers stamp pictures 1, 2, 3, ... at a rate they make up.
+COUNTED_FORMATS = frozenset({"mpjpeg", "mjpeg", "h264", "hevc", "rawvideo", "image2pipe"})
+_MOST_CORRUPT = 300  # packets in a row: it cannot be decoded
+_SCALE = {"u1": (128.0, 128.0), "i2": (0.0, 2.0**15), "i4": (0.0, 2.0**31)}  # zero, full scale
+_RATES = range(4_000, 400_000)  # Hz, of sound
+
+
+def network_device(address: Address, modality: Modality, *, with_sound: bool = True) -> Device:
+    """A network stream as a camera with its sound, or its sound alone."""
+
+    def open_capture(clock: Clock) -> Capture:
+        return _NetworkCapture(
+            address,
+            clock,
+            pictures=modality == "video",
+            sound=with_sound or modality == "audio",
+        )
+
+    return Device(address.name, modality, open_capture, opening_s=_OPEN_S + _READ_S)
+
+
+class _NetworkCapture:
+    """One connection. Reads end by themselves: a worker in here is never stuck for ever."""
+
+    def __init__(self, address: Address, clock: Clock, *, pictures: bool, sound: bool) -> None:
+        self.fps: float | None = None
+        self.has_sound = False
+        self._address = address
+        self._clock = clock
+        self._pictures = pictures
+        self._sound = sound
+        self._aborted = threading.Event()
+        self._corrupt = 0  # packets in a row
+
+    def abort(self) -> None:
+        self._aborted.set()
+
+    def __iter__(self) -> Iterator[Captured]:
+        name = self._address.name
+        try:
+            with self._open() as container:
+                yield from self._read(container)
+        except av.error.ExitError as error:
+            raise InputError(f"{name}: nothing came for {_READ_S} s") from error
+        except (av.error.FFmpegError, OSError) as error:
+            cause = self._address.scrub(error.strerror or str(error))
+            raise InputError(f"{name}: {cause[:1].lower()}{cause[1:]}") from error
+        if not self._aborted.is_set():
+            raise InputError(f"{name}: the other side ended the stream")
+
+    def _open(self) -> InputContainer:
+        url = self._address.target
+        options = {**_OPTIONS, **_SCHEME_OPTIONS.get(urlsplit(url).scheme, {})}
+        try:
+            return av.open(
+                url, options=options, metadata_errors="replace", timeout=(_OPEN_S, _READ_S)
+            )
+        except av.error.ExitError as error:
+            raise InputError(f"{self._address.name}: no answer within {_OPEN_S:.0f} s") from error
+        except av.error.InvalidDataError as error:
+            raise InputError(f"{self._address.name}: is no picture or sound stream") from error
+
+    def _read(self, container: InputContainer) -> Iterator[Captured]:
+        video, audio = self._choose(container)
+        timeline = StreamTimeline(counted=container.format.name in COUNTED_FORMATS)
+        ears = None if audio is None else StreamSound(timeline)
+        streams = [stream for stream in (video, audio) if stream is not None]
+        for packet in _packets(container, streams):
+            now_ns = self._clock.now_ns()
+            if self._aborted.is_set():
+                return
+            timeline.arrived(packet.pts, packet.time_base, now_ns)
+            for frame in self._decode(packet):
+                if isinstance(frame, av.VideoFrame):
+                    yield self._picture(frame, timeline, now_ns)
+                elif isinstance(frame, av.AudioFrame) and ears is not None:
+                    yield from ears.feed(frame, now_ns)
+
+    def _choose(self, container: InputContainer) -> tuple[VideoStream | None, AudioStream | None]:
+        name = self._address.name
+        video = next(iter(container.streams.video), None) if self._pictures else None
+        audio = next(iter(container.streams.audio), None) if self._sound else None
+        if audio is not None and (audio.codec_context is None or audio.sample_rate not in _RATES):
+            audio = None
+        if self._pictures and (video is None or video.codec_context is None):
+            raise InputError(f"{name}: holds no picture that FFmpeg can decode")
+        if not self._pictures and audio is None:
+            raise InputError(f"{name}: holds no sound that FFmpeg can decode")
+        self.has_sound = audio is not None
+        if video is not None:
+            counted = container.format.name in COUNTED_FORMATS
+            rate = None if counted else video.average_rate or video.guessed_rate
+            self.fps = float(rate) if rate and 0 < rate <= 1000 else None
+            video.codec_context.thread_count = 1
+            video.codec_context.thread_type = "SLICE"  # frame threads would each add a frame
+            video.codec_context.flags |= av.codec.context.Flags.low_delay
+        return video, audio
+
+    def _decode(self, packet: Packet[Any]) -> list[Any]:
+        if not packet.size:  # PyAV's flush packet
+            return []
+        try:
+            frames = packet.decode()
+        except av.error.FFmpegError as error:
+            self._corrupt += 1
+            if self._corrupt >= _MOST_CORRUPT:
+                raise InputError(f"{self._address.name}: cannot be decoded") from error
+            return []
+        self._corrupt = 0
+        return list(frames)
+
+    def _picture(
+        self, frame: av.VideoFrame, timeline: StreamTimeline, arrival_ns: int
+    ) -> VideoFrame:
+        time_ns, clock = timeline.picture_ns(frame.pts, frame.time_base, arrival_ns)
+        image = upright_rgb(frame)
+        stamps: dict[str, int] = {
+            Stage.CAPTURE: time_ns,
+            Stage.RECEIVE: arrival_ns,
+            Stage.DECODE: self._clock.now_ns(),
+        }
+        return VideoFrame(image, time_ns, index=0, clock=clock, stamps=stamps)
+
+
+class StreamSound:
+    """A stream's decoded sound on the engine's clock: by its stamps where those are sane."""
+
+    def __init__(self, timeline: StreamTimeline) -> None:
+        self._timeline = timeline
+        self._rate = 0
+        self._steady = SteadySound(1)
+        self._counted: SampleClock | None = None
+
+    def feed(self, frame: av.AudioFrame, arrival_ns: int) -> Iterator[Captured]:
+        """Chunks and gaps of one decoded frame."""
+        if frame.sample_rate != self._rate:
+            self._rate = frame.sample_rate
+            self._steady = SteadySound(self._rate)
+            self._counted = None
+        samples = mono(frame)
+        start_ns = self._timeline.on_clock(frame.pts, frame.time_base)
+        if start_ns is not None:
+            yield from self._steady.feed(samples, start_ns, 1e9 / self._rate)
+            return
+        if self._counted is None:
+            self._counted = SampleClock(self._rate)
+        for placed in self._counted.place(Block(samples, arrival_ns)):
+            yield from self._steady.feed(*placed)
+
+
+def mono(frame: av.AudioFrame) -> NDArray[np.float32]:
+    """(n,) float32 in [-1, 1]: the mean of the channels, as everywhere in this project."""
+    samples = frame.to_ndarray()
+    if not frame.format.is_planar:
+        samples = samples.reshape(-1, len(frame.layout.channels)).T
+    zero, full = _SCALE.get(samples.dtype.str[1:], (0.0, 1.0))
+    return ((samples.mean(axis=0, dtype=np.float64) - zero) / full).astype(np.float32)
+
+
+def _packets(container: InputContainer, streams: Sequence[Stream]) -> Iterator[Packet[Any]]:
+    """As `demux`, which ends where a stream appears that was not there at first."""
+    while True:
+        try:
+            yield from container.demux(*streams)
+        except IndexError:
+            continue
+        return
