@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from streamavis.errors import InputError, MissingExtraError
 
@@ -25,6 +24,9 @@ __all__ = ["Media", "display_name", "open_media"]
 
 _LAVFI = "lavfi:"
 _OPEN_TIMEOUT_S = 5.0
+# What FFmpeg's protocols and many cameras take, and nobody's secret.
+_HARMLESS = {"channel", "fifo_size", "format", "fps", "height", "listen", "overrun_nonfatal"}
+_HARMLESS |= {"buffer_size", "pkt_size", "resolution", "size", "stream", "subtype", "width"}
 _NOT_MEDIA = frozenset({"tty"})  # libavformat renders any text as moving pictures
 
 
@@ -61,7 +63,8 @@ def open_media(url: str | Path, format: str | None = None) -> Media:
             text, format=format, metadata_errors="replace", timeout=(_OPEN_TIMEOUT_S, None)
         )
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise InputError(f"{name}: {_cause(error)}") from error
+        # FFmpeg's own error names the address in full, which a traceback would show.
+        raise InputError(f"{name}: {_cause(error)}") from (error if name == text else None)
     try:
         if container.format.name in _NOT_MEDIA:
             raise InputError(f"{name}: {_cause(None)}")
@@ -74,14 +77,24 @@ def open_media(url: str | Path, format: str | None = None) -> Media:
 
 
 def display_name(url: str | Path) -> str:
-    """The address as it may be shown: without user name and password."""
+    """The address as it may be shown: no user name, no password, no value of a query.
+
+    Cameras take passwords as `?pwd=...` under any name, so only what is known to be harmless stays.
+    """
     text = str(url)
-    with contextlib.suppress(ValueError):
+    if "://" not in text:
+        return text
+    try:
         parts = urlsplit(text)
-        if "@" in parts.netloc:
-            host = parts.netloc.rpartition("@")[2]
-            return parts._replace(netloc=f"***@{host}").geturl()
-    return text
+        pairs = parse_qsl(parts.query, keep_blank_values=True)
+    except ValueError:
+        return f"{text.partition('://')[0]}://***"
+    if "@" in parts.netloc and parts.netloc.rpartition("@")[0]:
+        parts = parts._replace(netloc=f"***@{parts.netloc.rpartition('@')[2]}")
+    if any(key not in _HARMLESS for key, _ in pairs):
+        shown = (f"{k}={v if k in _HARMLESS else '***'}" for k, v in pairs)
+        parts = parts._replace(query="&".join(shown))
+    return parts.geturl()
 
 
 def _checked(path: Path, name: str) -> Path | None:

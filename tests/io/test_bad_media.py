@@ -87,7 +87,9 @@ def test_what_cannot_be_opened_says_why(folder, intact):
 
 
 def test_passwords_are_not_shown():
-    assert display_name("rtsp://me:secret@cam.local:554/1?x=y") == "rtsp://***@cam.local:554/1?x=y"
+    assert (
+        display_name("rtsp://me:secret@cam.local:554/1?x=y") == "rtsp://***@cam.local:554/1?x=***"
+    )
     assert display_name("a@b.mp4") == "a@b.mp4"
     with pytest.raises(InputError, match="Protocol") as caught:
         MediaSource("nothing://me:secret@there")

@@ -81,14 +81,14 @@ class _NetworkCapture:
 
     def __iter__(self) -> Iterator[Captured]:
         name = self._address.name
-        try:
+        try:  # errors lose their cause: FFmpeg's name the address in full
             with self._open() as container:
                 yield from self._read(container)
-        except av.error.ExitError as error:
-            raise InputError(f"{name}: nothing came for {_READ_S} s") from error
+        except av.error.ExitError:
+            raise InputError(f"{name}: nothing came for {_READ_S} s") from None
         except (av.error.FFmpegError, OSError) as error:
             cause = self._address.scrub(error.strerror or str(error))
-            raise InputError(f"{name}: {cause[:1].lower()}{cause[1:]}") from error
+            raise InputError(f"{name}: {cause[:1].lower()}{cause[1:]}") from None
         if not self._aborted.is_set():
             raise InputError(f"{name}: the other side ended the stream")
 
@@ -99,10 +99,10 @@ class _NetworkCapture:
             return av.open(
                 url, options=options, metadata_errors="replace", timeout=(_OPEN_S, _READ_S)
             )
-        except av.error.ExitError as error:
-            raise InputError(f"{self._address.name}: no answer within {_OPEN_S:.0f} s") from error
-        except av.error.InvalidDataError as error:
-            raise InputError(f"{self._address.name}: is no picture or sound stream") from error
+        except av.error.ExitError:
+            raise InputError(f"{self._address.name}: no answer within {_OPEN_S:.0f} s") from None
+        except av.error.InvalidDataError:
+            raise InputError(f"{self._address.name}: is no picture or sound stream") from None
 
     def _read(self, container: InputContainer) -> Iterator[Captured]:
         video, audio = self._choose(container)

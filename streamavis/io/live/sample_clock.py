@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 __all__ = ["Block", "Placed", "SampleClock"]
 
 _NS = 1_000_000_000
-_SETTLE_BLOCKS = 3
-_SETTLE_NS = 50_000_000  # sound held back until it is known where it belongs
+_SETTLE_BLOCKS = 5
+_SETTLE_NS = 150_000_000  # sound held back until it is known where it belongs
 _OLDEST_ADC_NS = _NS
 _ADC_TRIAL_NS = 2 * _NS  # how long ADC times must agree with the count before they are used
 _ADC_SPREAD_NS = 5_000_000
@@ -52,7 +52,7 @@ class SampleClock:
     or, once they have advanced with the count for 2 s (PulseAudio's take a second to settle), by
     the driver's ADC times, which also know how long the sound took. What was lost is
     part of the count, so a loss moves nothing that comes after it. An overflow's length is
-    told by how late the blocks after it are: they are held back for 50 ms until that is known.
+    told by how late the blocks after it are: they are held back for 150 ms until that is known.
 
     Attributes:
         by_adc: True while the driver's ADC times are used.

@@ -101,8 +101,7 @@ class SteadySound:
         late = (_TAPS // 2) * period  # points near the end wait for the samples after them
         step = _NS / self._rate
         stop = int(np.ceil((self._end - late + length) / step))
-        first = max(self._points, int(np.ceil((self._end - late) / step)))
-        points = np.arange(first, max(first, stop))
+        points = np.arange(self._points, max(self._points, stop))
         self._points = max(self._points, stop)
         place = (points * step - (self._end - late)) / period  # samples after the block's begin
         whole = np.floor(place).astype(np.int64)
