@@ -6,6 +6,7 @@ run by a `Supervisor` that opens it anew whenever it breaks.
 
 from streamavis.io.live.address import Address, Kind, parse_camera, parse_sound
 from streamavis.io.live.capture import Capture, Captured, Device
+from streamavis.io.live.fake import FakeDevice
 from streamavis.io.live.source import LiveSource
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Capture",
     "Captured",
     "Device",
+    "FakeDevice",
     "Kind",
     "LiveSource",
     "parse_camera",

@@ -179,10 +179,10 @@ class Supervisor:
 
     def _pause(self, outage_s: float, reason: str) -> None:
         """Say that it is broken, and wait until the next attempt is due."""
-        delay_s = retry_delay_s(outage_s, self._jitter)
+        until_ns = self._clock.now_ns() + round(retry_delay_s(outage_s, self._jitter) * _NS)
         state: SourceState = "failed" if outage_s >= _FAILED_AFTER_S else "reconnecting"
         self._change(state, reason)
-        self._clock.wait_until(self._clock.now_ns() + round(delay_s * _NS), self._stopped)
+        self._clock.wait_until(until_ns, self._stopped)
         while len(self._hanging) >= _MOST_HANGING and not self._stopped.is_set():
             self._change("failed", f"{_MOST_HANGING} attempts hang in its driver; waiting for one")
             self._clock.wait_until(self._clock.now_ns() + _NS, self._stopped)

@@ -1,0 +1,310 @@
+"""The state machine, driven by a manual clock and a fake device: no test waits for time."""
+
+import queue
+import random
+import threading
+
+import numpy as np
+import pytest
+
+from streamavis.errors import InputError
+from streamavis.io.live import FakeDevice, LiveSource
+from streamavis.io.live.supervisor import Supervisor, retry_delay_s
+from streamavis.runtime.clock import ManualClock
+from streamavis.types import AudioChunk, AudioGap, SourceEvent, VideoFrame
+
+NS = 1_000_000_000
+SOON_S = 10.0
+
+
+def frame(time_ns, grey=None):
+    image = np.full((48, 64, 3), time_ns // 1_000_000 % 251 if grey is None else grey, np.uint8)
+    return VideoFrame(image, time_ns, index=0, clock="arrival")
+
+
+class Watched:
+    """A supervised fake and what it says."""
+
+    def __init__(self, fake=None):
+        self.clock = ManualClock(NS)
+        self.fake = fake or FakeDevice()
+        self.said = queue.Queue()
+        self.supervisor = Supervisor(
+            self.fake.device, self.said.put, self.clock, jitter=random.Random(1)
+        )
+
+    def __enter__(self):
+        self.supervisor.start()
+        self.expect("starting")
+        return self
+
+    def __exit__(self, *_):
+        self.supervisor.stop()
+        self.fake.let_go()
+        assert self.supervisor.join(SOON_S)
+
+    def next(self, kind):
+        """The next item of a kind; others are passed over."""
+        while not isinstance(item := self.said.get(timeout=SOON_S), kind):
+            pass
+        return item
+
+    def expect(self, state):
+        event = self.next(SourceEvent)
+        assert event.state == state, event
+        return event
+
+    def see(self):
+        self.fake.put(frame(self.clock.now_ns()))
+        return self.next(VideoFrame)
+
+    def pass_s(self, seconds):
+        self.clock.advance(round(seconds * NS))
+
+    def pass_pause(self):
+        """Let the pause between two attempts pass: nothing else waits for the clock then."""
+        self.clock.advance(self.clock.next_awaited_ns() - self.clock.now_ns())
+
+    def hang(self):
+        """Say nothing until it is opened anew, and then some."""
+        opened = self.fake.opened
+        self.pass_s(0.5)
+        self.expect("stalled")
+        self.pass_s(1.0)
+        assert self.next(SourceEvent).state in ("reconnecting", "failed")  # after half a minute
+        self.pass_pause()
+        assert self.fake.wait_opened(opened + 1)
+
+    def run(self, frames=10, period_ns=NS // 30):
+        self.fake.put(frame(self.clock.now_ns()))
+        self.expect("running")
+        self.next(VideoFrame)
+        for _ in range(frames):
+            self.clock.advance(period_ns)
+            self.see()
+
+
+def test_it_runs_once_something_came_and_numbers_the_frames():
+    with Watched() as watched:
+        watched.fake.put(frame(5))
+        watched.expect("running")
+        assert watched.next(VideoFrame).index == 0
+        assert watched.see().index == 1
+
+
+@pytest.mark.parametrize(("fps", "limit_s"), [(30, 0.5), (5, 1.0), (1, 5.0)])
+def test_a_hang_is_noticed_within_half_a_second_or_five_frames(fps, limit_s):
+    with Watched(FakeDevice(fps=fps)) as watched:
+        watched.run(period_ns=NS // fps)
+        last_ns = watched.clock.now_ns()
+        for _ in range(20):
+            watched.pass_s(limit_s / 20)
+        watched.pass_s(0.001)  # a period is no whole number of ns
+        assert watched.expect("stalled").time_ns - last_ns >= limit_s * NS - 10
+
+
+def test_a_hiccup_ends_without_a_new_connection():
+    with Watched() as watched:
+        watched.run()
+        watched.pass_s(0.5)
+        watched.expect("stalled")
+        watched.fake.put(frame(watched.clock.now_ns()))
+        watched.expect("running")
+        assert watched.fake.opened == 1
+
+
+def test_a_hundred_hangs_leave_no_thread_behind():
+    with Watched() as watched:
+        before = threading.active_count()
+        for _ in range(100):
+            watched.run(frames=2)
+            watched.hang()
+        assert watched.fake.opened == 101
+        assert threading.active_count() == before
+
+
+def test_workers_that_a_driver_does_not_let_go_are_bounded():
+    with Watched() as watched:
+        watched.fake.stubborn = True
+        before = threading.active_count()
+        for _ in range(3):
+            watched.run(frames=2)
+            watched.hang()
+        watched.run(frames=2)
+        watched.pass_s(0.5)
+        watched.expect("stalled")
+        watched.pass_s(1.0)
+        watched.expect("reconnecting")
+        watched.pass_pause()
+        assert "4 attempts hang" in watched.expect("failed").reason
+        assert watched.fake.opened == 4
+        assert threading.active_count() == before + 3
+        watched.fake.let_go()
+        watched.pass_pause()
+        assert watched.fake.wait_opened(5)
+
+
+def test_a_pulled_cable_is_told_at_once_and_tried_again():
+    with Watched() as watched:
+        watched.run()
+        watched.fake.fail("fake: unplugged")
+        event = watched.expect("reconnecting")
+        assert event.reason == "fake: unplugged"
+        assert event.time_ns == watched.clock.now_ns()
+        watched.pass_pause()
+        watched.fake.put(frame(watched.clock.now_ns()))
+        watched.expect("running")
+        assert watched.fake.opened == 2
+
+
+def test_what_stays_away_is_failed_but_still_tried():
+    with Watched() as watched:
+        watched.run()
+        watched.fake.refuses = "fake: not there"
+        watched.fake.fail("fake: unplugged")
+        begin_ns = watched.expect("reconnecting").time_ns
+        watched.pass_pause()
+        watched.expect("reconnecting")  # for another reason
+        while watched.supervisor.state != "failed":
+            opened = watched.fake.opened
+            watched.pass_pause()
+            assert watched.fake.wait_opened(opened + 1)
+        assert 30 <= (watched.expect("failed").time_ns - begin_ns) / NS <= 36
+        watched.fake.refuses = ""
+        watched.fake.put(frame(0))
+        watched.pass_s(6.0)
+        watched.expect("running")
+
+
+def test_an_end_is_an_end():
+    ended = threading.Event()
+    clock, fake, said = ManualClock(), FakeDevice(), queue.Queue()
+    supervisor = Supervisor(fake.device, said.put, clock, on_ended=ended.set)
+    supervisor.start()
+    fake.put(frame(0))
+    fake.end()
+    assert ended.wait(SOON_S)
+    assert supervisor.join(SOON_S)
+    assert supervisor.state == "ended"
+
+
+def test_a_drivers_surprise_does_not_end_the_stream():
+    with Watched() as watched:
+        watched.run()
+        watched.fake.fail(ZeroDivisionError("in a driver"))
+        assert "ZeroDivisionError: in a driver" in watched.expect("reconnecting").reason
+
+
+def test_delays_grow_with_the_outage_and_spread():
+    jitter = random.Random(0)
+    for outage_s, least, most in ((0, 0.2, 0.3), (2.5, 0.2, 0.3), (10, 0.8, 1.2), (999, 4, 6)):
+        delays = [retry_delay_s(outage_s, jitter) for _ in range(200)]
+        assert least <= min(delays) < max(delays) <= most
+
+
+def test_a_frozen_picture_is_stale_within_two_seconds_and_ok_again_when_it_moves():
+    with Watched() as watched:
+        watched.run()
+        states = []
+        for _ in range(70):
+            watched.clock.advance(NS // 30)
+            watched.fake.put(frame(watched.clock.now_ns(), grey=7))
+            states.append(watched.next(VideoFrame).state)
+        assert states.index("stale") <= 60
+        assert "stale" not in states[:40]
+        assert watched.see().state == "ok"
+
+
+class Merged:
+    """A LiveSource of two fakes, read by a thread."""
+
+    def __init__(self, **options):
+        self.clock = ManualClock(NS)
+        self.eyes, self.ears = FakeDevice(), FakeDevice("audio", name="ears")
+        self.eyes.put(frame(0))
+        self.ears.put(AudioChunk(np.zeros(160, np.float32), NS))
+        self.source = LiveSource(self.eyes.device, self.ears.device, self.clock, **options)
+        self.said = queue.Queue()
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+
+    def _read(self):
+        for item in self.source:
+            self.said.put(item)
+        self.said.put(None)
+
+    def until(self, wanted):
+        items = []
+        while not items or not wanted(items[-1]):
+            items.append(self.said.get(timeout=SOON_S))
+        return items
+
+
+def test_a_source_merges_both_and_knows_its_size():
+    merged = Merged()
+    assert (merged.source.info.width, merged.source.info.height) == (64, 48)
+    assert merged.source.info.has_audio
+    merged.eyes.put(frame(1))
+    merged.ears.put(AudioGap(0, 1, "overflow"))
+    kinds = set()
+    while not {VideoFrame, AudioChunk, AudioGap, SourceEvent} <= kinds:
+        kinds.add(type(merged.said.get(timeout=SOON_S)))
+    merged.source.close()
+    assert merged.source.join(SOON_S)
+
+
+def test_closing_ends_a_blocked_iteration_at_once_and_every_thread():
+    before = threading.active_count()
+    merged = Merged()
+    merged.source.close()
+    merged.until(lambda item: item is None)
+    merged.source.close()
+    assert merged.source.join(SOON_S)
+    merged.reader.join(SOON_S)
+    assert threading.active_count() == before
+
+
+def test_the_picture_goes_on_without_the_microphone():
+    merged = Merged()
+    merged.ears.refuses = "ears: unplugged"
+    merged.ears.fail("ears: unplugged")
+    merged.until(lambda item: getattr(item, "state", "") == "reconnecting")
+    for n in range(5):
+        merged.eyes.put(frame(n))
+    merged.until(lambda item: isinstance(item, VideoFrame) and item.index == 5)
+    merged.source.close()
+
+
+def test_the_end_of_the_camera_ends_the_source():
+    merged = Merged()
+    merged.eyes.end()
+    items = merged.until(lambda item: item is None)
+    assert items[-2].state == "ended"
+    merged.source.close()
+
+
+def test_no_sound_of_the_camera_where_it_comes_from_elsewhere():
+    eyes, ears = FakeDevice(has_sound=True), FakeDevice("audio", name="ears")
+    eyes.put(AudioChunk(np.ones(160, np.float32), 0))
+    eyes.put(frame(0))
+    ears.put(AudioChunk(np.zeros(160, np.float32), 0))
+    with LiveSource(eyes.device, ears.device, ManualClock()) as source:
+        eyes.end()
+        sounds = [item for item in source if isinstance(item, AudioChunk)]
+    assert all(not chunk.samples.any() for chunk in sounds)
+
+
+@pytest.mark.parametrize("which", ["eyes", "ears"])
+def test_what_cannot_be_opened_at_first_is_an_error_with_its_reason(which):
+    eyes, ears = FakeDevice(), FakeDevice("audio", name="ears")
+    {"eyes": eyes, "ears": ears}[which].refuses = f"{which}: permission denied"
+    eyes.put(frame(0))
+    with pytest.raises(InputError, match=f"{which}: permission denied"):
+        LiveSource(eyes.device, ears.device, ManualClock())
+
+
+def test_none_means_none():
+    eyes = FakeDevice()
+    eyes.put(frame(0))
+    with LiveSource(eyes.device, "none", ManualClock()) as source:
+        assert not source.info.has_audio
