@@ -15,8 +15,10 @@ from typer.core import TyperGroup
 
 from streamavis_apps.commands import (
     bench,
+    calibrate,
     convert,
     demo,
+    devices,
     doctor,
     inspect,
     live,
@@ -101,6 +103,8 @@ app.command("demo")(demo.command)
 app.command("replay")(replay.command)
 app.command("live")(live.command)
 app.command("view")(view.command)
+app.command("devices")(devices.command)
+app.command("calibrate")(calibrate.command)
 app.command("synth")(synth.command)
 app.command("train")(train.command)
 app.command("eval")(evaluate.command)

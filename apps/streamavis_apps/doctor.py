@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from streamavis_apps.checks import Check, State, all_checks
-from streamavis_apps.exits import ExitCode
+from streamavis_apps.exits import ExitCode, stop_on_signals
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,11 +20,34 @@ __all__ = ["run"]
 _STYLE = {State.OK: "green", State.NONE: "dim", State.LACKS: "yellow", State.BROKEN: "bold red"}
 
 
-def run(checks: Iterable[Check] | None = None, console: Console | None = None) -> ExitCode:
-    """Print every finding, then the verdict and the commands that mend what is missing."""
+def run(
+    checks: Iterable[Check] | None = None,
+    console: Console | None = None,
+    *,
+    camera: str | None = None,
+    microphone: str | None = None,
+    seconds: float = 5.0,
+) -> ExitCode:
+    """Print every finding, then the verdict and the commands that mend what is missing.
+
+    Args:
+        checks: what to look at; by default everything.
+        console: where to print.
+        camera: an address to watch for `seconds`, with `microphone`, as `live` would.
+        microphone: as for `live`.
+        seconds: how long to watch.
+
+    Raises:
+        InputError: the camera or the named microphone cannot be opened.
+    """
     console = console or Console(highlight=False)
     with console.status("looking at this machine"):
         found = list(all_checks() if checks is None else checks)
+    if camera is not None:
+        from streamavis_apps.source_check import check_source
+
+        with stop_on_signals() as stop, console.status(f"watching for {seconds:g} s"):
+            found += check_source(camera, microphone, seconds, stop)
     console.print(f"[bold]streamavis {importlib.metadata.version('streamavis')}[/]")
     console.print(_table(found))
     broken = [check for check in found if check.state is State.BROKEN]

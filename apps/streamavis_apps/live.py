@@ -41,6 +41,7 @@ class Live:
 
     cameras: tuple[str, ...]  # addresses, each with `NAME=` before it if it should have one
     microphone: str | None = None  # address or "none"; None: the camera's own, else the default
+    sound_offset_s: float = 0.0  # how late the sound is against the picture
     model: str = "nano"  # shipped name or file
     wanted: Wanted = field(default_factory=Wanted)
     metrics: str | None = None  # HOST:PORT
@@ -105,7 +106,9 @@ def ready(plan: Live, console: Console, stop: Stop) -> Iterator[Running]:
         sources: dict[str, LiveSource] = {}
         for name, address in named(plan.cameras).items():
             with console.status(f"opening {name}"):
-                sources[name] = LiveSource(address, plan.microphone, clock)
+                sources[name] = LiveSource(
+                    address, plan.microphone, clock, sound_offset_s=plan.sound_offset_s
+                )
             stack.callback(_release, sources[name])
         with console.status(f"loading {plan.model} and measuring this machine"):
             # Brings torch, which takes seconds to load: a bad address is told without it.

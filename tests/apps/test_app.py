@@ -15,6 +15,8 @@ COMMANDS = [
     "demo",
     "replay",
     "view",
+    "devices",
+    "calibrate",
     "synth",
     "train",
     "eval",

@@ -41,6 +41,12 @@ def command(
         str | None,
         typer.Option(metavar="ADDRESS", help="Publish results, e.g. tcp://127.0.0.1:5555."),
     ] = None,
+    sound_offset: Annotated[
+        float,
+        typer.Option(
+            min=-1000, max=1000, metavar="MS", help="How late the sound is, as calibrate says."
+        ),
+    ] = 0.0,
     metrics: Annotated[
         str | None,
         typer.Option(
@@ -76,6 +82,7 @@ def command(
     plan = Live(
         cameras=tuple(camera or ["camera:0"]),
         microphone=mic,
+        sound_offset_s=sound_offset / 1e3,
         model=model,
         wanted=Wanted(view=view, publish=publish, jsonl=jsonl, record=record),
         metrics=metrics,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 from streamavis.types import AudioChunk, AudioGap, Modality, VideoFrame
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from streamavis.runtime.clock import Clock
 
-__all__ = ["Capture", "Captured", "Device"]
+__all__ = ["Capture", "Captured", "Device", "TellsTiming"]
 
 Captured: TypeAlias = VideoFrame | AudioChunk | AudioGap
 
@@ -39,6 +39,15 @@ class Capture(Protocol):
 
     def abort(self) -> None:
         """From any thread: make a blocked iteration end as soon as the driver allows."""
+
+
+@runtime_checkable
+class TellsTiming(Protocol):
+    """A capture that knows how its sound is timed."""
+
+    @property
+    def timing(self) -> str:
+        """One phrase for people."""
 
 
 @dataclass(frozen=True, slots=True)

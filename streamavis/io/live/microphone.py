@@ -62,6 +62,16 @@ class _MicrophoneCapture:
         self._clock = clock
         self._name = address.name
         self._pump = Pump(Request("microphone", address.target), address.name)
+        self._placing: SampleClock | None = None
+        self._rate = 0
+
+    @property
+    def timing(self) -> str:
+        """By which clock, and how far that is off."""
+        if self._placing is None:
+            return ""
+        by = "ADC time" if self._placing.by_adc else "sample count"
+        return f"{self._rate} Hz, timed by {by}, {-self._placing.rate_error * 1e6:+.0f} ppm"
 
     def abort(self) -> None:
         self._pump.abort()
@@ -73,7 +83,8 @@ class _MicrophoneCapture:
             return
         if not isinstance(opened, OpenedMicrophone) or opened.rate not in _RATES:
             raise InputError(f"{self._name}: its capture process said {opened!r} first")
-        placing = SampleClock(opened.rate)
+        self._rate = opened.rate
+        self._placing = placing = SampleClock(opened.rate)
         steady = SteadySound(opened.rate)
         for message in messages:
             if isinstance(message, SoundMessage):

@@ -75,6 +75,14 @@ class _NetworkCapture:
         self._sound = sound
         self._aborted = threading.Event()
         self._corrupt = 0  # packets in a row
+        self._timeline: StreamTimeline | None = None
+
+    @property
+    def timing(self) -> str:
+        """Whether sound and picture take their times from the stream."""
+        if self._timeline is None or not self.has_sound:
+            return ""
+        return "timed by the stream" if self._timeline.sane else "timed by its sample count"
 
     def abort(self) -> None:
         self._aborted.set()
@@ -106,7 +114,7 @@ class _NetworkCapture:
 
     def _read(self, container: InputContainer) -> Iterator[Captured]:
         video, audio = self._choose(container)
-        timeline = StreamTimeline(counted=container.format.name in COUNTED_FORMATS)
+        self._timeline = timeline = StreamTimeline(counted=container.format.name in COUNTED_FORMATS)
         ears = None if audio is None else StreamSound(timeline)
         streams = [stream for stream in (video, audio) if stream is not None]
         for packet in _packets(container, streams):

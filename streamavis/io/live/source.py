@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from streamavis.errors import InputError
+from streamavis.io.live.capture import TellsTiming
 from streamavis.io.live.delay import DelayMeter
 from streamavis.io.live.devices import camera_device, sound_device
 from streamavis.io.live.outbox import Outbox
@@ -47,6 +49,7 @@ class LiveSource:
         clock: Clock | None = None,
         *,
         patience_s: float = 0.0,
+        sound_offset_s: float = 0.0,
     ) -> None:
         """Open both and wait for the first picture.
 
@@ -56,6 +59,8 @@ class LiveSource:
                 default the sound of the camera's stream, else the default microphone, else none.
             clock: every time is on it; the engine's.
             patience_s: how long to try again where the camera cannot be opened at first.
+            sound_offset_s: how late sound is against the picture, as `ClapMeter` measures it;
+                its times are moved back by this.
 
         Raises:
             InputError: the camera or the named microphone cannot be opened; says why.
@@ -63,6 +68,7 @@ class LiveSource:
         self._clock = clock or MonotonicClock()
         self._outbox = Outbox()
         self._delay = DelayMeter()
+        self._sound_offset_ns = round(sound_offset_s * 1e9)
         own_sound = microphone is None or microphone == camera
         if isinstance(camera, str):
             camera = camera_device(camera, with_sound=own_sound)
@@ -102,6 +108,12 @@ class LiveSource:
     def measured_delay_s(self) -> float:
         """As `audio_delay_s`, but neither rounded nor cut."""
         return self._delay.measured_s
+
+    @property
+    def sound_timing(self) -> str:
+        """Where the times of the sound come from, for people; "" before any came."""
+        capture = (self._eyes if self._ears is None else self._ears).capture
+        return capture.timing if isinstance(capture, TellsTiming) else ""
 
     @property
     def dropped_frames(self) -> int:
@@ -164,7 +176,10 @@ class LiveSource:
 
     def _put(self, item: SourceItem) -> None:
         if isinstance(item, AudioChunk):
+            item.start_time_ns -= self._sound_offset_ns
             self._delay.observe(item.start_time_ns, self._clock.now_ns())
+        elif isinstance(item, AudioGap):
+            item = replace(item, start_time_ns=item.start_time_ns - self._sound_offset_ns)
         self._outbox.put(item)
 
     def _put_video(self, item: SourceItem) -> None:

@@ -115,6 +115,12 @@ class Supervisor:
         with self._lock:
             return self._size
 
+    @property
+    def capture(self) -> Capture | None:
+        """The latest capture that something came from."""
+        with self._lock:
+            return self._running
+
     def start(self) -> None:
         """Open the device, on threads of its own."""
         self._thread.start()
