@@ -28,7 +28,7 @@ def said(console):
 
 def test_calibrate_measures_a_live_source():
     out = console()
-    assert calibrate.run(CLAPS, seconds=4.5, console=out, stop=Stop()) is ExitCode.DONE
+    assert calibrate.run(CLAPS, seconds=3.5, console=out, stop=Stop()) is ExitCode.DONE
     ms = float(said(out).split(" ms")[0])
     assert ms == pytest.approx(60 + 17, abs=20)  # the flash is seen within a frame time
     assert "--sound-offset" in said(out)

@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import av
-import numpy as np
 
 from streamavis.errors import InputError
 from streamavis.io.live.capture import Capture, Captured, Device
-from streamavis.io.live.sample_clock import Block, SampleClock
-from streamavis.io.live.steady import SteadySound
+from streamavis.io.live.stream_sound import StreamSound
 from streamavis.io.live.timeline import StreamTimeline
 from streamavis.io.pictures import upright_rgb
 from streamavis.types import Stage, VideoFrame
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
     from av.packet import Packet
     from av.stream import Stream
     from av.video.stream import VideoStream
-    from numpy.typing import NDArray
 
     from streamavis.io.live.address import Address
     from streamavis.runtime.clock import Clock
@@ -45,7 +42,6 @@ _SCHEME_OPTIONS = {
 # Their demuxers stamp pictures 1, 2, 3, ... at a rate they make up.
 COUNTED_FORMATS = frozenset({"mpjpeg", "mjpeg", "h264", "hevc", "rawvideo", "image2pipe"})
 _MOST_CORRUPT = 300  # packets in a row: it cannot be decoded
-_SCALE = {"u1": (128.0, 128.0), "i2": (0.0, 2.0**15), "i4": (0.0, 2.0**31)}  # zero, full scale
 _RATES = range(4_000, 400_000)  # Hz, of sound
 
 
@@ -172,41 +168,6 @@ class _NetworkCapture:
             Stage.DECODE: self._clock.now_ns(),
         }
         return VideoFrame(image, time_ns, index=0, clock=clock, stamps=stamps)
-
-
-class StreamSound:
-    """A stream's decoded sound on the engine's clock: by its stamps where those are sane."""
-
-    def __init__(self, timeline: StreamTimeline) -> None:
-        self._timeline = timeline
-        self._rate = 0
-        self._steady = SteadySound(1)
-        self._counted: SampleClock | None = None
-
-    def feed(self, frame: av.AudioFrame, arrival_ns: int) -> Iterator[Captured]:
-        """Chunks and gaps of one decoded frame."""
-        if frame.sample_rate != self._rate:
-            self._rate = frame.sample_rate
-            self._steady = SteadySound(self._rate)
-            self._counted = None
-        samples = mono(frame)
-        start_ns = self._timeline.on_clock(frame.pts, frame.time_base)
-        if start_ns is not None:
-            yield from self._steady.feed(samples, start_ns, 1e9 / self._rate)
-            return
-        if self._counted is None:
-            self._counted = SampleClock(self._rate)
-        for placed in self._counted.place(Block(samples, arrival_ns)):
-            yield from self._steady.feed(*placed)
-
-
-def mono(frame: av.AudioFrame) -> NDArray[np.float32]:
-    """(n,) float32 in [-1, 1]: the mean of the channels, as everywhere in this project."""
-    samples = frame.to_ndarray()
-    if not frame.format.is_planar:
-        samples = samples.reshape(-1, len(frame.layout.channels)).T
-    zero, full = _SCALE.get(samples.dtype.str[1:], (0.0, 1.0))
-    return ((samples.mean(axis=0, dtype=np.float64) - zero) / full).astype(np.float32)
 
 
 def _packets(container: InputContainer, streams: Sequence[Stream]) -> Iterator[Packet[Any]]:

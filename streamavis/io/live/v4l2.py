@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from streamavis.runtime.clock import Clock
     from streamavis.types import ClockSource
 
-__all__ = ["v4l2_device"]
+__all__ = ["pumped_device", "v4l2_device"]
 
 _OPTION_NAMES = {"size": "video_size", "fps": "framerate", "format": "input_format"}
 _NOT_LINUX = "is read through V4L2, which only Linux has; give a network address or a file"

@@ -12,7 +12,7 @@ from rigs import MjpegCamera, TsSender, stamp_of
 from streamavis.errors import InputError
 from streamavis.io.child.messages import Request
 from streamavis.io.live import LiveSource
-from streamavis.io.live.network import mono
+from streamavis.io.live.stream_sound import mono
 from streamavis.io.live.v4l2 import pumped_device
 from streamavis.types import AudioChunk, SourceEvent, Stage, VideoFrame
 
