@@ -112,9 +112,8 @@ def sound(name: str) -> Iterator[msgspec.Struct]:
         InputError: there is none of that name, it cannot be opened, or it stopped.
     """
     sounddevice = _sounddevice()
-    device = _find(sounddevice, name)
+    device, rate = _find(sounddevice, name)
     info = sounddevice.query_devices(device)
-    rate = round(info["default_samplerate"])
     stream, ring = _open(sounddevice, device, rate, int(info["max_input_channels"]))
     with stream:
         yield OpenedMicrophone(str(info["name"]), rate)
@@ -166,10 +165,13 @@ def _open(sounddevice: Any, device: int, rate: int, channels: int) -> tuple[Any,
     raise InputError(f"cannot be opened: {problem}")
 
 
-def _find(sounddevice: Any, name: str) -> int:
-    """The device called `name`: its number, its name, part of it, or a PulseAudio source."""
+def _find(sounddevice: Any, name: str) -> tuple[int, int]:
+    """Number and native rate of the device called `name`.
+
+    `name` is `default`, its number, its name, a PulseAudio source's name, or part of its name.
+    """
     inputs = {
-        index: str(device["name"])
+        index: (str(device["name"]), round(device["default_samplerate"]))
         for index, device in enumerate(sounddevice.query_devices())
         if device["max_input_channels"] > 0
     }
@@ -177,20 +179,21 @@ def _find(sounddevice: Any, name: str) -> int:
         default = _default_input(sounddevice)
         if default not in inputs:
             raise InputError("there is no microphone")
-        return default
+        return default, inputs[default][1]
     if name.isdecimal() and int(name) in inputs:
-        return int(name)
-    for index, own in inputs.items():
+        return int(name), inputs[int(name)][1]
+    for index, (own, rate) in inputs.items():
         if own == name:
-            return index
-    pulse = next((index for index, own in inputs.items() if own == "pulse"), None)
-    if pulse is not None and name in (source for source, _, _ in _pulse_sources()):
+            return index, rate
+    pulse = next((index for index, (own, _) in inputs.items() if own == "pulse"), None)
+    sources = {} if pulse is None else {name: rate for name, rate, _ in _pulse_sources()}
+    if pulse is not None and name in sources:
         os.environ["PULSE_SOURCE"] = name  # libpulse asks for it as it connects
-        return pulse
-    similar = [index for index, own in inputs.items() if name.lower() in own.lower()]
-    if similar:
-        return similar[0]
-    there = ", ".join(inputs.values()) or "none"
+        return pulse, sources[name]
+    for index, (own, rate) in inputs.items():
+        if name.lower() in own.lower():
+            return index, rate
+    there = ", ".join([own for own, _ in inputs.values()] + list(sources)) or "none"
     raise InputError(f"there is no such microphone; there are: {there}")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -53,9 +54,18 @@ class SoundServer:
             self._server.wait()
             self._server = None
 
+    def freeze(self) -> None:
+        """Stop answering, with every connection open."""
+        assert self._server is not None
+        self._server.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self._server is not None
+        self._server.send_signal(signal.SIGCONT)
+
     def play(self, path: Path) -> subprocess.Popen:
         return subprocess.Popen(
-            ["paplay", "--latency-msec=20", str(path)],
+            ["paplay", "--latency-msec=300", str(path)],
             env=self._environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
