@@ -63,3 +63,4 @@ class Device:
     stall_s: float = 0.5  # nothing for this long (or 5 frame periods): it is stalled
     give_up_s: float = 1.5  # nothing for this long: it is opened anew
     opening_s: float = 10.0  # what opening may take
+    longest_delay_s: float = 0.06  # its sound is waited for no longer than this

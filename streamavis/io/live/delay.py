@@ -10,21 +10,21 @@ __all__ = ["DelayMeter"]
 
 _HOP_NS = 10_000_000
 _SLACK_NS = 1_000_000  # a millisecond late is not worth a hop
-_MOST_HOPS = 6
 _REMEMBERED = 512  # chunks: about 5 s of a microphone
 _EVERY = 64  # chunks between two looks at them
 _SHARE = 0.95
 
 
 class DelayMeter:
-    """The delay that 95 % of the sound keeps, rounded up to a 10 ms hop, at most 60 ms.
+    """The delay that 95 % of the sound keeps, rounded up to a 10 ms hop, at most `longest_s`.
 
     Just before a chunk arrives, sound has been heard up to where that chunk begins; so the age
     of its first sample is what a picture taken now would have to wait. The delay rises and
     falls as it is measured anew, with a millisecond of slack, so that it does not swing.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, longest_s: float = 0.06) -> None:
+        self._most_hops = round(longest_s * 100)
         self._ages_ns: deque[int] = deque(maxlen=_REMEMBERED)
         self._seen = 0
         self._hops = 0
@@ -49,14 +49,13 @@ class DelayMeter:
             if self._seen % _EVERY and self._seen > 8:
                 return
             age_ns = self._age_ns()
-            least = _hops(age_ns - _SLACK_NS)
-            most = _hops(age_ns + _SLACK_NS)
+            least = self._hops_of(age_ns - _SLACK_NS)
+            most = self._hops_of(age_ns + _SLACK_NS)
             self._hops = min(max(self._hops, least), most)
 
     def _age_ns(self) -> int:
         ordered = sorted(self._ages_ns)
         return ordered[min(int(_SHARE * len(ordered)), len(ordered) - 1)] if ordered else 0
 
-
-def _hops(age_ns: int) -> int:
-    return min(max(math.ceil(age_ns / _HOP_NS), 0), _MOST_HOPS)
+    def _hops_of(self, age_ns: int) -> int:
+        return min(max(math.ceil(age_ns / _HOP_NS), 0), self._most_hops)

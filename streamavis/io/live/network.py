@@ -41,6 +41,8 @@ _SCHEME_OPTIONS = {
 }
 # Their demuxers stamp pictures 1, 2, 3, ... at a rate they make up.
 COUNTED_FORMATS = frozenset({"mpjpeg", "mjpeg", "h264", "hevc", "rawvideo", "image2pipe"})
+# An IP camera packs up to 0.15 s of sound into a packet. Training draws delays up to this.
+_LONGEST_DELAY_S = 0.2
 _MOST_CORRUPT = 300  # packets in a row: it cannot be decoded
 _RATES = range(4_000, 400_000)  # Hz, of sound
 
@@ -56,7 +58,13 @@ def network_device(address: Address, modality: Modality, *, with_sound: bool = T
             sound=with_sound or modality == "audio",
         )
 
-    return Device(address.name, modality, open_capture, opening_s=_OPEN_S + _READ_S)
+    return Device(
+        address.name,
+        modality,
+        open_capture,
+        opening_s=_OPEN_S + _READ_S,
+        longest_delay_s=_LONGEST_DELAY_S,
+    )
 
 
 class _NetworkCapture:
@@ -117,7 +125,7 @@ class _NetworkCapture:
             now_ns = self._clock.now_ns()
             if self._aborted.is_set():
                 return
-            timeline.arrived(packet.pts, packet.time_base, now_ns)
+            timeline.arrived(_newest(packet), packet.time_base, now_ns)
             for frame in self._decode(packet):
                 if isinstance(frame, av.VideoFrame):
                     yield self._picture(frame, timeline, now_ns)
@@ -168,6 +176,13 @@ class _NetworkCapture:
             Stage.DECODE: self._clock.now_ns(),
         }
         return VideoFrame(image, time_ns, index=0, clock=clock, stamps=stamps)
+
+
+def _newest(packet: Packet[Any]) -> int | None:
+    """The stamp of the newest thing in a packet: sound ends later than it begins."""
+    if packet.pts is None or packet.stream.type != "audio":
+        return packet.pts
+    return packet.pts + (packet.duration or 0)
 
 
 def _packets(container: InputContainer, streams: Sequence[Stream]) -> Iterator[Packet[Any]]:

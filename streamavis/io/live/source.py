@@ -67,7 +67,6 @@ class LiveSource:
         """
         self._clock = clock or MonotonicClock()
         self._outbox = Outbox()
-        self._delay = DelayMeter()
         self._sound_offset_ns = round(sound_offset_s * 1e9)
         own_sound = microphone is None or microphone == camera
         if isinstance(camera, str):
@@ -75,6 +74,7 @@ class LiveSource:
         sound: Device | None = None
         if not own_sound and microphone is not None and microphone != "none":
             sound = sound_device(microphone) if isinstance(microphone, str) else microphone
+        self._delay = DelayMeter((sound or camera).longest_delay_s)
         self._eyes = self._supervise(camera, self._put if own_sound else self._put_video)
         self._ears = None if sound is None else self._supervise(sound, self._put)
         self._supervisors = [s for s in (self._eyes, self._ears) if s is not None]
@@ -101,7 +101,10 @@ class LiveSource:
 
     @property
     def audio_delay_s(self) -> float:
-        """How much later than a picture its sound is here: measured, 0.00 to 0.06 s by 0.01."""
+        """How much later than a picture its sound is here: measured, in steps of 0.01 s.
+
+        At most 0.06 s for a microphone, 0.2 s for the sound of a network stream.
+        """
         return self._delay.delay_s
 
     @property
@@ -162,7 +165,9 @@ class LiveSource:
         self.info = MediaInfo(camera.name, width, height, eyes.fps, has_audio, None)
 
     def _try_default_microphone(self) -> bool:
-        ears = self._supervise(sound_device(_DEFAULT_MICROPHONE), self._put)
+        device = sound_device(_DEFAULT_MICROPHONE)
+        self._delay = DelayMeter(device.longest_delay_s)
+        ears = self._supervise(device, self._put)
         ears.start()
         heard = ears.wait_first(0.0)
         if isinstance(heard, str):

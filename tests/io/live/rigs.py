@@ -121,7 +121,7 @@ class MjpegCamera:
 class TsSender:
     """An MPEG-TS encoder with sound: H.264 and MP2, over TCP to who connects, or over UDP.
 
-    The picture's stamp is the moment it was made; a beep begins at whole seconds of the same
+    The picture's stamp is the moment it was due; a beep begins at whole seconds of the same
     clock, so that picture and sound can be compared at the other end.
     """
 
@@ -184,8 +184,8 @@ class TsSender:
                 number += 1
                 if self.paused.is_set():
                     continue
-                now_ns = time.monotonic_ns()
-                frame = av.VideoFrame.from_ndarray(stamped(now_ns, number), "rgb24")
+                due_ns = begin_ns + (number - 1) * 1_000_000_000 // self._fps
+                frame = av.VideoFrame.from_ndarray(stamped(due_ns, number), "rgb24")
                 frame.pts = number - 1
                 out.mux(video.encode(frame))
                 heard = self._sound(out, audio, begin_ns, heard, number * self._rate // self._fps)
