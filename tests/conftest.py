@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import os
+import threading
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from live_rig import Rig
 
 # Set before a test loads numpy or torch. Sums then come out alike on any number of cores.
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -27,3 +34,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         skip = pytest.mark.skip(reason="needs a CUDA device; torch.cuda.is_available() is False")
         for item in on_gpu:
             item.add_marker(skip)
+
+
+@pytest.fixture
+def running() -> Iterator[Callable[[Rig], Rig]]:
+    """Runs a rig's engine on a thread of its own until the test is over."""
+    from live_rig import assert_no_threads
+
+    rigs = []
+
+    def start(rig: Rig) -> Rig:
+        thread = threading.Thread(target=rig.engine.run)
+        thread.start()
+        rigs.append((rig, thread))
+        return rig
+
+    yield start
+    for rig, thread in rigs:
+        rig.engine.stop()
+        thread.join()
+    assert_no_threads()

@@ -301,6 +301,8 @@ class Engine:
                 lane.finish_sinks(phase)
         for lane in self._lanes:
             lane.join_sinks(deadline_s)
+        if self._watch.ident is not None:
+            self._watch.join(_LOOK_S)
         for lane in self._lanes:
             lane.join_source(min(_STOP_S, deadline_s - time.monotonic()))
             report = lane.report

@@ -6,68 +6,13 @@ import threading
 
 import numpy as np
 import pytest
-from runtime_fakes import NS, FakeModel, ListSink, Tap, picture, until
+from live_rig import MS, Rig, assert_adds_up, assert_no_threads, see, settled
+from runtime_fakes import NS, FakeModel, ListSink, picture, until
 
 from streamavis.runtime.clock import ManualClock
 from streamavis.runtime.engine import Engine, Feed
 from streamavis.runtime.session import Session
 from streamavis.types import AudioChunk, AudioGap, SourceEvent, VideoFrame
-
-MS = 1_000_000
-
-
-class Ears(ListSink):
-    """Keeps what comes between pictures as well."""
-
-    def notice(self, item):
-        self.__dict__.setdefault("noticed", []).append(item)
-
-
-class Rig:
-    """An engine of streams that a test feeds; each result is asked for when it is due."""
-
-    def __init__(self, *names: str, model=None, has_audio=False, sink=None, **options) -> None:
-        self.clock = ManualClock(10 * NS)
-        self.taps = {name: Tap(self.clock) for name in names}
-        self.sinks = {name: sink or Ears(f"sink-{name}") for name in names}
-        model = model or FakeModel()
-        self.engine = Engine.live(
-            [
-                Feed(
-                    self.taps[name],
-                    Session(model, stream=name, has_audio=has_audio, clock=self.clock),
-                    [self.sinks[name]],
-                )
-                for name in names
-            ],
-            clock=self.clock,
-            **options,
-        )
-        self.results = self.engine.results()
-
-    def one(self, name: str, **changes):
-        """A frame of one stream, and its result."""
-        self.taps[name].frame(**changes)
-        result = next(self.results)
-        assert result.stream == name
-        return result
-
-    def end(self):
-        for tap in self.taps.values():
-            tap.give(None)
-        return list(self.results)
-
-    def report(self, name: str):
-        return self.engine.reports[name]
-
-
-def assert_adds_up(report) -> None:
-    assert report.captured == report.processed + sum(report.dropped.values()), report
-
-
-def assert_no_threads() -> None:
-    left = [t.name for t in threading.enumerate() if t.name.startswith("streamavis")]
-    assert left == []
 
 
 def test_each_stream_has_its_results_its_sinks_and_its_report():
@@ -152,44 +97,6 @@ def test_a_stream_that_ends_is_closed_while_the_others_go_on():
         rig.one("long")
     assert rig.report("short").phase == "ended"
     rig.end()
-
-
-def settled(rig: Rig) -> int:
-    """Frames whose fate is known."""
-    report = rig.report("cam")
-    return report.processed + sum(report.dropped.values())
-
-
-def see(rig: Rig, frames: int, *, step_ms: int = 100) -> list[int]:
-    """Give frames one by one; which of them have a result (by number)."""
-    answered = []
-    for _ in range(frames):
-        rig.clock.advance(step_ms * MS)
-        number = rig.taps["cam"].index
-        rig.taps["cam"].frame()
-        before = rig.report("cam").processed
-        until(lambda: settled(rig) > number)  # noqa: B023
-        if rig.report("cam").processed > before:
-            answered.append(number)
-    return answered
-
-
-@pytest.fixture
-def running():
-    """Runs a rig's engine on a thread of its own until the test is over."""
-    rigs = []
-
-    def start(rig: Rig) -> Rig:
-        thread = threading.Thread(target=rig.engine.run)
-        thread.start()
-        rigs.append((rig, thread))
-        return rig
-
-    yield start
-    for rig, thread in rigs:
-        rig.engine.stop()
-        thread.join()
-    assert_no_threads()
 
 
 def test_a_model_that_breaks_is_started_anew_within_three_frames(running):
