@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
+from av.sidedata.sidedata import SideDataContainer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +24,10 @@ def upright_rgb(frame: av.VideoFrame) -> NDArray[np.uint8]:
     """
     # One thread: starting more for every frame costs more than it saves, most of all under load.
     image = cast("NDArray[np.uint8]", frame.to_ndarray(format="rgb24", threads=1))
-    side_data = cast("Mapping[str, bytes]", frame.side_data)
+    # Not `frame.side_data`: frame and container would hold each other, and decoded pictures pile
+    # up until Python's garbage collector comes by, some of them for thousands of frames.
+    container = SideDataContainer(frame)  # type: ignore[call-arg]
+    side_data = cast("Mapping[str, bytes]", container)
     if "DISPLAYMATRIX" in side_data:
         matrix = np.frombuffer(side_data["DISPLAYMATRIX"], np.int32)
         image = _turn(image, matrix.reshape(3, 3))

@@ -150,9 +150,7 @@ class Flaky:
 @pytest.mark.parametrize("hangs", [False, True])
 def test_a_hundred_breaks_leave_no_thread_behind(hangs):
     clock, opened = ManualClock(10 * NS), []
-    device = Device(
-        "flaky", "video", open=lambda clock: Flaky(clock, hangs=hangs, opened=opened)
-    )
+    device = Device("flaky", "video", open=lambda clock: Flaky(clock, hangs=hangs, opened=opened))
     before = threading.active_count()
     most, over = 0, threading.Event()
     with LiveSource(device, "none", clock) as source:

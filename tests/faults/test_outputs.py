@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from live_rig import Rig, see
-from runtime_fakes import ListSink, until
+from runtime_fakes import ListSink
 
 from streamavis.errors import OutputError
 from streamavis.runtime.sinks import JsonlSink, RecordSink

@@ -1,7 +1,9 @@
 """What comes out of files whose pictures, times and sounds are known."""
 
+import gc
 from fractions import Fraction
 
+import av
 import numpy as np
 import pytest
 from clips import Pictures, Sound, grey, sine, write_clip
@@ -234,3 +236,21 @@ def test_frames_tell_their_number(tmp_path):
     assert [int(f.image.mean()) for f in frames] == pytest.approx(
         [grey(n) for n in range(30)], abs=2
     )
+
+
+def test_a_decoded_picture_is_released_at_once(tmp_path):
+    """PyAV's frames can hold themselves alive through their side data; ours must not."""
+    path = write_clip(tmp_path / "clip.mp4", Pictures(time_base=Fraction(1, 30)))
+    read(path)  # what a first use leaves behind is left once
+    gc.collect()
+    gc.disable()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        read(path)
+        gc.collect()
+        kept = [item for item in gc.garbage if isinstance(item, av.VideoFrame)]
+        assert kept == []
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
