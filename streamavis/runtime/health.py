@@ -15,7 +15,7 @@ __all__ = ["LOST_AFTER_S", "Arrivals", "Health"]
 
 # With the tenth of a second a status may be late, silence is told within half a second.
 LOST_AFTER_S = 0.4
-_PERIODS = 5  # a slow camera is granted this many frame periods
+_PERIODS = 4  # a slow camera is granted this many; the fifth is told
 _GONE: frozenset[SourceState] = frozenset({"stalled", "reconnecting", "failed", "ended"})
 
 
@@ -49,7 +49,7 @@ class Arrivals:
 class Health:
     """Follows one live stream's inputs; any thread may tell and ask.
 
-    An input is gone when its source says so, or when nothing came of it for 0.4 s (a camera: five
+    An input is gone when its source says so, or when nothing came of it for 0.4 s (a camera: four
     frame periods, where that is longer). What comes proves that it is back, whatever was said. One
     that is still starting is gone too, which is no news.
     """

@@ -10,7 +10,8 @@ from live_rig import Rig, see
 from runtime_fakes import ListSink
 
 from streamavis.errors import OutputError
-from streamavis.runtime.sinks import JsonlSink, RecordSink
+from streamavis.runtime.recording import RecordSink
+from streamavis.runtime.sinks import JsonlSink
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def test_a_full_disk_costs_its_output_and_one_notice(kind, running, small_disk, 
         sink = JsonlSink(path)
     else:
         path = path.with_suffix(".mp4")
-        sink = RecordSink(path, size=(90, 160), draw=lambda *_: noise, fps=30)
+        sink = RecordSink(path, size=(90, 160), draw=lambda *_, **__: noise, fps=30)
     rig = running(Rig("cam", sink=sink))
     frames = 0
     while not rig.report("cam").sink_failures:

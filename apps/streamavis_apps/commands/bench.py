@@ -73,20 +73,45 @@ def soak(
         Size,
         typer.Option(parser=parse_size, metavar="WIDTHxHEIGHT", help="Of the network's pictures."),
     ] = "96x64",  # type: ignore[assignment]
+    minutes: Annotated[
+        float | None,
+        typer.Option(min=0.05, help="Of the live engine, in place of steps.", show_default="steps"),
+    ] = None,
+    faults: Annotated[
+        bool, typer.Option("--faults", help="With --minutes: break something every 30 s.")
+    ] = False,
+    every: Annotated[
+        float, typer.Option(min=0.1, metavar="SECONDS", help="With --faults: between two of them.")
+    ] = 30.0,
     json: Annotated[
         Path | None, typer.Option(metavar="OUT", help="Write the figures here too.")
     ] = None,
 ) -> None:
-    """Does a network stay what it was, however long it runs?
+    """Does a network, or the live engine, stay what it was, however long it runs?
 
     Steps one stream many times, then the aged state and a fresh one by
     turns: resident memory may not grow by 1 MiB, a step of the aged state
     may take 1.02 of a fresh one's time, and equal memories must give equal
-    outputs, bit for bit. Exits with 1 where a goal is missed.
+    outputs, bit for bit.
 
-    [bold]Example[/]
+    With --minutes: a synthetic camera and microphone through supervisors,
+    engine, model, wire and a subscriber. With --faults one thing after the
+    other breaks: the camera closes, hangs, freezes; the microphone goes,
+    loses blocks; the model raises, gives NaN, takes twice its time. The
+    figures are a robot's: when it was told, when results were good again.
+
+    Exits with 1 where a goal is missed.
+
+    [bold]Examples[/]
       streamavis bench soak --steps 100000 --json soak.json
+      streamavis bench soak --minutes 10 --faults --json soak-live.json
     """
+    if minutes is not None:
+        from streamavis_apps.soak_live import Soak, run_live
+        from streamavis_apps.soak_world import FAULTS
+
+        plan = Soak(minutes=minutes, faults=FAULTS if faults else (), every_s=every, model=model)
+        raise typer.Exit(run_live(plan, json_path=json))
     from streamavis_apps.soak_model import run
 
     raise typer.Exit(run(model, steps=steps, size=(size.height, size.width), json_path=json))
