@@ -85,22 +85,22 @@ def _outlines(cut: Patch) -> Sequence[NDArray[np.int32]]:
 
 def _light(canvas: NDArray[np.uint8], cut: Patch, colour: Colour, voice: Voice, line: int) -> None:
     """Light around a mask, and a ring in it that moves outward."""
-    reach = 10 * line
-    x0, y0 = max(cut.x - reach, 0), max(cut.y - reach, 0)
-    x1 = min(cut.x + cut.mask.shape[1] + reach, canvas.shape[1])
-    y1 = min(cut.y + cut.mask.shape[0] + reach, canvas.shape[0])
-    area = np.zeros((y1 - y0, x1 - x0), np.uint8)
-    top, left = cut.y - y0, cut.x - x0
-    area[top : top + cut.mask.shape[0], left : left + cut.mask.shape[1]] = cut.mask
-    size = (max(1, (x1 - x0) // _SHRINK), max(1, (y1 - y0) // _SHRINK))
-    small = cv2.resize(area, size, interpolation=cv2.INTER_NEAREST) * np.uint8(255)
-    span = 2 * max(1, round(reach / _SHRINK / 2)) + 1
+    margin = max(2, round(10 * line / _SHRINK))  # how far it reaches, at the small size
+    height, width = (-(-side // _SHRINK) for side in cut.mask.shape)
+    small = cv2.resize(cut.mask, (width, height), interpolation=cv2.INTER_NEAREST)
+    edges = (margin,) * 4
+    small = cv2.copyMakeBorder(small * np.uint8(255), *edges, cv2.BORDER_CONSTANT, value=0)
+    span = 2 * max(1, round(margin / 2)) + 1
     # Blurred twice by a box, the edge becomes a ramp that tells how far away the mask is.
     near = cv2.blur(cv2.blur(small, (span, span)), (span, span))
     lights = cv2.applyColorMap(near, _falloff(colour, round(voice.phase * _RINGS) % _RINGS))
     lights = cv2.convertScaleAbs(lights, alpha=voice.strength)
-    below = canvas[y0:y1, x0:x1]
-    cv2.add(below, cv2.resize(lights, (x1 - x0, y1 - y0)), dst=below)
+    lights = cv2.resize(lights, None, fx=_SHRINK, fy=_SHRINK)
+    left, top = cut.x - margin * _SHRINK, cut.y - margin * _SHRINK
+    x0, y0 = max(left, 0), max(top, 0)
+    below = canvas[y0 : top + lights.shape[0], x0 : left + lights.shape[1]]
+    over = lights[y0 - top :, x0 - left :][: below.shape[0], : below.shape[1]]
+    cv2.add(below, over, dst=below)
 
 
 @lru_cache(maxsize=1024)
