@@ -7,7 +7,7 @@ import typer
 
 from streamavis_apps.commands.options import Model, Size, parse_size
 
-__all__ = ["app", "pipeline", "soak", "world"]
+__all__ = ["app", "overlay", "pipeline", "soak", "world"]
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -115,3 +115,27 @@ def soak(
     from streamavis_apps.soak_model import run
 
     raise typer.Exit(run(model, steps=steps, size=(size.height, size.width), json_path=json))
+
+
+@app.command("overlay")
+def overlay(
+    size: Annotated[
+        Size, typer.Option(parser=parse_size, metavar="WxH", help="Picture size.")
+    ] = "1280x720",  # type: ignore[assignment]
+    tracks: Annotated[int, typer.Option(min=1, max=50, help="Objects in view.")] = 5,
+    frames: Annotated[int, typer.Option(min=10, help="How often it is drawn.")] = 200,
+    json: Annotated[
+        Path | None, typer.Option(metavar="OUT", help="Write the figures here too.")
+    ] = None,
+) -> None:
+    """What drawing results costs, on one core.
+
+    Masks, outlines, light and labels alone, a recording's frame, and a
+    window with its bar, spectrogram and lanes. Every other object sounds.
+
+    [bold]Example[/]
+      streamavis bench overlay --size 1920x1080
+    """
+    from streamavis_apps.overlay_bench import run
+
+    raise typer.Exit(run(size=size, tracks=tracks, frames=frames, json_path=json))
