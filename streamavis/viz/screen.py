@@ -228,7 +228,7 @@ class Screen:
         if self._shown is not None:
             result = self._shown.result
             seconds = result.capture_time_ns / 1e9
-            if result.clock == "pts":
+            if not self._live:
                 items.append(Item(f"{int(seconds // 60)}:{seconds % 60:04.1f}", WHITE, rank=2))
             items.append(Item(_counted(result), SOFT, rank=5))
         if self._latency_ns is not None:
