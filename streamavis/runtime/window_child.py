@@ -123,7 +123,6 @@ class WindowLoop:
         self._clock = clock or MonotonicClock()
         self._screen = Screen(live=live)
         self._captured_ns: int | None = None  # of the picture to be shown, on our clock
-        self._canvas: NDArray[np.uint8] | None = None
         self._drawn_ns = 0
 
     def run(self) -> None:
@@ -171,8 +170,7 @@ class WindowLoop:
 
     def _draw(self) -> None:
         self._drawn_ns = self._clock.now_ns()
-        self._canvas = self._screen.render(self._drawn_ns)
-        key = self._gui.show(self._canvas)
+        key = self._gui.show(self._screen.render(self._drawn_ns))
         if self._captured_ns is not None:
             if not self._screen.paused:
                 self._screen.was_seen(self._clock.now_ns() - self._captured_ns)
@@ -192,17 +190,16 @@ class WindowLoop:
         self._drawn_ns = 0  # what a key did shows at once
 
     def _save(self) -> None:
-        """Write what is on the screen; the screen says where, or why not."""
-        if self._canvas is None:
-            return
+        """Write the screen without its plates; the screen says where, or why not."""
         stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
         path = self._folder / f"{self._name}-{stamp}.png"
         number = 1
         while path.exists():
             number += 1
             path = self._folder / f"{self._name}-{stamp}-{number}.png"
-        data = cv2.imencode(".png", cv2.cvtColor(self._canvas, cv2.COLOR_RGB2BGR))[1]
         now_ns = self._clock.now_ns()
+        picture = self._screen.render(now_ns, plates=False)
+        data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1]
         try:
             path.write_bytes(data.tobytes())
         except OSError as error:

@@ -164,8 +164,9 @@ class Screen:
             self._help = not self._help
         return action
 
-    def render(self, now_ns: int) -> NDArray[np.uint8]:
-        """(H, W, 3) RGB: all that is to be seen now."""
+    def render(self, now_ns: int, *, plates: bool = True) -> NDArray[np.uint8]:
+        """(H, W, 3) RGB: all that is to be seen now; without `plates`, as for a screenshot,
+        nothing that covers the picture."""
         shown = self._shown
         height, width = view_size(*shown.image.shape[:2]) if shown else (360, 640)
         look = Look.of(height, width)
@@ -177,7 +178,8 @@ class Screen:
             self._lay(view, (("", "waiting for the first picture"),), look, 0.5)
         else:
             self._draw_picture(view, shown, look)
-        self._draw_plates(view, look, now_ns)
+        if plates:
+            self._draw_plates(view, look, now_ns)
         draw_bar(canvas[: look.header], self._bar(), look)
         self._draw_strip(canvas[look.header + height :], strip, look)
         return canvas
