@@ -46,7 +46,7 @@ class Voice:
 
 def paint(
     canvas: NDArray[np.uint8], cut: Patch, colour: Colour, voice: Voice | None, line: int
-) -> None:
+) -> tuple[int, int, int, int]:
     """Draw one object into `canvas`.
 
     Args:
@@ -55,6 +55,9 @@ def paint(
         colour: the track's.
         voice: of an object that sounds; None: it does not, or nobody knows.
         line: thickness of an outline, pixels.
+
+    Returns:
+        x0, y0, x1, y1 of its largest part: crumbs that lie elsewhere do not count.
     """
     height, width = cut.mask.shape
     below = canvas[cut.y : cut.y + height, cut.x : cut.x + width]
@@ -71,11 +74,20 @@ def paint(
         cv2.polylines(canvas, outlines, True, mix(colour, INK, 0.55), 2 * line + 3, cv2.LINE_8)
         cv2.polylines(canvas, outlines, True, colour, 2 * line + 1, cv2.LINE_8)
         cv2.polylines(canvas, outlines, True, mix(colour, WHITE, 0.8), line - 1 or 1, cv2.LINE_AA)
+    if not outlines:  # it was scaled until nothing was left
+        return cut.x, cut.y, cut.x + width, cut.y + height
+    left, top, width, height = cv2.boundingRect(max(outlines, key=cv2.contourArea))
+    return left, top, left + width, top + height
 
 
 def _outlines(cut: Patch) -> Sequence[NDArray[np.int32]]:
     """Of a mask and its holes, in canvas pixels; of a large one to two pixels, at half the cost."""
-    step = 2 if min(cut.mask.shape) >= _LARGE else 1
+    large = min(cut.mask.shape) >= _LARGE
+    # Every second pixel may miss all of a mask of crumbs.
+    return (_traced(cut, 2) if large else []) or _traced(cut, 1)
+
+
+def _traced(cut: Patch, step: int) -> Sequence[NDArray[np.int32]]:
     framed = np.zeros([-(-side // step) + 2 for side in cut.mask.shape], np.uint8)
     framed[1:-1, 1:-1] = cut.mask[::step, ::step]
     found, _ = cv2.findContours(framed, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_TC89_KCOS)

@@ -93,6 +93,7 @@ def draw_tracks(
     look = Look.of(height, width)
     phase = result.capture_time_ns % _RING_NS / _RING_NS
     loudness = 1.0 if level_dbfs is None else _share(level_dbfs, _LOUD_DB)
+    places: dict[int, tuple[int, int, int, int]] = {}  # track id -> where its mask is
     # Small on large, sounding on silent.
     order = sorted(result.tracks, key=lambda track: (track.is_sounding, -track.area))
     for track in order if masks else ():
@@ -100,13 +101,14 @@ def draw_tracks(
         if cut is not None:
             voice = Voice(track.sounding or 0.0, loudness, phase) if track.is_sounding else None
             cut = fitted(cut, result.size, (height, width))
-            paint(canvas, cut, colour_of(track.id), voice, look.line)
+            places[track.id] = paint(canvas, cut, colour_of(track.id), voice, look.line)
     taken = [(0, 0, width, top)] if top else []
     down, right = height / result.size[0], width / result.size[1]
     for track in reversed(order):
         x, y, w, h = track.box
         box = (round(x * right), round(y * down), round((x + w) * right), round((y + h) * down))
-        taken.append(draw_label(canvas, track, box, look, taken))
+        place = places.get(track.id, box)
+        taken.append(draw_label(canvas, track, place, look, taken))
 
 
 def draw_meter(

@@ -14,6 +14,7 @@ from streamavis.masks import encode
 from streamavis.types import FrameResult, Track
 from streamavis.viz import colour_of, draw
 from streamavis.viz.labels import Look, draw_label
+from streamavis.viz.overlay import draw_tracks
 from streamavis.viz.sprites import Layers, loudspeaker, plate, text
 
 SIZES = [(180, 320), (720, 1280)]
@@ -171,3 +172,27 @@ def test_text_keeps_its_descenders_and_speakers_differ():
     assert text(" ", 0.5).shape[1] >= 1
     shapes = {loudspeaker(16, h).tobytes() for h in ("sounding", "silent", "unknown")}
     assert len(shapes) == 3
+
+
+def test_a_label_stays_with_the_largest_part_of_its_mask():
+    size = (360, 640)
+    whole = disc(size, 0.3, 0.7, 0.15)
+    crumbs = whole | disc(size, 0.9, 0.2, 0.01) | disc(size, 0.05, 0.25, 0.01)
+    at_home, scattered = (draw(grey(size), result(size, track(1, m))) for m in (whole, crumbs))
+    changed = [(drawn[150:184] != 90).any(-1) for drawn in (at_home, scattered)]
+    assert changed[0].any(), "the label, above the disc"
+    assert np.array_equal(*changed)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 199), st.integers(0, 299)), min_size=1, max_size=6),
+    st.sampled_from([(200, 300), (20, 30), (67, 100), (401, 611)]),
+    st.sampled_from([0.1, 0.9]),
+)
+def test_masks_of_crumbs_can_be_drawn_at_any_size(pixels, canvas, sounding):
+    mask = np.zeros((200, 300), bool)
+    mask[tuple(np.transpose(pixels))] = True
+    drawn = np.zeros((*canvas, 3), np.uint8)
+    draw_tracks(drawn, result((200, 300), track(1, mask, sounding)))
+    assert drawn.any()
