@@ -50,7 +50,7 @@ _LOG = logging.getLogger(__name__)
 _PROBE = "import cv2; cv2.namedWindow('streamavis'); cv2.destroyAllWindows()"
 _CHILD = "from streamavis.runtime.window_child import show; show({arguments})"
 _OPEN_S = 20  # what a display is granted to answer
-_LEAVE_S = 0.5  # what a window is granted to close
+_LEAVE_S = 0.3  # what a window is granted to close
 _HEALTH_S = 0.5  # between two reports to the window
 _WAITING = 2000  # messages for a window that does not take them; the oldest give way
 _NO_WINDOW = "OpenCV cannot open a window on this display"
@@ -267,6 +267,8 @@ class WindowSink:
                     self._process.wait(_LEAVE_S)
                 code = self._process.poll()
                 self._failure = f"the window's process ended by itself (exit code {code})"
+                if self._on_pause is not None:
+                    self._on_pause(False)  # nobody is left to end a pause
         with self._changed:
             self._changed.notify_all()
 

@@ -58,11 +58,12 @@ class Lanes:
             picture[:, : min(-ahead, self._columns)] = INK
         thick = max(1, height // LANES)
         scaled = cv2.resize(picture, (width, LANES * thick), interpolation=cv2.INTER_NEAREST)
-        if thick > 2:
-            scaled[thick - 1 :: thick] = INK
-        whole = np.full((height, width, 3), INK, np.uint8)
-        whole[: min(height, len(scaled))] = scaled[:height]
-        return whole
+        if thick > 2:  # a gap between two lanes
+            for lane in range(1, LANES + 1):
+                cv2.line(scaled, (0, lane * thick - 1), (width - 1, lane * thick - 1), INK)
+        rest = max(height - len(scaled), 0)
+        whole = cv2.copyMakeBorder(scaled, 0, rest, 0, 0, cv2.BORDER_CONSTANT, value=INK)
+        return np.asarray(whole, np.uint8)[:height]
 
     def _lane(self, track_id: int) -> int:
         lane = self._owners.pop(track_id, None)

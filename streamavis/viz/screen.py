@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from streamavis.viz.hud import Item, draw_bar, draw_candidates, plate_of_text
+from streamavis.viz.hud import Item, draw_bar, draw_candidates, fill, plate_of_text
 from streamavis.viz.labels import Look, icon, line_of_text
 from streamavis.viz.lanes import LANES, Lanes
 from streamavis.viz.overlay import AUDIO_WORDS, draw_tracks
@@ -22,7 +22,6 @@ from streamavis.viz.palette import (
     ALERT,
     DIM,
     GOOD,
-    INK,
     SOFT,
     STATE_COLOURS,
     WARN,
@@ -119,6 +118,7 @@ class Screen:
         self._sources: dict[str, SourceEvent] = {}  # modality -> its latest state
         self._latency_ns: float | None = None
         self._toast: tuple[str, int] | None = None  # words, until when
+        self._canvas = np.empty((0, 0, 3), np.uint8)
 
     def see(
         self, image: NDArray[np.uint8], result: FrameResult, candidates: Sequence[Candidate] = ()
@@ -166,33 +166,41 @@ class Screen:
 
     def render(self, now_ns: int, *, plates: bool = True) -> NDArray[np.uint8]:
         """(H, W, 3) RGB: all that is to be seen now; without `plates`, as for a screenshot,
-        nothing that covers the picture."""
-        shown = self._shown
+        nothing that covers the picture. Valid until the next call, which draws into it again."""
+        shown, level = self._shown, None
         height, width = view_size(*shown.image.shape[:2]) if shown else (360, 640)
         look = Look.of(height, width)
         strip = _Strip.of(height, width, look)
-        canvas = np.empty((look.header + height + strip.height, width, 3), np.uint8)
+        canvas = self._blank((look.header + height + strip.height, width, 3))
         view = canvas[look.header : look.header + height]
         if shown is None:
-            view[:] = INK
+            fill(view)
             self._lay(view, (("", "waiting for the first picture"),), look, 0.5)
         else:
-            self._draw_picture(view, shown, look)
+            level = self._sound.level_dbfs(shown.result.capture_time_ns)
+            self._draw_picture(view, shown, level, look)
         if plates:
             self._draw_plates(view, look, now_ns)
         draw_bar(canvas[: look.header], self._bar(), look)
-        self._draw_strip(canvas[look.header + height :], strip, look)
+        self._draw_strip(canvas[look.header + height :], strip, level, look)
         return canvas
 
-    def _draw_picture(self, view: NDArray[np.uint8], shown: _Shown, look: Look) -> None:
+    def _blank(self, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+        """The canvas: kept, as to allocate one costs as much as to draw an object."""
+        if self._canvas.shape != shape:
+            self._canvas = np.empty(shape, np.uint8)
+        return self._canvas
+
+    def _draw_picture(
+        self, view: NDArray[np.uint8], shown: _Shown, level_dbfs: float | None, look: Look
+    ) -> None:
         size = shown.image.shape[:2]
         if size == view.shape[:2]:
             view[:] = shown.image
         else:
             way = cv2.INTER_AREA if size[0] > view.shape[0] else cv2.INTER_CUBIC
             cv2.resize(shown.image, view.shape[1::-1], dst=view, interpolation=way)
-        level = self._sound.level_dbfs(shown.result.capture_time_ns)
-        draw_tracks(view, shown.result, level_dbfs=level, masks=self._masks)
+        draw_tracks(view, shown.result, level_dbfs=level_dbfs, masks=self._masks)
         if self.queries:
             draw_candidates(view, shown.candidates, size, look)
 
@@ -262,12 +270,13 @@ class Screen:
             return Item("starting", WARN, rank=0, dot=True)
         return Item("live" if self._live else "replay", GOOD, rank=0, dot=True)
 
-    def _draw_strip(self, canvas: NDArray[np.uint8], strip: _Strip, look: Look) -> None:
+    def _draw_strip(
+        self, canvas: NDArray[np.uint8], strip: _Strip, level: float | None, look: Look
+    ) -> None:
         """Level, spectrogram, lanes."""
-        canvas[:] = INK
+        fill(canvas)
         result = self._shown.result if self._shown else None
         time_ns = result.capture_time_ns if result else 0
-        level = self._sound.level_dbfs(time_ns) if result else None
         left, inner = strip.left, canvas.shape[1] - strip.left - look.pad
         top, middle = look.pad, look.pad + strip.spectrogram
         canvas[top:middle, left : left + inner] = self._sound.spectrogram(

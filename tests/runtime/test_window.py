@@ -225,11 +225,15 @@ def test_d_asks_for_candidates_until_it_is_pressed_again(gui):
 
 
 def test_a_window_whose_process_dies_is_a_failed_sink(gui):
-    sink = WindowSink("title", on_quit=lambda: None)
+    resumed = threading.Event()
+    sink = WindowSink(
+        "title", on_quit=lambda: None, on_pause=lambda on: None if on else resumed.set()
+    )
     sink._process.kill()
     sink._threads[1].join(PATIENCE_S)
     with pytest.raises(OutputError, match="ended by itself"):
         sink.write(*picture(0))
+    assert resumed.is_set(), "nobody is left to end a pause"
     sink.notice(SourceEvent("camera:0", "video", "stalled", 0))
     sink.dismiss()
 

@@ -89,7 +89,7 @@ def test_keys_ask_for_what_the_screen_cannot_do(key, action):
 
 def test_a_paused_screen_keeps_its_picture_and_says_so():
     screen = showing()
-    before = screen.render(0)
+    before = screen.render(0).copy()
     screen.press(ord(" "))
     screen.see(grey(SIZE) + 50, at(2.0))
     top = Look.of(*SIZE).header
@@ -132,7 +132,7 @@ def test_a_narrow_bar_keeps_what_matters_most():
 
 def test_a_source_that_stalls_is_told_in_bar_and_picture_until_it_runs():
     screen = showing(live=True)
-    usual = screen.render(0)
+    usual = screen.render(0).copy()
     screen.notice(SourceEvent("camera:0", "video", "stalled", 0, "no picture for 0.5 s"))
     assert "stalled" in words_of(screen)
     assert (screen.render(0)[50:300] != usual[50:300]).any()
@@ -143,12 +143,12 @@ def test_a_source_that_stalls_is_told_in_bar_and_picture_until_it_runs():
 
 def test_new_trouble_is_said_once_and_fades():
     screen = showing()
-    usual = screen.render(0)
+    usual = screen.render(0).copy()
     trouble = Health(trouble="record: No space left on device")
     screen.tell(trouble, 0)
-    told = screen.render(NS)
+    told = screen.render(NS).copy()
     assert (told[500:740] != usual[500:740]).any()
-    faded = screen.render(5 * NS)
+    faded = screen.render(5 * NS).copy()
     assert np.array_equal(faded[100:740], usual[100:740])
     screen.tell(trouble, 6 * NS)
     assert np.array_equal(screen.render(7 * NS)[100:740], usual[100:740])
@@ -158,7 +158,7 @@ def test_candidates_are_drawn_where_they_are_when_asked_for():
     screen = Screen()
     found = [Candidate("bird", 1, 0.8, (640, 360, 320, 180))]
     screen.see(grey((1440, 2560)), at(1.0, (1440, 2560)), found)
-    usual = screen.render(0)
+    usual = screen.render(0).copy()
     screen.press(ord("d"))
     changed = (screen.render(0) != usual).any(-1)
     top = Look.of(*SIZE).header
