@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from streamavis.types import AudioState, FrameResult
     from streamavis.viz.sprites import Hearing
 
-__all__ = ["AUDIO_WORDS", "draw", "draw_meter", "draw_tracks"]
+__all__ = ["AUDIO_WORDS", "METER_DB", "counted", "draw", "draw_tracks", "share_of"]
 
 AUDIO_WORDS: dict[AudioState, tuple[str, Hearing]] = {
     "ok": ("audio", "sounding"),
@@ -42,7 +42,7 @@ AUDIO_WORDS: dict[AudioState, tuple[str, Hearing]] = {
     "lost": ("audio lost", "unknown"),
     "absent": ("no audio", "unknown"),
 }
-_METER_DB = (-60.0, 0.0)  # the ends of the level meter
+METER_DB = (-60.0, 0.0)  # the ends of a level meter
 _LOUD_DB = (-55.0, -15.0)  # between these, what sounds shines brighter
 _RING_NS = 900_000_000  # a ring of light needs to move outward
 
@@ -92,7 +92,7 @@ def draw_tracks(
     height, width = canvas.shape[:2]
     look = Look.of(height, width)
     phase = result.capture_time_ns % _RING_NS / _RING_NS
-    loudness = 1.0 if level_dbfs is None else _share(level_dbfs, _LOUD_DB)
+    loudness = 1.0 if level_dbfs is None else share_of(level_dbfs, _LOUD_DB)
     places: dict[int, tuple[int, int, int, int]] = {}  # track id -> where its mask is
     # Small on large, sounding on silent.
     order = sorted(result.tracks, key=lambda track: (track.is_sounding, -track.area))
@@ -111,12 +111,12 @@ def draw_tracks(
         taken.append(draw_label(canvas, track, place, look, taken))
 
 
-def draw_meter(
+def _draw_meter(
     canvas: NDArray[np.uint8], level_dbfs: float, right: int, top: int, bottom: int, pad: int
 ) -> int:
     """A row of lamps between two rows that ends at `right`; returns where it begins."""
     lamps, lamp, gap = 12, max(2, pad // 2 + 1), max(1, pad // 3)
-    lit = round(lamps * _share(level_dbfs, _METER_DB))
+    lit = round(lamps * share_of(level_dbfs, METER_DB))
     left = right - lamps * (lamp + gap)
     for n in range(lamps):
         colour = DIM
@@ -145,16 +145,17 @@ def _draw_header(
     icon(hearing, colour, look).lay(canvas, right, (look.header - look.icon) // 2)
     if level_dbfs is not None:
         margin = look.header // 4
-        right = draw_meter(
+        right = _draw_meter(
             canvas, level_dbfs, right - pad, margin, look.header - margin - 1, look.pad
         )
     left = pad + line_of_text("00:00.00", WHITE, look).size[1] + pad
-    count = line_of_text(_counted(result), SOFT, look)
+    count = line_of_text(counted(result), SOFT, look)
     if left + count.size[1] < right - pad:
         count.lay(canvas, left, y)
 
 
-def _counted(result: FrameResult) -> str:
+def counted(result: FrameResult) -> str:
+    """How many are in view, and how many of them sound."""
     known = [track for track in result.tracks if track.sounding is not None]
     sounding = sum(track.is_sounding for track in known)
     counted = f"{len(result.tracks)} in view"
@@ -163,7 +164,7 @@ def _counted(result: FrameResult) -> str:
     return counted
 
 
-def _share(value: float, ends: tuple[float, float]) -> float:
+def share_of(value: float, ends: tuple[float, float]) -> float:
     """Where `value` lies between two ends, 0..1."""
     low, high = ends
     return min(max((value - low) / (high - low), 0.0), 1.0)

@@ -17,7 +17,7 @@ import numpy as np
 from streamavis.viz.hud import Item, draw_bar, draw_candidates, fill, plate_of_text
 from streamavis.viz.labels import Look, icon, line_of_text
 from streamavis.viz.lanes import LANES, Lanes
-from streamavis.viz.overlay import AUDIO_WORDS, draw_tracks
+from streamavis.viz.overlay import AUDIO_WORDS, METER_DB, counted, draw_tracks, share_of
 from streamavis.viz.palette import (
     ALERT,
     DIM,
@@ -41,7 +41,6 @@ __all__ = ["Action", "Health", "Screen", "view_size"]
 _FITS = (800, 1280)  # height, width that a view may have
 _LEAST = 640  # pixels of the longer side: smaller pictures are enlarged, by a whole number
 _TOAST_NS = 4_000_000_000
-_METER_DB = (-60.0, 0.0)
 
 
 class Action(StrEnum):
@@ -240,7 +239,7 @@ class Screen:
             seconds = result.capture_time_ns / 1e9
             if not self._live:
                 items.append(Item(f"{int(seconds // 60)}:{seconds % 60:04.1f}", WHITE, rank=2))
-            items.append(Item(_counted(result), SOFT, rank=5))
+            items.append(Item(counted(result), SOFT, rank=5))
         if self._latency_ns is not None:
             ms = self._latency_ns / 1e6
             words = f"{ms:.0f} ms" if ms < 1000 else f"{ms / 1000:.1f} s"
@@ -292,8 +291,7 @@ class Screen:
         if level is not None:
             y += look.header
             line_of_text(f"{level:.0f} dBFS", SOFT, look).lay(canvas, 2 * look.pad, y)
-        low, high = _METER_DB
-        share = 0.0 if level is None else min(max((level - low) / (high - low), 0.0), 1.0)
+        share = 0.0 if level is None else share_of(level, METER_DB)
         x, wide = left - 3 * look.pad, 2 * look.pad
         lit = middle - round(share * strip.spectrogram)
         cv2.rectangle(canvas, (x, top), (x + wide - 1, middle - 1), (34, 39, 48), -1)
@@ -317,12 +315,3 @@ class _Strip:
         lanes = LANES * max(3, round(look.pad * 1.2))
         widest = look.icon + line_of_text("audio lost", SOFT, look).size[1]
         return cls(spectrogram, lanes, widest + 8 * look.pad, spectrogram + lanes + 3 * look.pad)
-
-
-def _counted(result: FrameResult) -> str:
-    known = [track for track in result.tracks if track.sounding is not None]
-    sounding = sum(track.is_sounding for track in known)
-    counted = f"{len(result.tracks)} in view"
-    if known:
-        counted += f", {sounding} sounding" if sounding else ", silent"
-    return counted
