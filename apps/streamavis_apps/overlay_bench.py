@@ -37,7 +37,7 @@ _WARM_UP = 10
 _HARMONICS = 7  # of an outline: neither a circle nor noise
 
 
-class Milliseconds(TypedDict):
+class _Milliseconds(TypedDict):
     """Of one frame."""
 
     p50: float
@@ -54,7 +54,7 @@ class Figures(TypedDict):
     covered: float  # share of the picture that the masks cover
     frames: int
     threads: int
-    ms: dict[str, Milliseconds]  # what is drawn -> what it costs
+    ms: dict[str, _Milliseconds]  # what is drawn -> what it costs
     machine: Machine
 
 
@@ -155,7 +155,9 @@ def _blob(rng: np.random.Generator, number: int, count: int, height: int, width:
     )
 
 
-def _measure(image: NDArray[np.uint8], result: FrameResult, frames: int) -> dict[str, Milliseconds]:
+def _measure(
+    image: NDArray[np.uint8], result: FrameResult, frames: int
+) -> dict[str, _Milliseconds]:
     screen = Screen()
     rng = np.random.default_rng(0)
     screen.hear(AudioChunk(rng.normal(0, 0.1, 10 * SAMPLE_RATE).astype(np.float32), 0))
