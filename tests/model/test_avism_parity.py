@@ -93,19 +93,40 @@ def test_every_tracker_length(model):
             assert apart.max() <= 1e-4 * float(value.abs().max()), name
 
 
-def test_segments(model):
+@pytest.fixture(scope="module")
+def segments(model):
+    """Ours and theirs of the recorded clip, all hundred candidates."""
     inputs, golden = load(f"{CLIP}_inputs"), load(f"{CLIP}_results")
     small = AVISM(replace(model.config, short_side=96)).eval()
     small.load_state_dict(model.state_dict())
     frames = inputs["images_uint8"].transpose(0, 2, 3, 1)
-    found = small.segment(frames, torch.from_numpy(inputs["audio"]))
-    order = np.argsort(-golden["pred_scores"], kind="stable")
-    assert np.abs(found.scores - golden["pred_scores"][order]).max() < 1e-4
-    assert (found.labels == golden["pred_labels"][order]).all()
-    areas = np.array([found.masks(i).sum((1, 2)) for i in range(len(found))])
-    apart = np.abs(areas - golden["pred_masks_area"][order]).sum()
-    assert apart <= 1e-4 * areas.size * inputs["images_uint8"][0, 0].size
+    found = small.segment(frames, torch.from_numpy(inputs["audio"]), threshold=-1.0)
+    return found, golden
+
+
+def test_every_candidate_scores_alike(segments):
+    found, golden = segments
+    pairs = zip(golden["topk_query"].tolist(), golden["topk_label"].tolist(), strict=True)
+    rows = {pair: i for i, pair in enumerate(pairs)}
+    order = [rows[pair] for pair in zip(found.queries, found.labels, strict=True)]
+    assert len(set(order)) == len(rows) == 100
+    assert np.abs(found.class_scores - golden["topk_cls_scores_sorted"][order]).max() < 1e-4
+    assert np.abs(found.qualities - golden["topk_mask_quality"][order]).max() < 1e-4
+
+
+def test_what_is_kept_has_the_same_masks(segments):
+    found, golden = segments
+    products = golden["topk_cls_scores_sorted"] * golden["topk_mask_quality"]
+    ours = {pair: i for i, pair in enumerate(zip(found.queries, found.labels, strict=True))}
+    # Theirs come as an unsorted top-k left them; a score tells which pair each is.
+    rows = [int(np.abs(products - score).argmin()) for score in golden["pred_scores"]]
+    kept = [ours[golden["topk_query"][row], golden["topk_label"][row]] for row in rows]
+    assert sorted(kept) == list(range((found.scores > 0.3).sum()))
+    assert (found.labels[kept] == golden["pred_labels"]).all()
+    assert np.abs(found.scores[kept] - golden["pred_scores"]).max() < 1e-4
+    areas = np.array([found.masks(i).sum((1, 2)) for i in kept])
+    apart = np.abs(areas - golden["pred_masks_area"]).sum()
+    assert apart <= 1e-4 * areas.size * np.prod(found.size)
     shape = (8, *golden["pred_masks_shape"][1:])
     masks = np.unpackbits(golden["pred_masks_packbits_first8"])[: np.prod(shape)].reshape(shape)
-    ours = np.stack([found.masks(i) for i in np.argsort(order)[:8]])
-    assert (ours != masks.astype(bool)).mean() <= 1e-4
+    assert (np.stack([found.masks(i) for i in kept[:8]]) != masks.astype(bool)).mean() <= 1e-4
