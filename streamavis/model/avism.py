@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import torch
+from streamavis_kernels import audio_deform_attn, reference
 from torch import Tensor, nn
 
 from streamavis.errors import ShapeError
@@ -135,12 +136,23 @@ class Lesson:
 class AVISM(nn.Module):
     """The offline network."""
 
-    def __init__(self, config: AVISMConfig) -> None:
+    def __init__(self, config: AVISMConfig, *, compat: bool = False) -> None:
+        """Build it.
+
+        Args:
+            config: shape of the network.
+            compat: compute as the published code does, to compare speed with: sampling by
+                grid_sample, an audio token per query, norms apart from convolutions, attention
+                masks drawn at stride 4, long chunks. The results are the same, to rounding.
+        """
         super().__init__()
         self.config = config
+        self.compat = compat
         c, classes = config, len(config.classes)
         self.backbone = (
-            ResNet(c.backbone) if isinstance(c.backbone, ResNetConfig) else Swin(c.backbone)
+            ResNet(c.backbone, fold=not compat)
+            if isinstance(c.backbone, ResNetConfig)
+            else Swin(c.backbone)
         )
         self.pixel_decoder = MSDeformPixelDecoder(
             c.backbone.channels,
@@ -149,6 +161,7 @@ class AVISM(nn.Module):
             heads=c.heads,
             points=c.points,
             hidden=c.pixel_hidden,
+            sample=reference.audio_deform_attn if compat else audio_deform_attn,
         )
         self.localizer = Localizer(
             c.channels,
@@ -161,6 +174,7 @@ class AVISM(nn.Module):
             hidden=c.hidden,
             fusion=c.frame_fusion,
             count_levels=c.count_levels,
+            whole_masks=compat,
         )
         self.video_mask_features = nn.Conv2d(c.channels, c.channels, 1)
         self.object_encoder = WindowedObjectEncoder(
@@ -171,6 +185,7 @@ class AVISM(nn.Module):
             hidden=c.hidden,
             window=c.window,
             fusion=c.video_fusion,
+            audio_copies=c.frame_queries if compat else 1,
         )
         self.object_decoder = ObjectDecoder(
             c.channels,
@@ -223,7 +238,7 @@ class AVISM(nn.Module):
         *,
         threshold: float = 0.3,
         top: int = 100,
-        chunk: int = 4,
+        chunk: int | None = None,
         progress: Callable[[str, int], None] = lambda stage, frames: None,
     ) -> Segments:
         """Say which objects sound in a recording of any length, and where, frame by frame.
@@ -238,7 +253,8 @@ class AVISM(nn.Module):
             audio_features: (T, A) float, as `forward`; as many rows as there are frames.
             threshold: keep scores above it; a score is class probability times mask quality.
             top: pairs of query and class that are looked at; a query may be in several.
-            chunk: frames put through the network at once; the results are the same.
+            chunk: frames put through the network at once; the results are the same. By default
+                1 on a CPU, whose caches it fits, and 18 elsewhere.
             progress: told the stage ("seeing", then "drawing") and the frames it has done.
 
         Raises:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from streamavis.model.pixel_decoder import PixelFeatures
 
-__all__ = ["FrameDecoderLayer", "FramePrediction", "refine"]
+__all__ = ["FrameDecoderLayer", "FramePrediction", "draw", "refine"]
 
 
 @dataclass
@@ -57,39 +58,55 @@ def refine(
     features: PixelFeatures,
     *,
     layers: nn.ModuleList,
-    predict: Callable[[Tensor], FramePrediction],
-) -> Iterator[tuple[Tensor, FramePrediction]]:
+    embed: Callable[[Tensor], Tensor],
+    whole: bool = False,
+) -> Iterator[Tensor]:
     """Masked attention, layer by layer: each looks where the masks before it are.
 
     Args:
         x: (N, Q, C) queries; position: (Q, C), of the queries.
         features: what is looked at, with level embedding; layers: `FrameDecoderLayer`s.
-        predict: heads on the queries. Where it gives masks to the last queries only, those
+        embed: queries to mask embeddings. Where it gives them to the last queries only, those
             before them look everywhere.
+        whole: draw masks at stride 4 and then resize them. Otherwise what they are drawn from is
+            resized, once: the same, as resizing is linear, for a fraction of the work.
 
     Yields:
-        the queries before the first and after each layer, and what `predict` said of them.
+        the queries before the first and after each layer.
     """
-    prediction = predict(x)
-    yield x, prediction
+    shapes = features.level_shapes
+    mask_features = features.mask_features.detach()
+    maps = [mask_features if whole else _resized(mask_features, size) for size in shapes]
+    yield x
     for i, layer in enumerate(layers):
-        level = i % len(features.level_shapes)
-        height, width = features.level_shapes[level]
+        level = i % len(shapes)
+        height, width = shapes[level]
         value = features.level(level)
         key = value + sine_position(height, width, value.shape[-1], value.device)
-        seen = _attention_mask(prediction.mask_logits, (height, width))
+        with torch.no_grad():
+            logits = _resized(draw(embed(x), maps[level]), (height, width))
+            seen = _attention_mask(logits)
         free = x.shape[1] - seen.shape[1]
         if free:
             seen = F.pad(seen, (0, 0, free, 0), value=True)
         x = layer(x, position, key, value, seen)
-        prediction = predict(x)
-        yield x, prediction
+        yield x
 
 
-def _attention_mask(mask_logits: Tensor, size: tuple[int, int]) -> Tensor:
+def draw(mask_embed: Tensor, mask_features: Tensor) -> Tensor:
+    """Mask logits: (N, Q, C), (N, C, h, w) -> (N, Q, h, w)."""
+    # Convolutions leave channels last: rows of pixels need no copy.
+    rows = mask_features.permute(0, 2, 3, 1).flatten(1, 2)
+    return (mask_embed @ rows.transpose(1, 2)).unflatten(2, mask_features.shape[2:])
+
+
+def _resized(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    if maps.shape[2:] == size:
+        return maps
+    return F.interpolate(maps, size, mode="bilinear", align_corners=False)
+
+
+def _attention_mask(mask_logits: Tensor) -> Tensor:
     """(N, Q, h*w) bool: where a query may look; a query with an empty mask looks everywhere."""
-    resized = F.interpolate(
-        mask_logits.detach(), size, mode="bilinear", align_corners=False
-    ).flatten(2)
-    seen = resized >= 0
+    seen = mask_logits.flatten(2) >= 0
     return seen | ~seen.any(-1, keepdim=True)

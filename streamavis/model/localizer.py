@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Tensor, nn
 
-from streamavis.model.frame_decoder import FrameDecoderLayer, FramePrediction, refine
+from streamavis.model.frame_decoder import FrameDecoderLayer, FramePrediction, draw, refine
 from streamavis.model.fusion_deformable import DeformableFusion
 from streamavis.model.fusion_dense import AudioCentricFusion, DenseFusion
 from streamavis.model.layers import MLP, ClassHead, classify, sine_of_points
@@ -58,6 +58,7 @@ class Localizer(nn.Module):
         mask_channels: int | None = None,
         fusion_points: int = 8,
         look: bool = False,
+        whole_masks: bool = False,
     ) -> None:
         """Build it.
 
@@ -68,8 +69,10 @@ class Localizer(nn.Module):
             mask_channels: of the mask features; None: `channels`.
             fusion_points: sampled per head and level, where fusion is deformable.
             look: the class head also sees what lies under the mask (`ClassHead`).
+            whole_masks: see `refine`; it changes no result.
         """
         super().__init__()
+        self.whole_masks = whole_masks
         mask_channels = mask_channels or channels
         # A query with a place needs little else to tell it from the others.
         feat, embed, level = (0.5, 0.1, 0.02) if fusion == "deformable" else (1.0, 1.0, 1.0)
@@ -106,7 +109,7 @@ class Localizer(nn.Module):
 
     def predict(self, queries: Tensor, features: PixelFeatures) -> FramePrediction:
         """Heads on normalised queries."""
-        masks = torch.einsum("nqd,ndhw->nqhw", self.mask_embed(queries), features.mask_features)
+        masks = draw(self.mask_embed(queries), features.mask_features)
         return FramePrediction(classify(self.class_embed, queries, masks, features.stride8), masks)
 
     def forward(self, features: PixelFeatures, audio: Tensor, *, keep: int) -> Localized:
@@ -135,10 +138,13 @@ class Localizer(nn.Module):
             position,
             embedded,
             layers=self.layers,
-            predict=lambda queries: self.predict(self.norm(queries[:, free:]), features),
+            embed=lambda queries: self.mask_embed(self.norm(queries[:, free:])),
+            whole=self.whole_masks,
         )
-        states, predictions = zip(*deque(steps, maxlen=keep), strict=True)
+        states = deque(steps, maxlen=keep)
         count_logits = None
         if self.count is not None:
             count_logits = self.count(self.norm(states[-1][:, 0]))
-        return Localized([s[:, free:] for s in states], list(predictions), count_logits)
+        queries = [state[:, free:] for state in states]
+        predictions = [self.predict(self.norm(x), features) for x in queries]
+        return Localized(queries, predictions, count_logits)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -22,12 +23,15 @@ __all__ = [
     "DeformableLayer",
     "PixelDecoder",
     "PixelFeatures",
+    "Sampler",
     "encode_levels",
     "finest_map",
     "offset_directions",
 ]
 
 LevelShapes = tuple[tuple[int, int], ...]
+# `audio_deform_attn`, or what computes the same another way.
+Sampler = Callable[[Tensor, LevelShapes, Tensor, Tensor], Tensor]
 
 
 @dataclass
@@ -58,9 +62,18 @@ class PixelFeatures:
 class DeformableLayer(nn.Module):
     """Deformable self-attention over all levels, then feed-forward; both post-norm."""
 
-    def __init__(self, channels: int, heads: int, levels: int, points: int, hidden: int) -> None:
+    def __init__(
+        self,
+        channels: int,
+        heads: int,
+        levels: int,
+        points: int,
+        hidden: int,
+        sample: Sampler = audio_deform_attn,
+    ) -> None:
         super().__init__()
         self.heads = heads
+        self.sample = sample
         samples = heads * levels * points
         self.value = nn.Linear(channels, channels)
         self.projections = nn.Linear(channels, samples * 3)  # offsets in pixels, then logits
@@ -77,9 +90,7 @@ class DeformableLayer(nn.Module):
     ) -> Tensor:
         """(N, S, C) -> (N, S, C); `references` (S, L, 2) are the centres of the tokens."""
         value = self.value(tokens).unflatten(-1, (self.heads, -1))
-        gathered = audio_deform_attn(
-            value, level_shapes, self.projections(tokens + position), references
-        )
+        gathered = self.sample(value, level_shapes, self.projections(tokens + position), references)
         return self.feed_forward(self.norm(tokens + self.out(gathered)))
 
 

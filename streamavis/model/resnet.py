@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +16,8 @@ from torch import Tensor, nn
 from streamavis.model.layers import ConvNorm
 
 __all__ = ["Bottleneck", "FrozenBatchNorm", "ResNet", "ResNetConfig", "resnet50", "resnet101"]
+
+_EPSILON = 1e-5
 
 
 @dataclass(frozen=True)
@@ -54,40 +57,72 @@ class FrozenBatchNorm(nn.Module):
         self.register_buffer("running_mean", torch.zeros(channels))
         self.register_buffer("running_var", torch.ones(channels))
 
+    def affine(self) -> tuple[Tensor, Tensor]:
+        """(C,) scale and (C,) shift, which is all that is left of it."""
+        scale = self.weight * (self.running_var + _EPSILON).rsqrt()
+        return scale, self.bias - self.running_mean * scale
+
     def forward(self, x: Tensor) -> Tensor:
-        return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias)
+        return F.batch_norm(
+            x, self.running_mean, self.running_var, self.weight, self.bias, eps=_EPSILON
+        )
 
 
-_conv = functools.partial(ConvNorm, norm=FrozenBatchNorm)
+class _Conv(ConvNorm):
+    """Convolution whose weights take up its frozen norm: a pass over the map less."""
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int,
+        stride: int = 1,
+        *,
+        act: bool = True,
+        fold: bool,
+    ) -> None:
+        super().__init__(inputs, outputs, kernel, stride, act=act, norm=FrozenBatchNorm)
+        self.fold = fold
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.fold:
+            return super().forward(x)
+        conv, norm, act = cast("tuple[nn.Conv2d, FrozenBatchNorm, nn.Module]", tuple(self))
+        scale, shift = norm.affine()
+        weight = conv.weight * scale.view(-1, 1, 1, 1)
+        return act(F.conv2d(x, weight, shift, conv.stride, conv.kernel_size[0] // 2))
 
 
 class Bottleneck(nn.Module):
     """1x1, 3x3 and 1x1 convolutions around a shortcut."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+    def __init__(self, inputs: int, outputs: int, stride: int, *, fold: bool) -> None:
         super().__init__()
         width = outputs // 4
-        self.conv1 = _conv(inputs, width, 1)
-        self.conv2 = _conv(width, width, 3, stride)
-        self.conv3 = _conv(width, outputs, 1, act=False)
+        conv = functools.partial(_Conv, fold=fold)
+        self.conv1 = conv(inputs, width, 1)
+        self.conv2 = conv(width, width, 3, stride)
+        self.conv3 = conv(width, outputs, 1, act=False)
         same = inputs == outputs
-        self.shortcut = nn.Identity() if same else _conv(inputs, outputs, 1, stride, act=False)
+        self.shortcut = nn.Identity() if same else conv(inputs, outputs, 1, stride, act=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.conv3(self.conv2(self.conv1(x))) + self.shortcut(x))
+        return self.conv3(self.conv2(self.conv1(x))).add_(self.shortcut(x)).relu_()
 
 
 class ResNet(nn.Module):
     """Pictures to maps at strides 4, 8, 16 and 32."""
 
-    def __init__(self, config: ResNetConfig) -> None:
+    def __init__(self, config: ResNetConfig, *, fold: bool = True) -> None:
+        """Build it; `fold` computes each frozen norm within its convolution."""
         super().__init__()
-        self.stem = _conv(3, 64, 7, 2)
+        block = functools.partial(Bottleneck, fold=fold)
+        self.stem = _Conv(3, 64, 7, 2, fold=fold)
         self.stages = nn.ModuleList()
         inputs = 64
         for stage, (count, outputs) in enumerate(zip(config.blocks, config.channels, strict=True)):
-            first = Bottleneck(inputs, outputs, stride=1 if stage == 0 else 2)
-            rest = [Bottleneck(outputs, outputs, stride=1) for _ in range(count - 1)]
+            first = block(inputs, outputs, stride=1 if stage == 0 else 2)
+            rest = [block(outputs, outputs, stride=1) for _ in range(count - 1)]
             self.stages.append(nn.Sequential(first, *rest))
             inputs = outputs
 

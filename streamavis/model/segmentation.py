@@ -6,6 +6,7 @@ stride-4 grid over the padded network picture.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from tempfile import SpooledTemporaryFile
 from typing import TYPE_CHECKING
@@ -31,7 +32,21 @@ __all__ = ["Segments", "network_size", "segment"]
 _LONGEST_SIDE = 1333  # network pixels
 _STRIDE = 4
 _IN_MEMORY = 1 << 26  # bytes of mask features; what is more goes to disk
-_MASKS_AT_ONCE = 32  # full-size logits
+
+
+@dataclass(frozen=True)
+class _Pace:
+    """How much is done at once; the results are the same."""
+
+    chunk: int  # frames put through the network
+    frames: int  # drawn
+    masks: int  # drawn, of full size
+    every: bool  # draw all candidates, those too whose class scores too low
+
+
+# What stays in a core's cache; what fills a GPU; what the published code does.
+_CPU, _GPU = _Pace(1, 1, 4, every=False), _Pace(18, 1, 32, every=False)
+_PUBLISHED = _Pace(18, 5, 100, every=True)
 
 
 @dataclass
@@ -62,7 +77,7 @@ class Segments:
 class _Sizes:
     source: tuple[int, int]
     network: tuple[int, int]
-    features: torch.Size  # (C, H4, W4)
+    features: torch.Size  # (H4, W4, C)
 
 
 def network_size(height: int, width: int, short_side: int) -> tuple[int, int]:
@@ -79,25 +94,28 @@ def segment(
     *,
     threshold: float = 0.3,
     top: int = 100,
-    chunk: int = 4,
+    chunk: int | None = None,
     progress: Callable[[str, int], None] = lambda stage, frames: None,
 ) -> Segments:
     """Segment a recording; see `AVISM.segment`."""
+    device = model.class_embed.weight.device
+    pace = _PUBLISHED if model.compat else _CPU if device.type == "cpu" else _GPU
     spool = SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115, closed below
     with spool:
         queries: list[Tensor] = []
         done, sizes = 0, None
-        for pictures in _chunks(frames, chunk):
+        audio_features = audio_features.to(device)
+        for pictures in _chunks(frames, chunk or pace.chunk):
             if done + len(pictures) > len(audio_features):
                 raise ShapeError(
                     f"audio_features has {len(audio_features)} rows for more frames than that; "
                     "give one row per frame"
                 )
-            small = _resized(pictures, model.config.short_side)
+            small = _resized(pictures, model.config.short_side).to(device)
             features, found = model.locate(small, audio_features[done : done + len(pictures)])
             queries.append(model.localizer.norm(found.queries[-1]))
-            maps = model.video_mask_features(features.stride4)
-            spool.write(maps.contiguous().cpu().numpy().tobytes())
+            maps = model.video_mask_features(features.stride4).permute(0, 2, 3, 1)
+            spool.write(maps.contiguous().cpu().numpy().data)
             height, width = small.shape[-2:]
             sizes = _Sizes(pictures.shape[1:3], (height, width), maps.shape[1:])
             done += len(pictures)
@@ -108,12 +126,15 @@ def segment(
                 "one frame, and one row for each"
             )
         prediction = model.read(model.track(torch.cat(queries)[None], audio_features[None]))
-        candidates = _Candidates.of(prediction.class_logits[0], threshold, top)
-        masks = _Masks(prediction.mask_embed[0][candidates.unique], sizes)
+        least = -math.inf if pace.every else threshold
+        candidates = _Candidates.of(prediction.class_logits[0], least, top)
+        drawn = candidates.queries if pace.every else np.unique(candidates.queries)
+        masks = _Masks(prediction.mask_embed[0], np.sort(drawn), sizes, pace.masks)
         spool.seek(0)
-        for t in range(done):
-            masks.add(_read(spool, sizes.features))
-            progress("drawing", t + 1)
+        for t in range(0, done, pace.frames):
+            count = min(pace.frames, done - t)
+            masks.add(_read(spool, torch.Size((count, *sizes.features))))
+            progress("drawing", t + count)
     return candidates.select(masks, threshold)
 
 
@@ -124,7 +145,6 @@ class _Candidates:
     queries: NDArray[np.int64]
     labels: NDArray[np.int64]
     scores: NDArray[np.float64]
-    unique: NDArray[np.int64]  # the queries, each once
 
     @staticmethod
     def of(class_logits: Tensor, threshold: float, top: int) -> _Candidates:
@@ -137,10 +157,10 @@ class _Candidates:
         # A mask's quality is a mean probability, 1 at most.
         queries, labels = np.divmod(places[best > threshold].cpu().numpy(), scores.shape[1])
         kept = best[best > threshold].double().cpu().numpy()
-        return _Candidates(queries, labels, kept, np.unique(queries))
+        return _Candidates(queries, labels, kept)
 
     def select(self, masks: _Masks, threshold: float) -> Segments:
-        rows = np.searchsorted(self.unique, self.queries)
+        rows = np.searchsorted(masks.queries, self.queries)
         qualities = masks.qualities()[rows]
         scores = self.scores * qualities
         order = np.argsort(-scores, kind="stable")
@@ -159,38 +179,46 @@ class _Candidates:
 class _Masks:
     """Masks of a few queries, frame by frame: drawn, measured, and kept as run lengths."""
 
-    def __init__(self, mask_embed: Tensor, sizes: _Sizes) -> None:
+    def __init__(
+        self, mask_embed: Tensor, queries: NDArray[np.int64], sizes: _Sizes, at_once: int
+    ) -> None:
+        """Prepare those of `queries`, in order, `at_once` of which are drawn together."""
+        self.queries = queries
         self.sizes = sizes
-        self.rles: list[list[Rle]] = [[] for _ in mask_embed]
-        self._embed = mask_embed
-        self._inside = torch.zeros(len(mask_embed), dtype=torch.float64)  # probability, summed
-        self._area = torch.zeros(len(mask_embed), dtype=torch.float64)  # network pixels
+        self.rles: list[list[Rle]] = [[] for _ in queries]
+        self._embed = mask_embed[queries]
+        self._at_once = at_once
+        # Over the pixels inside: probability - 0.5, summed, and their number.
+        self._above_half = np.zeros(len(queries))
+        self._area = np.zeros(len(queries))
 
     def add(self, features: Tensor) -> None:
-        """Draw the next frame, (C, H4, W4)."""
+        """Draw the next frames, (n, H4, W4, C)."""
         features = features.to(self._embed.device)
         height, width = self.sizes.network
-        padded = [_STRIDE * side for side in features.shape[1:]]
-        for start in range(0, len(self._embed), _MASKS_AT_ONCE):
-            rows = slice(start, start + _MASKS_AT_ONCE)
-            logits = torch.einsum("vc,chw->vhw", self._embed[rows], features)
-            large = _scaled(logits, padded)[:, :height, :width]
-            inside = large > 0
-            probability = large.sigmoid().masked_fill_(~inside, 0)
-            self._inside[rows] += probability.sum((1, 2), dtype=torch.float64).cpu()
-            self._area[rows] += inside.sum((1, 2)).cpu()
-            masks = (_scaled(large, self.sizes.source) > 0).cpu().numpy()
-            for rle, mask in zip(self.rles[rows], masks, strict=True):
-                rle.append(encode(mask))
+        grid = features.shape[:3]
+        padded = [_STRIDE * side for side in grid[1:]]
+        logits = (self._embed @ features.flatten(0, 2).T).unflatten(1, grid)
+        for start in range(0, len(logits), self._at_once):
+            rows = slice(start, start + self._at_once)
+            large = _scaled(logits[rows], padded)[..., :height, :width]
+            inside = (large > 0).cpu().numpy()
+            masks = inside
+            if self.sizes.source != self.sizes.network:
+                masks = (_scaled(large, self.sizes.source) > 0).cpu().numpy()
+            # Zero outside, exactly.
+            above_half = large.clamp_min_(0).sigmoid_().sub_(0.5)
+            self._above_half[rows] += above_half.sum((1, 2, 3)).cpu().numpy()
+            self._area[rows] += [np.count_nonzero(mask) for mask in inside]
+            for rles, frames in zip(self.rles[rows], masks, strict=True):
+                rles += [encode(mask) for mask in frames]
 
     def qualities(self) -> NDArray[np.float64]:
-        return (self._inside / (self._area + 1e-6)).numpy()
+        return (self._above_half + 0.5 * self._area) / (self._area + 1e-6)
 
 
 def _scaled(logits: Tensor, size: list[int] | tuple[int, int]) -> Tensor:
-    if logits.shape[1:] == torch.Size(size):
-        return logits
-    return F.interpolate(logits[None], tuple(size), mode="bilinear", align_corners=False)[0]
+    return F.interpolate(logits, tuple(size), mode="bilinear", align_corners=False)
 
 
 def _chunks(frames: Iterable[NDArray[np.uint8]], size: int) -> Iterator[NDArray[np.uint8]]:
@@ -223,5 +251,6 @@ def _resized(pictures: NDArray[np.uint8], short_side: int) -> Tensor:
 
 
 def _read(spool: SpooledTemporaryFile[bytes], shape: torch.Size) -> Tensor:
-    data = bytearray(spool.read(4 * shape.numel()))
+    data = bytearray(4 * shape.numel())
+    spool.readinto(data)
     return torch.frombuffer(data, dtype=torch.float32).view(shape)

@@ -75,9 +75,12 @@ class WindowedObjectEncoder(nn.Module):
         hidden: int,
         window: int,
         fusion: bool,
+        audio_copies: int = 1,
     ) -> None:
+        """Build it; `audio_copies` of a frame's audio token, all alike, change no result."""
         super().__init__()
         self.window = window
+        self.audio_copies = audio_copies
         self.project = nn.Linear(channels, channels)
         self.layers = nn.ModuleList(WindowLayer(channels, heads, hidden) for _ in range(layers))
         self.audio = nn.Linear(audio_channels, channels) if fusion else None
@@ -102,7 +105,7 @@ class WindowedObjectEncoder(nn.Module):
             x = layer(x, x, self.window, half if shift and i % 2 else 0)
         if self.audio is None:
             return x
-        heard = self.audio(audio)[:, :, None]  # (B, T, 1, C)
+        heard = self.audio(audio)[:, :, None].expand(-1, -1, self.audio_copies, -1)
         for i, layer in enumerate(self.audio_layers):
             heard = layer(heard, x, self.window, half if i % 2 else 0)
         return x + heard

@@ -9,7 +9,7 @@ import torch
 
 from streamavis.errors import ShapeError
 from streamavis.model.avism import AVISM, AVISMConfig, avism_r50, avism_r101, avism_swin_l
-from streamavis.model.resnet import ResNetConfig
+from streamavis.model.resnet import FrozenBatchNorm, ResNetConfig
 from streamavis.model.swin import SwinConfig
 from streamavis.model.window_encoder import spans
 
@@ -97,6 +97,25 @@ def test_recording_stages_changes_nothing_and_ends():
     assert stages["trk.obj_encoder.1"].shape == (6, 5, 32)
     assert stages["mask_logits_stride4"].shape == (4, 3, 16, 24)
     assert not any(m._forward_hooks for m in model.modules())
+
+
+@pytest.mark.parametrize("backbone", [TINY.backbone, ResNetConfig((1, 1, 1, 1))])
+def test_computing_as_the_published_code_does_changes_nothing(backbone):
+    model = network(backbone=backbone)
+    for module in model.modules():  # norms that do something
+        if isinstance(module, FrozenBatchNorm):
+            for buffer in module.buffers():
+                buffer.uniform_(0.5, 1.5)
+    compat = AVISM(model.config, compat=True).eval()
+    compat.load_state_dict(model.state_dict())
+    frames, audio = clip(7)
+    with torch.inference_mode():
+        expected = model(frames, audio)
+        found = compat(frames, audio)
+    for name, value in vars(expected).items():
+        if value is not None:
+            apart = (getattr(found, name) - value).abs().max()
+            assert apart <= 1e-3 * value.abs().max(), name
 
 
 def test_the_frame_stage_knows_no_other_frame():
