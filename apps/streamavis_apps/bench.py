@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, TypedDict
 
 import torch
 from rich.console import Console
 from streamavis_kernels import backend
 
-from streamavis.errors import OutputError
 from streamavis_apps.exits import ExitCode, stop_on_signals
+from streamavis_apps.figures import describe_machine, write
 from streamavis_apps.machine import machine
 from streamavis_apps.progress import ReplayProgress
 from streamavis_apps.replay import Replay, ready
@@ -89,12 +88,7 @@ def run(
         "machine": about,
     }
     _print(console, figures)
-    if json_path is not None:
-        try:
-            json_path.write_text(json.dumps(figures, indent=2) + "\n")
-        except OSError as error:
-            raise OutputError(f"{json_path}: cannot be written: {error.strerror}") from error
-        console.print(f"figures  {json_path}", markup=False, soft_wrap=True)
+    write(console, json_path, figures)
     return ExitCode.DONE
 
 
@@ -104,9 +98,8 @@ def _print(console: Console, figures: Figures) -> None:
     for line in (
         f"{figures['frames_per_s']} frames/s: {figures['frames']} frames of {figures['file']}, "
         f"{width}x{height}, in {figures['seconds']:.1f} s",
-        f"{about['cpu']}, {about['cores']} cores, load {about['load_1min']}; "
-        f"{figures['torch_threads']} torch threads, {figures['kernels']} kernels, "
-        f"model {figures['model']}",
+        describe_machine(about, figures["torch_threads"], figures["kernels"])
+        + f", model {figures['model']}",
     ):
         console.print(line, markup=False, soft_wrap=True)
     console.print(latency_table(figures["stages"], "ms per frame"))

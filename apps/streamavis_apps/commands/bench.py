@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from streamavis_apps.commands import bench_offline
 from streamavis_apps.commands.options import Model, Size, parse_size
 
 __all__ = ["app", "overlay", "pipeline", "soak", "world"]
@@ -13,6 +14,10 @@ app = typer.Typer(
     no_args_is_help=True,
     help="Measure this machine: a table to read and JSON to keep.",
 )
+
+
+app.command("model")(bench_offline.model)
+app.command("segment")(bench_offline.segment)
 
 
 @app.command("pipeline")
