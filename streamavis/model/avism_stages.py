@@ -28,7 +28,7 @@ class StageRecorder:
 
     def __init__(self, model: AVISM) -> None:
         self._model = model
-        self._stages: dict[str, Tensor] = {}
+        self.recorded: dict[str, Tensor] = {}  # what has come by, whatever part was run
         self._handles: list[RemovableHandle] = []
 
     def __enter__(self) -> Self:
@@ -73,7 +73,7 @@ class StageRecorder:
     def stages(self, output: AVISMOutput) -> dict[str, Tensor]:
         """Everything that was recorded in the run that gave `output`."""
         batched = output.class_logits.ndim == 3
-        stages = dict(self._stages)
+        stages = dict(self.recorded)
         frames = output.frame_queries.shape[-3]
         pad = -frames % self._model.config.window
         for name, x in stages.items():
@@ -95,33 +95,33 @@ class StageRecorder:
 
     def _keeper(self, name: str) -> Any:
         def keep(module: nn.Module, inputs: Any, output: Tensor) -> None:
-            self._stages[name] = output.detach()
+            self.recorded[name] = output.detach()
 
         return keep
 
     def _keep_pyramid(self, module: nn.Module, inputs: Any, output: list[Tensor]) -> None:
         for i, x in enumerate(output):
-            self._stages[f"backbone.res{i + 2}"] = x.detach()
+            self.recorded[f"backbone.res{i + 2}"] = x.detach()
 
     def _keep_features(self, module: nn.Module, inputs: Any, output: PixelFeatures) -> None:
-        self._stages["pixel.out_stride4"] = output.stride4.detach()
+        self.recorded["pixel.out_stride4"] = output.stride4.detach()
         for i, shape in enumerate(output.level_shapes):
             level = output.level(i).detach().transpose(1, 2)
-            self._stages[f"pixel.multi_scale.{i}"] = level.unflatten(2, shape)
+            self.recorded[f"pixel.multi_scale.{i}"] = level.unflatten(2, shape)
 
     def _keep_heads(self, module: nn.Module, inputs: Any, output: Any) -> None:
-        self._stages.setdefault("dec.queries_init", output.queries[0].detach())
+        self.recorded.setdefault("dec.queries_init", output.queries[0].detach())
         for i, prediction in enumerate(output.predictions):
-            self._stages[f"dec.head.{i}.class_logits"] = prediction.class_logits.detach()
+            self.recorded[f"dec.head.{i}.class_logits"] = prediction.class_logits.detach()
             logits = prediction.mask_logits.detach()
-            self._stages[f"dec.head.{i}.mask_logits"] = logits
+            self.recorded[f"dec.head.{i}.mask_logits"] = logits
             size = inputs[0].level_shapes[i % len(inputs[0].level_shapes)]
             blocked = F.interpolate(logits, size, mode="bilinear", align_corners=False) < 0
             share = blocked.flatten(2).float().mean(-1)
-            self._stages[f"dec.head.{i}.attn_mask_blocked_frac"] = share
+            self.recorded[f"dec.head.{i}.attn_mask_blocked_frac"] = share
 
     def _keep_tokens(self, module: nn.Module, inputs: Any, output: Tensor) -> None:
-        self._stages["trk.fused_tokens"] = output.detach().flatten(1, 2)
+        self.recorded["trk.fused_tokens"] = output.detach().flatten(1, 2)
 
 
 def _numbered(name: str, modules: nn.ModuleList) -> dict[str, nn.Module | None]:

@@ -21,22 +21,28 @@ _UNIT = ("query_feat", "query_embed", "level_embed", "fq_pos", "cls_token")
 
 def tensor(key: str, shape: tuple[int, ...], std: float = 1.0) -> torch.Tensor:
     """Uniform numbers of zero mean, the same wherever they are drawn."""
+    return _float32(math.sqrt(3.0) * std * _uniform(key, shape))
+
+
+def _uniform(key: str, shape: tuple[int, ...]) -> np.ndarray:
     rng = np.random.RandomState(zlib.crc32(key.encode()))
-    uniform = 2.0 * rng.random_sample(math.prod(shape)) - 1.0
-    return torch.from_numpy((math.sqrt(3.0) * std * uniform).astype(np.float32)).view(shape)
+    return (2.0 * rng.random_sample(math.prod(shape)) - 1.0).reshape(shape)
+
+
+def _float32(x: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.asarray(x, np.float32))
 
 
 def weight(key: str, shape: tuple[int, ...]) -> torch.Tensor:
     """The weight of a name in the layout of class AVISM or AVISM_COCO."""
     key = key.replace("vita_module.vita_mask", "avism_module.avism_mask")
     key = key.replace("vita_", "avism_")
-    uniform = tensor(key, shape, 1 / math.sqrt(3.0))
     if key.endswith("running_var"):
-        return 1 + 0.2 * uniform
+        return _float32(1 + 0.2 * _uniform(key, shape))
     if key.endswith("running_mean"):
-        return 0.1 * uniform
+        return _float32(0.1 * _uniform(key, shape))
     if len(shape) == 1 and key.endswith("weight"):
-        return 1 + 0.1 * uniform
+        return _float32(1 + 0.1 * _uniform(key, shape))
     return tensor(key, shape, _spread(key, shape))
 
 

@@ -1,14 +1,12 @@
-"""Every number the reference code left behind, against ours (`make parity`).
+"""A clip through all of AVISM against the reference's recording, stage by stage (`make parity`).
 
-The folder STREAMAVIS_GOLDEN holds `.npz` files: an array under its name, or every n-th of its
-values as `NAME__sample` with n in `NAME__stride`; and `noise_floor_T7.json`, what the order of
-float32 sums alone does: per stage the largest and the 99.9th percentile of the difference.
+`noise_floor_T7.json` tells what the order of float32 sums alone does: per stage the largest and the
+99.9th percentile of the difference.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -16,24 +14,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from reference_weights import full_state, tensor
+from golden_files import FOLDER, difference, load, marks, names
+from reference_weights import full_state
 
 from streamavis.checkpoint import avism_from_reference
 from streamavis.model.avism import AVISM
 
-GOLDEN = os.environ.get("STREAMAVIS_GOLDEN")
-pytestmark = [
-    pytest.mark.parity,
-    pytest.mark.skipif(not GOLDEN, reason="STREAMAVIS_GOLDEN names no folder of golden files"),
-]
+pytestmark = marks
 CLIP = "r50_T7_96x160"
 FRAMES = 7
 OVER_FLOOR = 10  # times what float32 does by itself
-
-
-def load(name: str) -> dict[str, np.ndarray]:
-    with np.load(Path(GOLDEN or "") / f"{name}.npz") as file:
-        return {key: file[key] for key in file.files}
 
 
 @pytest.fixture(scope="module")
@@ -49,48 +39,21 @@ def stages(model) -> dict[str, torch.Tensor]:
         return model(frames, audio, stages=True)[1]
 
 
-def difference(golden: dict[str, np.ndarray], name: str, found: torch.Tensor) -> np.ndarray:
-    """|ours - theirs| where theirs is known; rows of padded frames mean nothing and are left."""
-    values = found.double().flatten().numpy()
-    every = int(golden.get(f"{name}__stride", 1))
-    expected = golden[name] if name in golden else golden[f"{name}__sample"]
-    known = len(values)
-    if name.startswith(("trk.obj_encoder", "trk.vlavfm")):
-        known = known // len(found) * FRAMES
-    apart = np.abs(values[::every] - expected.ravel())
-    return apart[: -(-known // every)]
-
-
 @pytest.mark.parametrize("part", ["backbone_pixel", "decoder", "tracker"])
 def test_every_stage_is_within_the_noise_of_float32(stages, part):
     golden = load(f"{CLIP}_{part}")
-    floors = json.loads((Path(GOLDEN or "") / "noise_floor_T7.json").read_text())
+    floors = json.loads((Path(FOLDER or "") / "noise_floor_T7.json").read_text())
     floors["pixel.out_stride4"] = floors["pixel.clip_mask_features_in"]
     floors["frame_queries_last"] = floors["dec.layer.8.queries"]
     floors["mask_logits_stride4"] = floors["dec.head.mask_logits[9]"]
-    names = {name.split("__")[0] for name in golden if "spread" not in name}
-    assert names <= stages.keys()
-    for name in sorted(names):
+    recorded = {name for name in names(golden) if "spread" not in name}
+    assert recorded <= stages.keys()
+    for name in sorted(recorded):
         most, usual, _ = floors[re.sub(r"head\.(\d)\.(\w+)", r"head.\2[\1]", name)]
-        apart = difference(golden, name, stages[name])
+        padded = name.startswith(("trk.obj_encoder", "trk.vlavfm"))
+        apart = difference(golden, name, stages[name], FRAMES if padded else None)
         assert np.percentile(apart, 99.9) <= OVER_FLOOR * usual, name
         assert apart.max() <= OVER_FLOOR * most, name
-
-
-def test_every_tracker_length(model):
-    golden = load("iso_tracker")
-    for frames in (1, 2, 3, 5, 6, 7, 11, 12, 13, 18, 32):
-        queries = tensor(f"iso.trk.fq.T{frames}", (1, frames, 100, 256))
-        audio = tensor(f"iso.trk.audio.T{frames}", (frames, 128), 0.8).relu()
-        found = model.read(model.track(queries, audio[None]))
-        for name, value in (
-            ("pred_logits", found.class_logits),
-            ("pred_mask_embed", found.mask_embed),
-            ("pred_cq_embed", found.similarity),
-        ):
-            name = f"T{frames}.{name}"
-            apart = difference(golden, name, value)
-            assert apart.max() <= 1e-4 * float(value.abs().max()), name
 
 
 @pytest.fixture(scope="module")
