@@ -76,8 +76,12 @@ class StageRecorder:
         stages = dict(self.recorded)
         frames = output.frame_queries.shape[-3]
         pad = -frames % self._model.config.window
-        for name, x in stages.items():
+        for name, x in self.recorded.items():
             if name.startswith(("trk.obj_encoder.", "trk.vlavfm.")):
+                if "vlavfm" in name:
+                    # A frame's audio tokens, one or many, are all alike.
+                    spread = (x[0] - x[0, :, :1]).abs().max()
+                    stages[f"{name}.max_spread_over_queries"] = spread
                 # The reference pads to whole windows; such rows mean nothing.
                 x = F.pad(x[0], (0, 0, 0, 0, 0, pad))
                 stages[name] = x[:, 0] if "vlavfm" in name else x

@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from streamavis.errors import ShapeError
 from streamavis.model.avism import AVISM, AVISMConfig, avism_r50, avism_r101, avism_swin_l
@@ -63,6 +65,34 @@ def groups(frames: int, window: int, first: int) -> list[list[int]]:
 )
 def test_windows_are_those_of_the_reference(frames, first, expected):
     assert groups(frames, 6, first) == expected
+
+
+def seen_in_the_reference(frames: int, window: int, *, shift: bool) -> torch.Tensor:
+    """(T, T) bool: who attends to whom, by padding, rolling and masking as the public code does."""
+    padded = -(-frames // window) * window
+    by = -(-window // 2) if shift else 0
+    seen = torch.zeros(padded, padded, dtype=torch.bool)
+    for number, row in enumerate(torch.arange(padded).roll(by).view(-1, window)):
+        # What the roll brought to the front belongs to the end of the clip.
+        halves = (row[:by], row[by:]) if number == 0 and by else (row,)
+        for half in halves:
+            seen[half[:, None], half] = True
+    return seen[:frames, :frames]
+
+
+@settings(max_examples=30)
+@given(st.integers(1, 40), st.sampled_from([3, 6, 12]), st.booleans())
+def test_windows_are_those_of_masked_attention(frames, window, shift):
+    layer = network().object_encoder.layers[0]
+    x = torch.randn(1, frames, 2, 32, generator=torch.Generator().manual_seed(frames))
+    first = window // 2 if shift else 0
+    seen = seen_in_the_reference(frames, window, shift=shift)
+    tokens = x.flatten(1, 2)
+    bias = seen.repeat_interleave(2, 0).repeat_interleave(2, 1)[None, None]
+    mixed = layer.norm(tokens + layer.attention(tokens, tokens, tokens, bias))
+    torch.testing.assert_close(
+        layer(x, x, window, first), layer.feed_forward(mixed).view_as(x), rtol=1e-4, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("shift", [False, True])
