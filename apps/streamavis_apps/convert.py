@@ -43,7 +43,8 @@ def run(
         window: frames of a window, which weights do not tell.
         half: store 16 bits per weight.
         causal: make a whole AVISM a causal network.
-        vggish: published weights it hears with; None: those in `source`, if it has any.
+        vggish: published weights it hears with, kept in `out`; None: those in `source`, if it has
+            any.
         console: where the report goes; standard output by default.
 
     Raises:
@@ -62,12 +63,18 @@ def run(
     else:
         model = AVISM(getattr(avism, start)())
         report = checkpoint.initialise(model, state)
+    ear = _ear(state, vggish)
+    notes = {"converted from": source.name}
     if causal and isinstance(model, AVISM):
-        model = StreamAVIS.from_avism(model, _ear(state, vggish))
-    checkpoint.save(model, out, {"converted from": source.name}, half=half)
+        model = StreamAVIS.from_avism(model, ear)
+        checkpoint.save(model, out, notes, half=half)
+    else:
+        checkpoint.save(model, out, notes, half=half, vggish=ear)
     _print(console, report)
+    if ear is not None:
+        console.print(f"hears with the VGGish of {(vggish or source).name}", markup=False)
     if isinstance(model, StreamAVIS):
-        console.print(_describe(model, vggish or source), markup=False, soft_wrap=True)
+        console.print(_describe(model), markup=False, soft_wrap=True)
     size = out.stat().st_size / 1e6
     console.print(f"{out}: {size:.0f} MB", markup=False, soft_wrap=True)
     return ExitCode.DONE
@@ -80,7 +87,7 @@ def _ear(state: dict[str, Tensor], path: Path | None) -> VGGish | None:
     return checkpoint.vggish_from_reference(state) if checkpoint.holds_vggish(state) else None
 
 
-def _describe(model: StreamAVIS, ear: Path) -> str:
+def _describe(model: StreamAVIS) -> str:
     c = model.config
     memory = f"causal: attends to the last {c.window} s, one frame a second, and the current frame"
     if c.vggish == "absent":
@@ -88,7 +95,7 @@ def _describe(model: StreamAVIS, ear: Path) -> str:
             f"{memory}\nit holds no VGGish: `step` takes ready features (B, 128) only, and replay "
             "refuses it; convert again with --vggish FILE for a network that hears"
         )
-    return f"{memory}\nhears with the VGGish of {ear.name}"
+    return memory
 
 
 def _print(console: Console, report: Report) -> None:

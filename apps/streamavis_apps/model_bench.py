@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from streamavis_apps.commands.options import Size
 
-__all__ = ["Figures", "PartTime", "Stopwatch", "Way", "run"]
+__all__ = ["Figures", "PartTime", "Stopwatch", "Times", "Way", "run"]
 
 Way = Literal["baseline", "candidate"]
 
@@ -74,16 +74,18 @@ class Figures(TypedDict):
 
 @dataclass
 class Times:
-    """Seconds."""
+    """Seconds on two clocks."""
 
     wall: float = 0.0
     cpu: float = 0.0  # of the whole process, threads that wait included
 
     @staticmethod
     def now() -> Times:
+        """What the clocks show."""
         return Times(time.perf_counter(), time.process_time())
 
     def add_since(self, start: Times) -> None:
+        """Add what has passed since `start`."""
         end = Times.now()
         self.wall += end.wall - start.wall
         self.cpu += end.cpu - start.cpu

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,24 +14,26 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from streamavis import checkpoint
-from streamavis.errors import InputError, OutputError, TruncatedInputError
+from streamavis.errors import InputError, OutputError
 from streamavis.io.media import MediaSource
 from streamavis.io.record import Recorder
-from streamavis.types import SAMPLE_RATE, FrameResult, Track, VideoFrame
+from streamavis.types import FrameResult, Track
 from streamavis.viz import draw
-from streamavis_apps.exits import ExitCode
+from streamavis_apps.exits import ExitCode, stop_on_signals
+from streamavis_apps.recording_rows import frames_at, listen, ready_features
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
+    from streamavis.audio.vggish import VGGish
+    from streamavis.errors import TruncatedInputError
     from streamavis.model.avism import AVISM
     from streamavis.model.segmentation import Segments
-    from streamavis.types import AudioChunk
+    from streamavis_apps.exits import Stop
+    from streamavis_apps.recording_rows import Heard
 
-__all__ = ["Heard", "Segmenting", "frames_at", "listen", "run"]
+__all__ = ["Segmenting", "run"]
 
 _NS = 1_000_000_000
 
@@ -44,23 +45,18 @@ class Segmenting:
     source: Path
     model: Path
     out: Path
-    vggish: Path | None = None  # weights
-    features: Path | None = None  # .npy instead
+    vggish: Path | None = None  # weights; None: those kept in `model`
+    features: Path | None = None  # .npy instead of hearing
+    mute: bool = False  # take it as silent instead of hearing
     fps: float = 1.0
     threshold: float = 0.3
 
 
-@dataclass
-class Heard:
-    """The first look at a recording: its sound, and how many frames will be looked at."""
-
-    waveform: NDArray[np.float32]  # (samples,) 16 kHz mono from time 0, zeros in gaps
-    frames: int
-    truncated: TruncatedInputError | None  # everything before the break is there
-
-
 def run(plan: Segmenting, *, console: Console | None = None) -> ExitCode:
     """Segment a recording and write what was found.
+
+    Returns:
+        INTERRUPTED or, after SIGTERM, DONE where it was stopped: at once after the frame it was at.
 
     Raises:
         TruncatedInputError: the recording broke off; the results hold what could be decoded.
@@ -68,23 +64,51 @@ def run(plan: Segmenting, *, console: Console | None = None) -> ExitCode:
     """
     console = console or Console(highlight=False)
     model = checkpoint.load_avism(plan.model)
-    with MediaSource(plan.source) as source:
-        info = source.info
-        heard = listen(source, plan.fps)
-    rows = _features(plan, heard, model.config.audio_channels)
-    try:
-        plan.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{plan.out}: cannot be made: {error.strerror}") from error
+    with stop_on_signals() as stop:
+        try:
+            truncated = _segment(plan, model, console, stop)
+        except _StoppedError as where:
+            console.print(f"stopped while {where}", markup=False, soft_wrap=True)
+            return stop.exit_code
+    if truncated is not None:
+        raise truncated
+    return ExitCode.DONE
+
+
+_STAGES = ("hearing", "seeing", "drawing", "writing")
+
+
+class _StoppedError(Exception):
+    """Ctrl-C or SIGTERM asked for an end."""
+
+
+def _segment(
+    plan: Segmenting, model: AVISM, console: Console, stop: Stop
+) -> TruncatedInputError | None:
+    """Listen, see, draw and write; returns how the recording broke off, if it did."""
     columns = (TextColumn("{task.description:8}"), BarColumn(), MofNCompleteColumn())
     with Progress(
         *columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal
     ) as progress:
-        tasks = {stage: progress.add_task(stage, total=heard.frames) for stage in _STAGES}
+        tasks = {stage: progress.add_task(stage, total=None) for stage in _STAGES}
 
         def show(stage: str, done: int) -> None:
             progress.update(tasks[stage], completed=done)
+            if stop.event.is_set():
+                kept = "; results.json is complete" if stage == "writing" else ""
+                raise _StoppedError(f"{stage}, after {done} frames{kept}")
 
+        with MediaSource(plan.source) as source:
+            info = source.info
+            vggish = _vggish(plan) if info.has_audio else None
+            heard = listen(source, plan.fps, lambda frames: show("hearing", frames))
+        for task in tasks.values():
+            progress.update(task, total=heard.frames)
+        rows = _rows(plan, vggish, heard, model.config.audio_channels)
+        try:
+            plan.out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"{plan.out}: cannot be made: {error.strerror}") from error
         with MediaSource(plan.source) as source:
             pictures = (frame.image for frame in frames_at(source, plan.fps))
             found = model.segment(pictures, rows, threshold=plan.threshold, progress=show)
@@ -92,87 +116,37 @@ def run(plan: Segmenting, *, console: Console | None = None) -> ExitCode:
         for n, _ in enumerate(_annotate(plan, model, found, has_audio=info.has_audio)):
             show("writing", n + 1)
     _print(console, plan, model, found, heard.frames, has_audio=info.has_audio)
-    if heard.truncated is not None:
-        raise heard.truncated
-    return ExitCode.DONE
+    return heard.truncated
 
 
-_STAGES = ("seeing", "drawing", "writing")
+def _vggish(plan: Segmenting) -> VGGish | None:
+    """What the recording is heard with; None where it is not.
 
-
-def frames_at(source: MediaSource, fps: float) -> Iterator[VideoFrame]:
-    """What a screen shows at 0, 1/fps, 2/fps ... s; a file that breaks off just ends."""
-
-    def pictures() -> Iterator[VideoFrame]:
-        # `listen` has kept the error, to be raised once the results are written.
-        with suppress(TruncatedInputError):
-            yield from (item for item in source if isinstance(item, VideoFrame))
-
-    return _shown(pictures(), fps)
-
-
-def _shown(frames: Iterator[VideoFrame], fps: float) -> Iterator[VideoFrame]:
-    shown: VideoFrame | None = None
-    count = 0
-
-    def due_ns() -> int:
-        return round(count * _NS / fps)
-
-    for frame in frames:
-        while shown is not None and due_ns() < frame.capture_time_ns:
-            yield shown
-            count += 1
-        shown = frame
-    while shown is not None and due_ns() <= shown.capture_time_ns:
-        yield shown
-        count += 1
-
-
-def listen(source: MediaSource, fps: float) -> Heard:
-    """Decode a recording once, for its sound and the number of its frames."""
-    chunks: list[AudioChunk] = []
-    truncated: TruncatedInputError | None = None
-
-    def pictures() -> Iterator[VideoFrame]:
-        nonlocal truncated
-        try:
-            for item in source:
-                if isinstance(item, VideoFrame):
-                    yield item
-                else:
-                    chunks.append(item)
-        except TruncatedInputError as error:
-            truncated = error
-
-    frames = sum(1 for _ in _shown(pictures(), fps))
-    starts = [round(chunk.start_time_ns * SAMPLE_RATE / _NS) for chunk in chunks]
-    ends = [start + len(chunk.samples) for start, chunk in zip(starts, chunks, strict=True)]
-    waveform = np.zeros(max(ends, default=0), np.float32)
-    for start, chunk in zip(starts, chunks, strict=True):
-        if start + len(chunk.samples) > 0:
-            waveform[max(start, 0) : start + len(chunk.samples)] = chunk.samples[max(-start, 0) :]
-    return Heard(waveform, frames, truncated)
-
-
-def _features(plan: Segmenting, heard: Heard, channels: int) -> torch.Tensor:
-    """(T, A), a row for each frame."""
-    if plan.features is None:
-        assert plan.vggish is not None, "a plan has one or the other"
-        vggish = checkpoint.vggish_from_reference(checkpoint.read_foreign(plan.vggish))
-        with torch.inference_mode():
-            waveform = torch.from_numpy(heard.waveform)
-            return vggish.per_second(waveform, heard.frames, plan.fps)
-    try:
-        rows = np.load(plan.features, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{plan.features}: is no .npy file of numbers: {error}") from error
-    wanted = (heard.frames, channels)
-    if rows.shape != wanted:
+    Raises:
+        InputError: there is nothing to hear it with.
+    """
+    if plan.features is not None or plan.mute:
+        return None
+    if plan.vggish is not None:
+        return checkpoint.vggish_from_reference(checkpoint.read_foreign(plan.vggish))
+    kept = checkpoint.load_vggish(plan.model)
+    if kept is None:
         raise InputError(
-            f"{plan.features}: holds {rows.shape}, expected {wanted}: a row for each frame of "
-            f"{plan.source} at {plan.fps:g} frames per second"
+            f"{plan.model}: holds no VGGish to hear {plan.source.name} with; give its published "
+            "weights as --vggish FILE (`streamavis convert ... --vggish FILE` keeps them in the "
+            "model), ready features as --features, or take it as silent with --mute"
         )
-    return torch.from_numpy(rows.astype(np.float32))
+    return kept
+
+
+def _rows(plan: Segmenting, vggish: VGGish | None, heard: Heard, channels: int) -> torch.Tensor:
+    """(T, A), a row for each frame; zeros where there is nothing to hear."""
+    if plan.features is not None:
+        return ready_features(plan.features, (heard.frames, channels))
+    if vggish is None:
+        return torch.zeros(heard.frames, channels)
+    with torch.inference_mode():
+        return vggish.per_second(torch.from_numpy(heard.waveform), heard.frames, plan.fps)
 
 
 def _write_results(plan: Segmenting, found: Segments) -> None:
@@ -272,6 +246,8 @@ def _print(
         table.add_row(str(i + 1), name, f"{found.scores[i]:.2f}", _spans(heard, plan.fps))
     objects = "1 object" if len(found) == 1 else f"{len(found)} objects"
     sound = "" if has_audio else "; it has no sound, which was taken as silence"
+    if plan.mute:
+        sound = "; taken as silent"
     console.print(
         f"{plan.source.name}: {objects} in {frames} frames{sound}", markup=False, soft_wrap=True
     )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from streamavis.checkpoint.vggish import vggish_from_reference
 from streamavis.errors import CheckpointError
 from streamavis.model.avism import AVISM, AVISMConfig
 from streamavis.model.backbone import NanoConfig
@@ -23,10 +24,26 @@ if TYPE_CHECKING:
 
     import torch
 
-__all__ = ["configuration", "find", "load", "load_avism", "metadata", "save", "shipped"]
+    from streamavis.audio.vggish import VGGish
+
+__all__ = [
+    "configuration",
+    "find",
+    "load",
+    "load_avism",
+    "load_vggish",
+    "metadata",
+    "save",
+    "shipped",
+]
 
 _KIND, _OFFLINE_KIND = "streamavis", "avism"
 _VERSION = 1
+_VGGISH = "vggish."  # before its weights, where it is kept beside an offline network
+_WRITERS = (
+    "a file that `streamavis train` or `streamavis convert --causal` wrote, or a shipped name"
+)
+_OFFLINE_WRITER = "a file that `streamavis convert` wrote without --causal"
 Network = TypeVar("Network", StreamAVIS, AVISM)
 
 
@@ -65,6 +82,7 @@ def save(
     notes: Mapping[str, str] | None = None,
     *,
     half: bool = True,
+    vggish: VGGish | None = None,
 ) -> None:
     """Write weights and configuration to one safetensors file.
 
@@ -73,13 +91,17 @@ def save(
         path: replaced if it exists.
         notes: kept in the file's metadata beside the configuration (data, command, seed).
         half: store float16; it is loaded as float32 again.
+        vggish: what an offline network hears with, kept beside it for `load_vggish`.
 
     Raises:
         CheckpointError: the file cannot be written.
     """
+    state = dict(model.state_dict())
+    if vggish is not None:
+        state |= {_VGGISH + name: t for name, t in vggish.state_dict().items()}
     tensors = {
         name: (t.half() if half and t.is_floating_point() else t).contiguous().cpu()
-        for name, t in model.state_dict().items()
+        for name, t in state.items()
     }
     header = {
         "kind": _OFFLINE_KIND if isinstance(model, AVISM) else _KIND,
@@ -99,8 +121,7 @@ def metadata(name_or_path: str | Path) -> dict[str, str]:
     Raises:
         CheckpointError: not a safetensors file, of another kind, or of another version.
     """
-    writers = "`streamavis train` or `streamavis convert --causal`"
-    return _header(find(name_or_path), _KIND, f"a file that {writers} wrote")
+    return _header(find(name_or_path), _KIND, _WRITERS)
 
 
 def load(name_or_path: str | Path, *, ready_features: bool = False) -> StreamAVIS:
@@ -150,7 +171,7 @@ def load_avism(name_or_path: str | Path) -> AVISM:
         CheckpointError: as `load`.
     """
     path = find(name_or_path)
-    header = _header(path, _OFFLINE_KIND, "a file that `streamavis convert` wrote")
+    header = _header(path, _OFFLINE_KIND, _OFFLINE_WRITER)
     try:
         values: dict[str, Any] = json.loads(header["config"])
         values["classes"] = tuple(values["classes"])
@@ -158,6 +179,20 @@ def load_avism(name_or_path: str | Path) -> AVISM:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(f"{path} has no readable configuration: {error}") from error
     return _filled(AVISM(config), path)
+
+
+def load_vggish(name_or_path: str | Path) -> VGGish | None:
+    """Load the VGGish that is kept beside an offline network; None where there is none.
+
+    Raises:
+        CheckpointError: as `load`.
+    """
+    path = find(name_or_path)
+    _header(path, _OFFLINE_KIND, _OFFLINE_WRITER)
+    with safe_open(str(path), "pt") as file:
+        names = [name for name in file.keys() if name.startswith(_VGGISH)]  # noqa: SIM118
+        state = {name.removeprefix(_VGGISH): file.get_tensor(name).float() for name in names}
+    return vggish_from_reference(state) if state else None
 
 
 def _backbone(values: dict[str, Any]) -> Any:
@@ -176,8 +211,7 @@ def _header(path: Path, kind: str, cure: str) -> dict[str, str]:
     found = header.get("kind")
     if found != kind:
         raise CheckpointError(
-            f"{path} holds weights of kind {found or 'unknown'!r}, expected {kind!r}; "
-            f"choose {cure}, or a shipped name"
+            f"{path} holds weights of kind {found or 'unknown'!r}, expected {kind!r}; choose {cure}"
         )
     if header.get("version") != str(_VERSION):
         raise CheckpointError(
@@ -189,7 +223,8 @@ def _header(path: Path, kind: str, cure: str) -> dict[str, str]:
 
 def _filled(model: Network, path: Path) -> Network:
     with safe_open(str(path), "pt") as file:
-        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        names = [name for name in file.keys() if not name.startswith(_VGGISH)]  # noqa: SIM118
+        weights = {name: file.get_tensor(name) for name in names}
     _check_fit(path, model.state_dict(), weights)
     model.load_state_dict(weights)
     return model.eval().requires_grad_(False)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["WindowLayer", "WindowedObjectEncoder", "spans"]
 
+_WINDOWS_AT_ONCE = 8
+
 
 def spans(frames: int, window: int, first: int) -> Iterator[tuple[int, int, int]]:
     """Cut `frames` into a first window of `first` frames, whole ones, and the rest.
@@ -57,9 +59,14 @@ class WindowLayer(nn.Module):
                 y[:, start:end].unflatten(1, (-1, size)).flatten(0, 1).flatten(1, 2)
                 for y in (x, tokens)
             )
-            rows = self.feed_forward(self.norm(rows + self.attention(rows, seen, seen)))
-            pieces.append(rows.reshape(x.shape[0], end - start, *x.shape[2:]))
+            # A few at a time: what a long clip takes in between does not grow with it.
+            parts = zip(rows.split(_WINDOWS_AT_ONCE), seen.split(_WINDOWS_AT_ONCE), strict=True)
+            done = torch.cat([self._attend(*part) for part in parts])
+            pieces.append(done.reshape(x.shape[0], end - start, *x.shape[2:]))
         return torch.cat(pieces, 1)
+
+    def _attend(self, rows: Tensor, seen: Tensor) -> Tensor:
+        return self.feed_forward(self.norm(rows + self.attention(rows, seen, seen)))
 
 
 class WindowedObjectEncoder(nn.Module):

@@ -15,7 +15,8 @@ import torch
 from app_media import FPS, FRAMES, HEIGHT, WIDTH, write_clip
 from rich.console import Console
 from streamavis_apps.exits import ExitCode
-from streamavis_apps.segment import Segmenting, _shown, _spans, listen, run
+from streamavis_apps.recording_rows import _shown, listen
+from streamavis_apps.segment import Segmenting, _spans, run
 
 from streamavis import checkpoint
 from streamavis.errors import InputError, TruncatedInputError
@@ -80,7 +81,7 @@ def test_a_recording_without_sound_says_so(plan, tmp_path):
 
 def test_features_of_another_recording_are_refused(plan):
     np.save(plan.features, np.ones((4, TINY.audio_channels)))
-    with pytest.raises(InputError, match=r"holds \(4, 8\), expected \(3, 8\)"):
+    with pytest.raises(InputError, match=r"holds float64 \(4, 8\), expected numbers \(3, 8\)"):
         run(plan)
     plan.features.write_text("no array")
     with pytest.raises(InputError, match=r"heard\.npy: is no \.npy file"):

@@ -38,7 +38,7 @@ def command(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="VGGish weights, which a causal network hears with and OUT will hold.",
+            help="VGGish weights, which the network hears with and OUT will hold.",
             show_default="those in IN (ACVIS has them)",
         ),
     ] = None,
@@ -51,15 +51,14 @@ def command(
     a second, as many as its window has, and what it finds sounds.
 
     [bold]Examples[/]
-      streamavis convert avism_R50_COCO.pth avism_r50.safetensors
+      streamavis convert avism_R50_COCO.pth avism.safetensors --vggish vggish.pth
+      streamavis segment clip.mp4 --model avism.safetensors --out clip
       streamavis convert avism_R50_COCO.pth live.safetensors --causal --vggish vggish.pth
       streamavis replay clip.mp4 --model live.safetensors
       streamavis convert R-50.pkl start.safetensors --start avism_r50
     """
     if causal and start is not None:
         raise typer.BadParameter("--causal needs a whole network; --start makes part of one.")
-    if vggish is not None and not causal:
-        raise typer.BadParameter("--vggish goes with --causal; `segment` has its own.")
     from streamavis_apps.convert import run
 
     name = None if start is None else start.value

@@ -15,12 +15,20 @@ def command(
     ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the results go.")],
     vggish: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Published VGGish weights.")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Published VGGish weights, which AVISM hears with.",
+            show_default="those kept in the model",
+        ),
     ] = None,
     features: Annotated[
         Path | None,
         typer.Option(metavar="FILE.npy", help="Instead: ready features, a row per frame."),
     ] = None,
+    mute: Annotated[
+        bool, typer.Option("--mute", help="Instead: take the recording as silent.")
+    ] = False,
     fps: Annotated[float, typer.Option(min=0.1, max=30, help="Frames looked at per second.")] = 1,
     threshold: Annotated[
         float, typer.Option(min=0, max=1, help="Keep objects that score above it.")
@@ -32,19 +40,21 @@ def command(
     with the original sound, and prints who sounds when.
 
     [bold]Examples[/]
+      streamavis segment band.mp4 --model avism.safetensors --out band
       streamavis segment band.mp4 --model avism.safetensors --vggish vggish.pth --out band
       streamavis segment band.mp4 --model avism.safetensors --features band.npy --out band
     """
     from streamavis_apps.segment import Segmenting, run
 
-    if (vggish is None) == (features is None):
-        raise typer.BadParameter("Give either --vggish or --features.")
+    if (vggish is not None) + (features is not None) + mute > 1:
+        raise typer.BadParameter("Give one of --vggish, --features and --mute.")
     plan = Segmenting(
         source=video,
         model=model,
         out=out,
         vggish=vggish,
         features=features,
+        mute=mute,
         fps=fps,
         threshold=threshold,
     )
