@@ -124,11 +124,26 @@ def test_acvis_brings_its_own_ear(published, vggish, tmp_path, monkeypatch):
     assert checkpoint.configuration(tmp_path / "live.safetensors").vggish == "pca"
 
 
-def test_options_that_contradict_each_other_are_refused(published, vggish, tmp_path):
+def test_options_that_contradict_each_other_are_refused(published, tmp_path):
     out = tmp_path / "x.safetensors"
     assert command("convert", published, out, "--causal", "--start", "avism_r50")[0] == 2
-    assert command("convert", published, out, "--vggish", vggish)[0] == 2
     assert not out.exists()
+
+
+def test_an_offline_network_keeps_its_ear(published, vggish, tmp_path):
+    out = tmp_path / "offline.safetensors"
+    code, said = command("convert", published, out, "--vggish", vggish, "--half")
+    assert code == 0
+    assert "hears with the VGGish of vggish.pth" in said
+    kept, theirs = checkpoint.load_vggish(out), torch.load(vggish)
+    assert kept.state_dict().keys() == theirs.keys()
+    for name, value in kept.state_dict().items():
+        torch.testing.assert_close(value, theirs[name], rtol=1e-3, atol=0)
+    assert not any("vggish" in name for name in checkpoint.load_avism(out).state_dict())
+    code, said = command("convert", published, out)
+    assert code == 0
+    assert "hears" not in said
+    assert checkpoint.load_vggish(out) is None
 
 
 @pytest.mark.slow
