@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import hashlib
 import os
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from streamavis_kernels.errors import KernelBackendError
 
-__all__ = ["build", "cache_directory"]
+__all__ = ["FLAGS", "build", "cache_directory", "load"]
 
 FLAGS = (
     *("-std=c++17", "-O3", "-march=native", "-fopenmp", "-fPIC", "-shared"),
@@ -31,27 +32,38 @@ def cache_directory() -> Path:
     return Path(base) / "streamavis" / "kernels"
 
 
-def build(source: Path, defines: tuple[str, ...]) -> Path:
-    """Compile `source` with `defines` into a shared library, unless the cache has it.
+def load(source: Path, flags: tuple[str, ...]) -> ctypes.CDLL:
+    """Compile the file `source` for this CPU, unless the cache has it, and load it.
 
-    The name holds a hash of everything the result depends on, and the file appears in one step:
-    processes may build the same kernel at the same time, and machines may share the cache.
+    Raises:
+        KernelBackendError: see `build`; or what was built does not load.
+    """
+    library = build(source.read_text(), source.stem, flags)
+    try:
+        return ctypes.CDLL(str(library))
+    except OSError as error:
+        raise KernelBackendError(f"cannot load {library}: {error}") from error
+
+
+def build(text: str, name: str, flags: tuple[str, ...]) -> Path:
+    """Compile C++ into a shared library, unless the cache has it.
+
+    The file's name holds a hash of everything it depends on, and it appears in one step: processes
+    may build the same kernel at the same time, and machines may share the cache.
 
     Raises:
         KernelBackendError: there is no compiler, it failed, or the cache cannot be written.
     """
     command, target = _compiler()
-    flags = (*FLAGS, *(f"-D{define}" for define in defines))
-    text = source.read_text()
     key = hashlib.sha256("\0".join((text, target, *command, *flags)).encode()).hexdigest()[:24]
-    library = cache_directory() / f"{source.stem}-{key}.so"
+    library = cache_directory() / f"{name}-{key}.so"
     if library.exists():
         return library
     partial = library.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
     try:
         library.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
-            _run((*command, *flags, str(source), "-o", str(partial)))
+            _run((*command, *flags, "-x", "c++", "-", "-o", str(partial)), text)
             partial.replace(library)
         finally:
             partial.unlink(missing_ok=True)
@@ -78,9 +90,11 @@ def _compiler() -> tuple[tuple[str, ...], str]:
     )
 
 
-def _run(command: tuple[str, ...]) -> str:
+def _run(command: tuple[str, ...], text: str = "") -> str:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S)
+        done = subprocess.run(
+            command, input=text, capture_output=True, text=True, timeout=TIMEOUT_S
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise KernelBackendError(f"{shlex.join(command)} did not finish: {error}") from error
     if done.returncode:

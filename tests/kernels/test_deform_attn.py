@@ -10,7 +10,7 @@ import streamavis_kernels as kernels
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from streamavis_kernels import native, reference
+from streamavis_kernels.sampling import native, reference
 from streamavis_kernels.errors import KernelBackendError
 
 F64, F32 = torch.float64, torch.float32

@@ -7,15 +7,16 @@ from pathlib import Path
 import pytest
 import streamavis_kernels as kernels
 import torch
-from streamavis_kernels import build, native, reference
-from streamavis_kernels.backend import backend
+from streamavis_kernels import build
+from streamavis_kernels.backend import _choose
 from streamavis_kernels.errors import KernelArgumentError, KernelBackendError
+from streamavis_kernels.sampling import native, reference
 
 
 @pytest.fixture
 def fresh(monkeypatch, tmp_path):
     """A process that has chosen nothing yet and has an empty cache; gives monkeypatch."""
-    caches = (backend, build._compiler, native._library, native._function)
+    caches = (_choose, build._compiler, native._library, native._function)
     for cache in caches:
         cache.cache_clear()
     monkeypatch.delenv("STREAMAVIS_KERNELS", raising=False)
@@ -90,8 +91,8 @@ def test_the_environment_chooses(fresh):
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [
-        ("cupy", "GPU kernels are not part of this version"),
-        ("nativ", "STREAMAVIS_KERNELS=nativ: expected native or reference"),
+        ("cupy", "PyTorch finds no CUDA device"),
+        ("nativ", "STREAMAVIS_KERNELS=nativ: expected cupy, native, reference"),
         ("native", "no C.. compiler found"),
     ],
 )
@@ -110,16 +111,13 @@ def test_a_library_is_built_once_per_source_flags_and_target(fresh, tmp_path):
         'while [ "$1" != -o ]; do shift; done; echo > "$2"',
     )
     fresh.setenv("CXX", compiler)
-    source = tmp_path / "kernel.cpp"
-    source.write_text("int x;")
-    built = [build.build(source, ("AV_L=1",)), build.build(source, ("AV_L=1",))]
+    built = [build.build("int x;", "kernel", ("-DAV_L=1",)) for _ in range(2)]
     assert built[0] == built[1]
     assert len(count.read_text()) == 1
-    built.append(build.build(source, ("AV_L=2",)))
-    source.write_text("int y;")
-    built.append(build.build(source, ("AV_L=1",)))
+    built.append(build.build("int x;", "kernel", ("-DAV_L=2",)))
+    built.append(build.build("int y;", "kernel", ("-DAV_L=1",)))
     fresh.setattr(build, "_compiler", lambda: ((compiler,), "another CPU"))
-    built.append(build.build(source, ("AV_L=1",)))
+    built.append(build.build("int y;", "kernel", ("-DAV_L=1",)))
     assert len(set(built)) == len(count.read_text()) == 4
     assert {path.parent for path in built} == {tmp_path / "cache" / "kernels"}
 

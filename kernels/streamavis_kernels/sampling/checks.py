@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from streamavis_kernels.errors import KernelArgumentError
-from streamavis_kernels.reference import accumulator
+from streamavis_kernels.sampling.reference import accumulator
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,15 +9,14 @@ from __future__ import annotations
 import ctypes
 import functools
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from streamavis_kernels.build import build
-from streamavis_kernels.errors import KernelBackendError
-from streamavis_kernels.reference import accumulator
+from streamavis_kernels.build import FLAGS, load
+from streamavis_kernels.launch import CSRC
+from streamavis_kernels.sampling.reference import accumulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,7 +29,7 @@ __all__ = [
     "prepare",
 ]
 
-SOURCE = Path(__file__).parent / "csrc" / "deform_attn.cpp"
+SOURCE = CSRC / "deform_attn.cpp"
 # Below this many multiplications, waking another thread costs more than it saves.
 SERIAL_BELOW = 1 << 17
 
@@ -57,11 +56,7 @@ def prepare() -> None:
 def _library(dtype: torch.dtype, L: int, P: int, D: int, M: int) -> ctypes.CDLL:
     number = "double" if dtype == torch.float64 else "float"
     sizes = (f"AV_L={L}", f"AV_P={P}", f"AV_D={D}", f"AV_M={M}")
-    path = build(SOURCE, (f"AV_ACC={number}", *sizes))
-    try:
-        return ctypes.CDLL(str(path))
-    except OSError as error:
-        raise KernelBackendError(f"cannot load {path}: {error}") from error
+    return load(SOURCE, (*FLAGS, *(f"-D{size}" for size in (f"AV_ACC={number}", *sizes))))
 
 
 @functools.cache

@@ -1,7 +1,7 @@
 """The public operators: they check their arguments and hand them to the chosen backend.
 
-`native` is reached through torch operators, so that autograd and torch.compile know its gradients
-and shapes. Tensors that are not on a CPU go through the reference: plain PyTorch runs anywhere.
+`cupy` and `native` are reached through torch operators, so that autograd and torch.compile know
+their gradients and shapes. The reference is plain PyTorch and needs none.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from streamavis_kernels import checks, native, reference
+from streamavis_kernels import cupy_backend
 from streamavis_kernels.backend import backend
+from streamavis_kernels.library import library, ops
+from streamavis_kernels.sampling import checks, cuda, native, reference
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,9 +41,9 @@ def deform_attn(
         KernelArgumentError: a shape, dtype or device does not fit; the message names it.
     """
     checks.check_deform_attn(value, level_shapes, locations, weights)
-    if value.device.type != "cpu" or backend() == "reference":
+    if backend(value.device.type) == "reference":
         return reference.deform_attn(value, level_shapes, locations, weights)
-    return _ops.deform_attn(value, _flat(level_shapes), locations, weights)
+    return ops.deform_attn(value, _flat(level_shapes), locations, weights)
 
 
 def audio_deform_attn(
@@ -74,17 +76,15 @@ def audio_deform_attn(
     """
     tensors = (projections, reference_points, audio_bias, audio_gate)
     checks.check_audio_deform_attn(value, level_shapes, *tensors)
-    if value.device.type != "cpu" or backend() == "reference":
+    if backend(value.device.type) == "reference":
         return reference.audio_deform_attn(value, level_shapes, *tensors)
-    return _ops.audio_deform_attn(value, _flat(level_shapes), *tensors)
+    return ops.audio_deform_attn(value, _flat(level_shapes), *tensors)
 
 
 def _flat(level_shapes: Sequence[tuple[int, int]]) -> list[int]:
     return [size for shape in level_shapes for size in shape]
 
 
-# define + impl costs a quarter of @custom_op per call.
-_library = torch.library.Library("streamavis", "DEF")
 _AUDIO = (
     "Tensor value, int[] level_shapes, Tensor projections, Tensor reference_points, "
     "Tensor? audio_bias, Tensor? audio_gate"
@@ -97,10 +97,10 @@ _SCHEMAS = (
     f"audio_deform_attn_backward(Tensor grad, {_AUDIO}) -> (Tensor, Tensor)",
 )
 for _schema in _SCHEMAS:
-    _library.define(_schema, tags=(torch.Tag.pt2_compliant_tag,))
+    library.define(_schema, tags=(torch.Tag.pt2_compliant_tag,))
     _name = _schema.partition("(")[0]
-    _library.impl(_name, getattr(native, _name), "CPU")
-_ops = torch.ops.streamavis
+    library.impl(_name, getattr(native, _name), "CPU")
+    library.impl(_name, cupy_backend.on_gpu(getattr(cuda, _name)), "CUDA")
 
 
 def _fake(value: Tensor, level_shapes: Sequence[int], rows: Tensor, *rest: Tensor | None) -> Tensor:
@@ -125,11 +125,11 @@ def _fake_audio_backward(
     return _fake_backward(grad, value, level_shapes, projections)
 
 
-torch.library.register_fake("streamavis::deform_attn", _fake, lib=_library)
-torch.library.register_fake("streamavis::audio_deform_attn", _fake, lib=_library)
-torch.library.register_fake("streamavis::deform_attn_backward", _fake_backward, lib=_library)
+torch.library.register_fake("streamavis::deform_attn", _fake, lib=library)
+torch.library.register_fake("streamavis::audio_deform_attn", _fake, lib=library)
+torch.library.register_fake("streamavis::deform_attn_backward", _fake_backward, lib=library)
 torch.library.register_fake(
-    "streamavis::audio_deform_attn_backward", _fake_audio_backward, lib=_library
+    "streamavis::audio_deform_attn_backward", _fake_audio_backward, lib=library
 )
 
 
@@ -140,7 +140,7 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 def _gradient(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     value, *rest = ctx.saved_tensors
-    results = _ops.deform_attn_backward(grad, value, ctx.level_shapes, *rest)
+    results = ops.deform_attn_backward(grad, value, ctx.level_shapes, *rest)
     by_value, *by_rest = (r.to(x.dtype) for r, x in zip(results, (value, *rest), strict=True))
     return by_value, None, *by_rest
 
@@ -151,7 +151,7 @@ def _audio_gradient(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     M, L = value.shape[2], len(shapes) // 2
     samples = row // (M * 3)
     inputs = (value, shapes, projections, points, bias)
-    by_value, by_rows = _ops.audio_deform_attn_backward(grad, *inputs, gate)
+    by_value, by_rows = ops.audio_deform_attn_backward(grad, *inputs, gate)
     by_points = by_bias = by_gate = None
     if ctx.needs_input_grad[3]:
         by_place = by_rows[..., : M * samples * 2].view(B, Q, M, L, samples // L, 2).sum((2, 4))
@@ -160,14 +160,14 @@ def _audio_gradient(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     if ctx.needs_input_grad[4]:
         by_bias = by_rows[..., M * samples * 2 :].view(B, Q, M, samples).sum(1).to(bias.dtype)
     if ctx.needs_input_grad[5]:
-        by_gate = (grad * _ops.audio_deform_attn(*inputs, None)).sum(1).to(gate.dtype)
+        by_gate = (grad * ops.audio_deform_attn(*inputs, None)).sum(1).to(gate.dtype)
     by_rows = by_rows.to(projections.dtype)
     return by_value.to(value.dtype), None, by_rows, by_points, by_bias, by_gate
 
 
 torch.library.register_autograd(
-    "streamavis::deform_attn", _gradient, setup_context=_save, lib=_library
+    "streamavis::deform_attn", _gradient, setup_context=_save, lib=library
 )
 torch.library.register_autograd(
-    "streamavis::audio_deform_attn", _audio_gradient, setup_context=_save, lib=_library
+    "streamavis::audio_deform_attn", _audio_gradient, setup_context=_save, lib=library
 )
