@@ -170,11 +170,13 @@ template <class T> T __shfl_up_sync(u32, T v, u32 by) {
   return emulation::exchange(v, lane >= by ? lane - by : lane);
 }
 inline u32 __ballot_sync(u32, int yes) {
+  auto& fibres = emulation::machine.fibres;
+  const u32 me = emulation::machine.thread.x, first = me - emulation::lane();
+  fibres[me].sent = yes != 0;
+  emulation::wait(emulation::AT_WARP_BARRIER);
   u32 all = 0;
-  for (u32 i = 0; i < 32; ++i) {
-    const u32 bit = emulation::exchange<u32>(yes != 0, i);
-    all |= bit << i;
-  }
+  for (u32 i = 0; i < 32; ++i) all |= (u32)fibres[first + i].sent << i;
+  emulation::wait(emulation::AT_WARP_BARRIER);
   return all;
 }
 inline int __popc(u32 x) { return __builtin_popcount(x); }

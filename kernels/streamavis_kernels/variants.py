@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING
 
 import torch
@@ -23,10 +22,12 @@ _SHAPES = ((3, 4, 16, 8), (3, 8, 16, 8), (3, 4, 32, 8), (3, 8, 32, 8))
 
 def _sampling() -> list[Variant]:
     found = []
-    for value, shape in itertools.product(_FLOATS, _SHAPES):
-        found.append(sampling.variant("deform_attn", value, torch.float32, *shape))
-        found.append(sampling.variant("deform_attn_backward", value, torch.float32, *shape))
-        found.append(sampling.variant("audio_deform_attn", value, value, *shape))
+    for value in _FLOATS:
+        # The networks sample from projections; this is the drop-in for others.
+        found.append(sampling.variant("deform_attn", value, torch.float32, *_SHAPES[2]))
+        for shape in _SHAPES:
+            found.append(sampling.variant("audio_deform_attn", value, value, *shape))
+            found.append(sampling.variant("deform_attn_backward", value, torch.float32, *shape))
     return found
 
 

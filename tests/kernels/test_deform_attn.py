@@ -10,21 +10,10 @@ import streamavis_kernels as kernels
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from runners import close, needs_compiler
+from sampling_inputs import F32, F64, audio_inputs, flat, gradients, plain_inputs, with_shapes
 from streamavis_kernels.sampling import native, reference
-from streamavis_kernels.errors import KernelBackendError
 
-F64, F32 = torch.float64, torch.float32
-
-
-def _native_works() -> bool:
-    try:
-        native.prepare()
-    except KernelBackendError:
-        return False
-    return True
-
-
-needs_compiler = pytest.mark.skipif(not _native_works(), reason="no working C++ compiler here")
 # (B, Q, M, D, P, level_shapes): odd sizes, one-pixel levels, nothing to do
 SIZES = [
     (2, 7, 3, 5, 2, ((3, 5), (1, 1))),
@@ -33,27 +22,6 @@ SIZES = [
     (0, 4, 2, 8, 2, ((2, 3), (1, 1))),
     (2, 0, 2, 8, 2, ((2, 3), (1, 1))),
 ]
-
-
-def plain_inputs(B, Q, M, D, P, shapes, dtype=F64, seed=0):
-    """Value, locations, weights; about a third of the locations lie outside."""
-    rng = torch.Generator().manual_seed(seed)
-    L, S = len(shapes), sum(h * w for h, w in shapes)
-    value = torch.randn(B, S, M, D, generator=rng, dtype=F64)
-    locations = torch.rand(B, Q, M, L, P, 2, generator=rng, dtype=F64) * 1.8 - 0.4
-    weights = torch.rand(B, Q, M, L, P, generator=rng, dtype=F64)
-    return [x.to(dtype).requires_grad_() for x in (value, locations, weights)]
-
-
-def audio_inputs(B, Q, M, D, P, shapes, dtype=F64, seed=0):
-    """Value, projections, reference points (for all streams), bias, gate."""
-    rng = torch.Generator().manual_seed(seed)
-    L, S = len(shapes), sum(h * w for h, w in shapes)
-    sizes = [(B, S, M, D), (B, Q, M * L * P * 3), (Q, L, 2), (B, M, L * P), (B, M * D)]
-    tensors = [torch.randn(size, generator=rng, dtype=F64) for size in sizes]
-    tensors[1] *= 2
-    tensors[2].uniform_(0, 1, generator=rng)
-    return [x.to(dtype).requires_grad_() for x in tensors]
 
 
 def loop(value, shapes, locations, weights):
@@ -74,25 +42,6 @@ def loop(value, shapes, locations, weights):
                             out[b, q, m] += weights[b, q, m, level, p] * share * pixel
             start += h * w
     return out.view(B, Q, M * D)
-
-
-def close(found, expected, tolerance):
-    assert found.shape == expected.shape
-    if expected.numel():
-        scale = expected.double().abs().max().clamp(min=1e-30)
-        error = ((found.double() - expected.double()).abs().max() / scale).item()
-        assert error <= tolerance, f"relative error {error:.3g} is above {tolerance}"
-
-
-def gradients(function, inputs, seed=1):
-    out = function(*inputs)
-    rng = torch.Generator().manual_seed(seed)
-    grad = torch.randn(out.shape, generator=rng, dtype=F64).to(out.dtype)
-    return [out, *torch.autograd.grad(out, inputs, grad)]
-
-
-def with_shapes(operator, shapes):
-    return lambda value, *rest: operator(value, shapes, *rest)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -168,11 +117,9 @@ def test_the_numbers_of_the_operator_avism_was_trained_with(module):
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float16, 2e-3), (torch.bfloat16, 1e-2)])
-@pytest.mark.parametrize("operator", ["native", "reference"])
+@pytest.mark.parametrize("operator", [pytest.param("native", marks=needs_compiler), "reference"])
 def test_sixteen_bit_values_are_summed_in_float32(dtype, tolerance, operator):
     size = SIZES[1]
-    if operator == "native" and not _native_works():
-        pytest.skip("no working C++ compiler here")
     module = kernels if operator == "native" else reference
     value, *rest = audio_inputs(*size, F32)
     value = value.detach().to(dtype).requires_grad_()
@@ -213,12 +160,12 @@ def test_gradcheck(points_per_stream):
 @needs_compiler
 def test_opcheck():
     shapes = ((3, 2), (1, 1))
-    flat = [size for shape in shapes for size in shape]
+    sizes = flat(shapes)
     value, *rest = plain_inputs(1, 3, 2, 4, 2, shapes, F32)
-    torch.library.opcheck(torch.ops.streamavis.deform_attn, (value, flat, *rest))
+    torch.library.opcheck(torch.ops.streamavis.deform_attn, (value, sizes, *rest))
     value, *rest = audio_inputs(1, 3, 2, 4, 2, shapes, F32)
-    torch.library.opcheck(torch.ops.streamavis.audio_deform_attn, (value, flat, *rest))
-    silent = (value, flat, *rest[:2], None, None)
+    torch.library.opcheck(torch.ops.streamavis.audio_deform_attn, (value, sizes, *rest))
+    silent = (value, sizes, *rest[:2], None, None)
     checks = ("test_schema", "test_faketensor")
     torch.library.opcheck(torch.ops.streamavis.audio_deform_attn, silent, test_utils=checks)
 

@@ -44,7 +44,7 @@ struct Rgb { float part[3]; };
 // BT.601, limited range, a chroma sample for each 2x2 pixels.
 AV_FN Rgb read(const u8* frame, const Source& from, int y, int x) {
   const u8* chroma = frame + (from.height + y / 2) * from.row + (x & ~1);
-  const float luma = 1.164384f * (frame[y * from.row + x] - 16.f);
+  const float luma = 1.164384f * av_max(frame[y * from.row + x] - 16.f, 0.f);
   const float cb = chroma[0] - 128.f, cr = chroma[1] - 128.f;
   Rgb c = {{luma + 1.596027f * cr, luma - .391762f * cb - .812968f * cr, luma + 2.017232f * cb}};
 #pragma unroll

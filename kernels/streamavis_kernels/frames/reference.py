@@ -57,7 +57,7 @@ def as_rgb(frames: Tensor, pixels: str) -> Tensor:
         rgb = frames if pixels == "rgb" else frames.flip(-1)
         return rgb.permute(0, 3, 1, 2)
     height, width = picture_size(frames, pixels)
-    luma = 1.164384 * (frames[:, :height].float() - 16)
+    luma = 1.164384 * (frames[:, :height].float() - 16).clamp(min=0)
     chroma = frames[:, height:].view(-1, height // 2, width // 2, 2).float() - 128
     cb, cr = chroma.repeat_interleave(2, 1).repeat_interleave(2, 2).unbind(-1)
     channels = (
