@@ -75,7 +75,7 @@ def main() -> int:
                 return 1
         print("a planted overrun is seen", flush=True)
         tests = [str(_ROOT / "tests" / "kernels" / name) for name in _TESTS]
-        chosen = ["-k", "not opcheck and not thirty_one", "-q", "-rN", "-p", "no:cacheprovider"]
+        chosen = ["-k", "not opcheck and not thirty_one", "-q", "-rN", "--durations=25", "-p", "no:cacheprovider"]
         command = [sys.executable, "-m", "pytest", *chosen, *tests]
         return subprocess.run(command, env=environment, cwd=_ROOT).returncode
 

@@ -237,9 +237,9 @@ def virtual(shape, dtype):
 @needs_compiler
 @pytest.mark.skipif(sys.platform != "linux", reason="reserves no memory on Linux only")
 def test_addresses_beyond_two_to_the_thirty_one():
-    """The last stream of a batch of 2.3e9 values, of which the last block alone is run."""
-    B, S, M, D, Q = 3, 1500 * 1000, 8, 64, 7
-    assert (B - 1) * S * M * D < 2**31 < B * S * M * D
+    """The last stream of a batch of 3e9 values, of which the last block alone is run."""
+    B, S, M, D, Q = 4, 1500 * 1000, 8, 64, 7
+    assert S * M * D < 2**31 < (B - 1) * S * M * D
     value = virtual((B, S, M, D), F16)
     value[-1, -1] = torch.arange(M * D, dtype=F16).view(M, D)
     locations = torch.full((B, Q, M, 1, 1, 2), 0.5)
