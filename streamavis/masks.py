@@ -13,7 +13,7 @@ from streamavis.types import Rle
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["decode", "encode"]
+__all__ = ["decode", "encode", "from_runs"]
 
 
 def encode(mask: NDArray[np.bool_]) -> Rle:
@@ -26,6 +26,13 @@ def encode(mask: NDArray[np.bool_]) -> Rle:
         raise ShapeError(f"expected a (H, W) bool mask but got {mask.shape} {mask.dtype}")
     packed = coco.encode(np.asfortranarray(mask.view(np.uint8)))
     height, width = mask.shape
+    return Rle((height, width), packed["counts"].decode("ascii"))
+
+
+def from_runs(runs: NDArray[np.uint32], size: tuple[int, int]) -> Rle:
+    """Pack run lengths, zeros first, down the columns of a (H, W) mask."""
+    height, width = size
+    packed = coco.frPyObjects({"size": [height, width], "counts": runs}, height, width)
     return Rle((height, width), packed["counts"].decode("ascii"))
 
 

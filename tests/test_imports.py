@@ -53,8 +53,8 @@ RULES = {
     ),
     "streamavis.viz": rule(BASE + " streamavis.runtime.audio_ring", "numpy cv2"),
     "streamavis.runtime": rule(
-        BASE + " streamavis.model streamavis.audio streamavis.io streamavis.wire streamavis.viz"
-        " streamavis.checkpoint",
+        BASE + " streamavis_kernels streamavis.model streamavis.audio streamavis.io streamavis.wire"
+        " streamavis.viz streamavis.checkpoint",
         "numpy torch scipy cv2 msgspec",
     ),
     "streamavis.api": rule(

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 
-import torch
+from streamavis_kernels import frame_prep
 from torch import Tensor, nn
 
 from streamavis.model.layers import ConvNorm, ResidualBlock
@@ -27,20 +26,15 @@ def normalise(frames: Tensor) -> Tensor:
         (N, 3, H', W') float32, zero mean and unit spread per channel, then padded with zeros at
         the right and bottom to multiples of 32.
     """
-    mean, std = _statistics(frames.device)
     height, width = frames.shape[-2:]
-    padded = nn.functional.pad(
-        (frames.float() - mean) / std, (0, -width % STRIDE, 0, -height % STRIDE)
+    return frame_prep(
+        frames.permute(0, 2, 3, 1),
+        (height, width),
+        padded=(height + -height % STRIDE, width + -width % STRIDE),
+        mean=PIXEL_MEAN,
+        std=PIXEL_STD,
+        channels_last=True,
     )
-    return padded.contiguous(memory_format=torch.channels_last)
-
-
-@functools.cache
-@torch.inference_mode(False)  # a constant made while streaming must serve training too
-def _statistics(device: torch.device) -> tuple[Tensor, Tensor]:
-    """Mean and spread of each channel, (3, 1, 1): made once, so that a step copies nothing."""
-    mean, std = (torch.tensor(x, device=device).view(3, 1, 1) for x in (PIXEL_MEAN, PIXEL_STD))
-    return mean, std
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,7 @@
 """The model's output to what a reader sees: sightings for the track book, then full masks.
 
-Masks are upsampled only where they are: for tracks that are reported, inside the box of the small
-mask and one cell around it. That equals upsampling the whole grid, because bilinear values between
-cells that are all <= 0 are <= 0.
+Masks of full size are drawn for tracks that are reported, where the model is; only their run
+lengths and measures come to the host.
 
 B streams, V slots, K classes, C channels, H W source pixels, h w network pixels, H4 W4 cells of
 the stride-4 grid over the padded network picture.
@@ -11,14 +10,14 @@ the stride-4 grid over the padded network picture.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol
 
-import cv2
 import numpy as np
 import torch
+from streamavis_kernels import mask_post, run_lengths
 
 from streamavis.errors import ModelOutputError
-from streamavis.masks import encode
+from streamavis.masks import from_runs
 from streamavis.runtime.tracks import Sightings
 from streamavis.types import Track
 
@@ -30,9 +29,7 @@ if TYPE_CHECKING:
 
     from streamavis.runtime.tracks import Tracked
 
-__all__ = ["MaskGrid", "Region", "SlotOutput", "Slots", "mask_in_source", "report", "to_host"]
-
-Region: TypeAlias = tuple[slice, slice]  # rows, columns
+__all__ = ["SlotOutput", "Slots", "report", "to_host"]
 
 _STRIDE = 4  # network pixels per cell of the mask grid
 
@@ -65,6 +62,7 @@ class Slots:
     visible: NDArray[np.float32] | None  # (V,) 0..1
     heard: NDArray[np.float32] | None  # (K,) 0..1: a sound of the class is in the air
     network_size: tuple[int, int]  # h, w
+    grid: Tensor  # (V, H4, W4), the mask logits where the model left them
 
     def sightings(self, *, hears: bool) -> Sightings:
         """What the track book needs; without hearing, `sounding` is unknown.
@@ -128,6 +126,7 @@ def to_host(output: SlotOutput, network_size: tuple[int, int]) -> Slots:
         visible=arrays.get("visible"),
         heard=arrays.get("heard"),
         network_size=network_size,
+        grid=output.mask_logits[0],
     )
 
 
@@ -138,12 +137,15 @@ def report(
 
     A track whose mask has no source pixel is left out.
     """
+    height, width = slots.network_size
+    kept = torch.tensor([seen.slot for seen in tracked], dtype=torch.int64)
+    extent = height / _STRIDE, width / _STRIDE
+    post = mask_post(slots.grid, kept.to(slots.grid.device), extent, size)
+    stats = post.stats.tolist()
     tracks = []
-    grid = MaskGrid.between(slots.mask_logits.shape[1:], slots.network_size, size)
-    for seen in tracked:
-        mask, region = mask_in_source(slots.mask_logits[seen.slot], grid)
-        extent = _Extent.of(mask, region)
-        if extent is None:
+    for seen, measured, runs in zip(tracked, stats, run_lengths(post, size), strict=True):
+        area, left, top, right, bottom, sum_x, sum_y = measured
+        if area == 0:
             continue
         tracks.append(
             Track(
@@ -153,110 +155,10 @@ def report(
                 score=seen.score,
                 sounding=seen.sounding,
                 visible=seen.visible,
-                box=extent.box,
-                centroid=extent.centroid,
-                area=extent.area,
-                rle=encode(mask),
+                box=(left, top, right - left + 1, bottom - top + 1),
+                centroid=(sum_x / area, sum_y / area),
+                area=area,
+                rle=from_runs(runs, size),
             )
         )
     return tracks
-
-
-@dataclass(frozen=True)
-class _Extent:
-    """Where a mask is, in source pixels."""
-
-    box: tuple[int, int, int, int]  # x, y, w, h
-    centroid: tuple[float, float]  # x, y
-    area: int
-
-    @classmethod
-    def of(cls, mask: NDArray[np.bool_], region: Region) -> _Extent | None:
-        """Measure a mask that is empty outside of `region`; None if it is empty inside too."""
-        inside = mask[region].T.view(np.uint8)  # (columns, rows), contiguous along rows
-        if not inside.any():
-            return None
-        rows, columns = (
-            cv2.reduce(inside, axis, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel() for axis in (0, 1)
-        )
-        ys, xs = np.flatnonzero(rows), np.flatnonzero(columns)
-        top, left = region[0].start, region[1].start
-        area = int(rows.sum())
-        return cls(
-            box=(
-                left + int(xs[0]),
-                top + int(ys[0]),
-                int(xs[-1] - xs[0]) + 1,
-                int(ys[-1] - ys[0]) + 1,
-            ),
-            centroid=(
-                left + float(columns @ np.arange(len(columns))) / area,
-                top + float(rows @ np.arange(len(rows))) / area,
-            ),
-            area=area,
-        )
-
-
-@dataclass(frozen=True)
-class _Axis:
-    """Where the source pixels of one axis fall between the cells of the mask grid."""
-
-    low: NDArray[np.intp]  # (pixels,) cell before the pixel's centre
-    high: NDArray[np.intp]  # (pixels,) cell after it
-    weight: NDArray[np.float32]  # (pixels,) of `high`, [0, 1)
-
-    @classmethod
-    def between(cls, cells: int, network: int, pixels: int) -> _Axis:
-        place = (np.arange(pixels) + 0.5) * (network / pixels / _STRIDE) - 0.5
-        place = place.clip(0, cells - 1)
-        low = place.astype(np.intp)
-        return cls(low, np.minimum(low + 1, cells - 1), (place - low).astype(np.float32))
-
-    def around(self, first: int, last: int) -> slice:
-        """Pixels whose value cells `first` to `last` can touch."""
-        return slice(
-            int(np.searchsorted(self.high, first)), int(np.searchsorted(self.low, last, "right"))
-        )
-
-
-@dataclass(frozen=True)
-class MaskGrid:
-    """Where the pixels of the source picture lie on the mask grid."""
-
-    rows: _Axis
-    columns: _Axis
-
-    @classmethod
-    def between(
-        cls, cells: tuple[int, ...], network: tuple[int, int], size: tuple[int, int]
-    ) -> MaskGrid:
-        """Lay `cells` of 4 network pixels, over a picture of `network` pixels, under `size`."""
-        axes = [_Axis.between(*axis) for axis in zip(cells, network, size, strict=True)]
-        return cls(*axes)
-
-
-def mask_in_source(logits: NDArray[np.float32], grid: MaskGrid) -> tuple[NDArray[np.bool_], Region]:
-    """Upsample one (cells, cells) mask bilinearly to the source and threshold it at 0.
-
-    Returns:
-        The (H, W) mask, column-major as run-length encoding reads it, and the rows and columns
-        outside of which it is empty.
-    """
-    rows, columns = grid.rows, grid.columns
-    mask = np.zeros((len(rows.low), len(columns.low)), np.bool_, order="F")
-    inside = logits > 0
-    ys, xs = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
-    if len(ys) == 0:
-        return mask, (slice(0, 0), slice(0, 0))
-    region = rows.around(ys[0], ys[-1]), columns.around(xs[0], xs[-1])
-    row, column = region
-    # Transposed, as the mask lies in memory. Down the picture first, where columns are few.
-    cells = logits.T
-    low, high = cells[:, rows.low[row]], cells[:, rows.high[row]]
-    tall = low + (high - low) * rows.weight[row]
-    left, right = columns.low[column], columns.high[column]
-    step = tall[right] - tall[left]
-    step *= columns.weight[column, None]
-    step += tall[left]
-    mask[region] = (step > 0).T
-    return mask, region

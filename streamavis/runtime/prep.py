@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-from torch.nn.functional import interpolate
+from streamavis_kernels import frame_prep
 
 from streamavis.errors import ShapeError
 
@@ -29,19 +29,26 @@ def network_size(height: int, width: int, short_side: int) -> tuple[int, int]:
     return max(1, int(height * scale + 0.5)), max(1, int(width * scale + 0.5))
 
 
-def prepare(image: NDArray[np.uint8], short_side: int) -> Tensor:
+def prepare(
+    image: NDArray[np.uint8], short_side: int, device: torch.device | str = "cpu"
+) -> Tensor:
     """Resize a (H, W, 3) RGB picture as PIL's antialiased bilinear does, within one grey level.
 
+    Args:
+        image: as decoded; it goes to `device` in its own size and is resized there.
+        short_side: of the network's picture.
+        device: where the network is.
+
     Returns:
-        (1, 3, h, w) uint8 on the CPU, channels last in memory; may share memory with `image`.
+        (1, 3, h, w) uint8, channels last in memory; may share memory with `image`.
 
     Raises:
         ShapeError: the picture is empty, not (H, W, 3) or not uint8.
     """
     if image.ndim != 3 or image.shape[2] != 3 or image.size == 0 or image.dtype.name != "uint8":
         raise ShapeError(f"expected a (H, W, 3) uint8 picture but got {image.shape} {image.dtype}")
-    frames = torch.from_numpy(image).permute(2, 0, 1)[None]
+    frames = torch.from_numpy(image)[None].to(device)
     size = network_size(image.shape[0], image.shape[1], short_side)
     if size == tuple(image.shape[:2]):
-        return frames
-    return interpolate(frames, size=size, mode="bilinear", antialias=True, align_corners=False)
+        return frames.permute(0, 3, 1, 2)
+    return frame_prep(frames, size, dtype=torch.uint8, channels_last=True)

@@ -259,7 +259,7 @@ class Session:
             ShapeError: the picture is not (H, W, 3) uint8.
         """
         with torch.inference_mode():
-            pixels = prepare(frame.image, self.short_side)
+            pixels = prepare(frame.image, self.short_side, self._device)
         self._keep_time(frame.capture_time_ns)
         stamps = {**frame.stamps, Stage.PREPROCESS: self._clock.now_ns()}
         samples, audio, hears = self._listen(

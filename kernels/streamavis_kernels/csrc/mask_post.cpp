@@ -5,6 +5,7 @@
 
 using Index = long long;
 using Word = unsigned;
+typedef unsigned long long Eight __attribute__((may_alias, aligned(1)));  // bytes at once
 
 struct Axis {
   const int* low;       // the cell before a pixel's centre
@@ -57,6 +58,14 @@ struct Runs {
   }
 };
 
+// The first of the bytes [y, end) that is not `value`, 0 or 1; `end` if there is none.
+static int until_other(const unsigned char* on, int y, int end, int value) {
+  const Eight same = value ? 0x0101010101010101ull : 0;
+  while (y + 8 <= end && *(const Eight*)(on + y) == same) y += 8;
+  while (y < end && on[y] == value) ++y;
+  return y;
+}
+
 // One column of cells as seen by the rows [top, bottom) of pixels.
 static void stretch(const float* mask, Index row, const Axis& rows, int column, int top, int bottom,
                     float* cells, float* out) {
@@ -95,9 +104,8 @@ static void draw(const float* mask, Index row, const Axis& rows, const Axis& col
     const float weight = columns.weight[x];
     for (int y = top; y < bottom; ++y) on[y] = left[y] + (right[y] - left[y]) * weight > 0;
     for (int y = top; y < bottom;) {
-      while (y < bottom && !on[y]) ++y;
-      const int start = y;
-      while (y < bottom && on[y]) ++y;
+      const int start = until_other(on, y, bottom, 0);
+      y = until_other(on, start, bottom, 1);
       if (start < y) runs.add(x, start, y);
     }
   }

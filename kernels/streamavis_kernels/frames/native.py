@@ -47,6 +47,8 @@ def frame_prep(
     """See `streamavis_kernels.frame_prep`; all arguments are given."""
     layout = torch.channels_last if channels_last else torch.contiguous_format
     rgb = reference.resized(reference.as_rgb(frames, pixels), (size[0], size[1]))
+    if dtype == torch.uint8 and tuple(padded) == tuple(size):
+        return rgb.contiguous(memory_format=layout)
     if dtype == torch.uint8:
         out = rgb.new_zeros((len(rgb), 3, *padded)).to(memory_format=layout)
         out[:, :, : size[0], : size[1]] = rgb
