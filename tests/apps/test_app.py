@@ -58,7 +58,7 @@ def test_help_lists_every_command_and_exit_code():
     assert "3 the input broke off" in plain(result.stdout)
 
 
-@pytest.mark.parametrize("name", [*COMMANDS, "bench pipeline", "bench world"])
+@pytest.mark.parametrize("name", [*COMMANDS, "bench kernels", "bench pipeline", "bench world"])
 def test_each_help_says_what_it_does_with_an_example(name):
     result = invoke(*name.split(), "--help")
     assert result.exit_code == 0

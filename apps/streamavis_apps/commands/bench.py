@@ -8,7 +8,7 @@ import typer
 from streamavis_apps.commands import bench_offline
 from streamavis_apps.commands.options import Model, Size, parse_size
 
-__all__ = ["app", "overlay", "pipeline", "soak", "world"]
+__all__ = ["app", "kernels", "overlay", "pipeline", "soak", "world"]
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -144,3 +144,39 @@ def overlay(
     from streamavis_apps.overlay_bench import run
 
     raise typer.Exit(run(size=size, tracks=tracks, frames=frames, json_path=json))
+
+
+@app.command("kernels")
+def kernels(
+    height: Annotated[int, typer.Option(min=64, max=2160, help="Of 16:9 pictures.")] = 360,
+    batch: Annotated[int, typer.Option(min=1, max=64, help="Pictures at once.")] = 1,
+    device: Annotated[str, typer.Option(metavar="cpu|cuda", help="Where to run.")] = "cpu",
+    threads: Annotated[
+        int | None,
+        typer.Option(min=1, help="Threads of torch.", show_default="torch's choice"),
+    ] = None,
+    repeats: Annotated[int, typer.Option(min=1, max=1000, help="Runs of each.")] = 20,
+    json: Annotated[
+        Path | None, typer.Option(metavar="OUT", help="Write the figures here too.")
+    ] = None,
+) -> None:
+    """The kernels on every backend of this machine, and the least they could take.
+
+    Sampling as AVISM's pixel decoder does it (three levels, 8 heads of 32, 4
+    points), forward and backward; frames in; masks out. The floor is the bytes
+    that have to move at the rate at which this machine moves bytes.
+
+    [bold]Example[/]
+      streamavis bench kernels --threads 2 --json kernels.json
+    """
+    from streamavis_apps.kernel_bench import run
+
+    code = run(
+        height=height,
+        batch=batch,
+        device=device,
+        threads=threads,
+        repeats=repeats,
+        json_path=json,
+    )
+    raise typer.Exit(code)

@@ -1,0 +1,38 @@
+"""`streamavis bench kernels`: figures for every operator, and one clear line for bad input."""
+
+import json
+
+import pytest
+import torch
+from streamavis_apps.app import app
+from streamavis_apps.exits import ExitCode
+from streamavis_kernels import backend
+from typer.testing import CliRunner
+
+
+def invoke(*words):
+    return CliRunner().invoke(app, ["bench", "kernels", *map(str, words)])
+
+
+def test_it_times_every_operator_on_every_backend(tmp_path):
+    path = tmp_path / "kernels.json"
+    result = invoke("--height", 64, "--repeats", 1, "--json", path)
+    assert result.exit_code == 0, result.output
+    figures = json.loads(path.read_text())
+    assert figures["size"] == [64, 113]
+    assert figures["cache_gb_per_s"] > 0 and figures["memory_gb_per_s"] > 0
+    names = [row["operator"].partition(",")[0] for row in figures["operators"]]
+    assert names == [*["deform_attn"] * 2, *["audio_deform_attn"] * 2, "frame_prep", "mask_post"]
+    for row in figures["operators"]:
+        assert row["ms"].keys() == {"reference", backend()}
+        assert row["floor_ms"] >= 0
+        assert row["operator"] in result.stdout
+
+
+@pytest.mark.parametrize("device", ["cuda", "tpu"])
+def test_a_device_that_is_not_here(device):
+    if device == "cuda" and torch.cuda.is_available():
+        pytest.skip("there is a CUDA device")
+    result = invoke("--device", device)
+    assert result.exit_code == ExitCode.FAILED
+    assert f"--device {device}: here there is cpu" in result.output
