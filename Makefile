@@ -13,9 +13,10 @@ EXTRAS := engine,web,train,dev
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-slow parity lint format system clean
+.PHONY: kernels-check kernels-faults gpu-check
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(STAMP) ## replay a generated clip through the trained model, live, and say who sounds
 	@$(BIN)/streamavis demo
@@ -28,6 +29,19 @@ test-slow: $(STAMP) ## run the tests that take longer
 
 parity: $(STAMP) ## compare AVISM with the reference's numbers: make parity STREAMAVIS_GOLDEN=DIR
 	@STREAMAVIS_GOLDEN="$(STREAMAVIS_GOLDEN)" $(BIN)/python -m pytest -m parity --timeout 1800 $(ARGS)
+
+kernels-check: $(STAMP) ## compile the kernels for every GPU, and run them under the address sanitizer
+	@$(BIN)/python -c 'from cupy.cuda import nvrtc; nvrtc.getVersion()' 2>/dev/null || \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	    --constraint constraints.txt --editable '.[kernels-check]'
+	@PYTHONPATH=kernels $(BIN)/python -m kernel_checks.compile
+	@PYTHONPATH=kernels $(BIN)/python -m kernel_checks.sanitize
+
+kernels-faults: $(STAMP) ## break the kernels in known ways and see that the tests notice (minutes)
+	@PYTHONPATH=kernels $(BIN)/python -m kernel_checks.mutations
+
+gpu-check: $(STAMP) ## run the kernels on this machine's GPU: tests, sanitizers, benchmark
+	@PYTHONPATH=kernels $(BIN)/python -m kernel_checks.gpu $(ARGS)
 
 lint: $(STAMP) ## check style, format and types
 	@status=0; \

@@ -1,4 +1,4 @@
-"""Breaks the kernels in known ways and sees that the tests notice: `python -m kernel_checks.mutations`.
+"""Breaks the kernels and sees that the tests notice: `python -m kernel_checks.mutations`.
 
 Each fault is planted in a copy of the tree, and the tests of that kernel run on it. A fault that no
 test notices is a hole in the tests.

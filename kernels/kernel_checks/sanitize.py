@@ -18,10 +18,16 @@ __all__ = ["main"]
 
 _ROOT = Path(__file__).parents[2]
 _CHECKS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-g1")
+# All that is emulated, and the native C++: of `deform_attn.cpp`, which takes ten seconds to build
+# for each shape, what tries every function once.
 _TESTS = (
-    *("test_sampling_kernels.py", "test_deform_attn.py", "test_frame_prep.py"),
+    "test_sampling_kernels.py",
+    "test_frame_prep.py",
     "test_mask_post.py",
+    "test_deform_attn.py::test_gradcheck",
+    "test_deform_attn.py::test_strides_do_not_matter",
 )
+
 # A launch that reads the last pixel; argv[1] bytes are missing at the end of the values.
 _PLANTED = """
 import sys, ctypes, torch
@@ -75,7 +81,9 @@ def main() -> int:
                 return 1
         print("a planted overrun is seen", flush=True)
         tests = [str(_ROOT / "tests" / "kernels" / name) for name in _TESTS]
-        chosen = ["-k", "not opcheck and not thirty_one", "-q", "-rN", "--durations=25", "-p", "no:cacheprovider"]
+        # They ask about Python, need 6 GB, or are other types through the same lines.
+        left_out = "not opcheck and not thirty_one and not value_type0 and not value_type3"
+        chosen = ["-k", left_out, "-q", "-rN", "-p", "no:cacheprovider", "--timeout", "300"]
         command = [sys.executable, "-m", "pytest", *chosen, *tests]
         return subprocess.run(command, env=environment, cwd=_ROOT).returncode
 

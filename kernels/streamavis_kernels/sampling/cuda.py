@@ -35,6 +35,7 @@ __all__ = [
     "audio_deform_attn_backward",
     "deform_attn",
     "deform_attn_backward",
+    "level_struct",
     "variant",
 ]
 
@@ -87,7 +88,8 @@ def _check(value: Tensor) -> None:
 
 
 @functools.lru_cache(maxsize=256)
-def _levels(shapes: tuple[int, ...]) -> NDArray[np.void]:
+def level_struct(shapes: tuple[int, ...]) -> NDArray[np.void]:
+    """The kernels' `Levels`: heights, widths and starts, from h, w, h, w, ..."""
     heights, widths = shapes[::2], shapes[1::2]
     starts = itertools.accumulate((h * w for h, w in zip(heights, widths, strict=True)), initial=0)
     return struct([*heights, *widths, *list(starts)[:-1]], np.int32)
@@ -129,7 +131,7 @@ def deform_attn(
     places, shares = locations.contiguous(), weights.contiguous()
     out = value.new_empty((B, Q, M * D))
     if out.numel():
-        inputs = (value, _levels(tuple(shapes)), places, shares, out)
+        inputs = (value, level_struct(tuple(shapes)), places, shares, out)
         _launch(run, "deform_attn", value, dtype, shapes, L * P, Q, *inputs)
     return out
 
@@ -151,7 +153,7 @@ def deform_attn_backward(
     by_value = torch.zeros_like(value, dtype=dtype)
     by_places, by_shares = torch.empty_like(places), torch.empty_like(shares)
     if shares.numel():
-        inputs = (grad, value, _levels(tuple(shapes)), places, shares)
+        inputs = (grad, value, level_struct(tuple(shapes)), places, shares)
         results = (by_value, by_places, by_shares)
         name = "deform_attn_backward"
         _launch(run, name, value, dtype, shapes, L * P, Q, *inputs, *results)
@@ -178,7 +180,7 @@ def audio_deform_attn(
     out = value.new_empty((B, Q, M * D))
     if out.numel():
         stride = math.prod(points.shape[1:]) if points.ndim == 4 else 0
-        inputs = (value, _levels(tuple(shapes)), projections, points, stride, *sound, out)
+        inputs = (value, level_struct(tuple(shapes)), projections, points, stride, *sound, out)
         rows = projections.dtype
         _launch(run, "audio_deform_attn", value, rows, shapes, samples, Q, *inputs)
     return out
