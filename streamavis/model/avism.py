@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import torch
-from streamavis_kernels import audio_deform_attn, reference
+from streamavis_kernels import audio_deform_attn
+from streamavis_kernels.sampling import reference
 from torch import Tensor, nn
 
 from streamavis.errors import ShapeError
