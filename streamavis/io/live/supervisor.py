@@ -30,6 +30,7 @@ _JITTER = 0.2
 _FAILED_AFTER_S = 30.0  # broken this long: `failed`, told to people, still tried
 _WELL_AFTER_S = 5.0  # an attempt that ran this long ends the outage before it
 _MOST_HANGING = 4  # workers that a driver does not let go
+_STARVED_NS = 50_000_000  # this process woke so much too late: it was held up, not the device
 _LET_GO_S = 0.5  # granted to a worker that was told to end, before the next opens the device
 
 
@@ -52,6 +53,8 @@ class _Attempt:
     wake: threading.Event = field(default_factory=threading.Event)  # who watches should look
     first_ns: int | None = None
     last_ns: int = 0  # when it was opened, or when its latest item came
+    excused_ns: int | None = None  # `last_ns` of a silence that may be our own fault
+    not_before_ns: int = 0  # when it has to be broken even so
     outcome: Literal["ended", "broke"] | None = None
     reason: str = ""
 
@@ -244,9 +247,15 @@ class Supervisor:
             with self._lock:
                 if self._stopped.is_set() or attempt.outcome is not None:
                     return
-                if self._clock.now_ns() < self._due_ns(attempt):
+                now_ns = self._clock.now_ns()
+                late_ns = now_ns - self._due_ns(attempt)
+                if late_ns < 0:
                     continue  # something came meanwhile
-                silent_s = (self._clock.now_ns() - attempt.last_ns) / _NS
+                if late_ns > _STARVED_NS and attempt.excused_ns != attempt.last_ns:
+                    attempt.excused_ns = attempt.last_ns  # the worker was held up as well
+                    attempt.not_before_ns = now_ns + _STARVED_NS
+                    continue
+                silent_s = (now_ns - attempt.last_ns) / _NS
                 what = "picture" if self._device.modality == "video" else "sound"
                 reason = f"{self._device.name}: no {what} for {silent_s:.1f} s"
                 if attempt.first_ns is not None and self._state == "running":
@@ -257,15 +266,17 @@ class Supervisor:
 
     def _due_ns(self, attempt: _Attempt) -> int:
         """When the silence will have been too long."""
+        not_before_ns = attempt.not_before_ns if attempt.excused_ns == attempt.last_ns else 0
         if attempt.first_ns is None:
-            return attempt.last_ns + round(self._device.opening_s * _NS)
-        period_ns = statistics.median(self._periods_ns) if self._periods_ns else 0
-        if attempt.capture.fps:
-            period_ns = max(period_ns, _NS / attempt.capture.fps)
-        stall_ns = max(self._device.stall_s * _NS, _STALL_PERIODS * period_ns)
-        if self._state == "running":
-            return attempt.last_ns + round(stall_ns)
-        return attempt.last_ns + round(max(self._device.give_up_s * _NS, 2 * stall_ns))
+            patience_ns = self._device.opening_s * _NS
+        else:
+            period_ns = statistics.median(self._periods_ns) if self._periods_ns else 0
+            if attempt.capture.fps:
+                period_ns = max(period_ns, _NS / attempt.capture.fps)
+            patience_ns = max(self._device.stall_s * _NS, _STALL_PERIODS * period_ns)
+            if self._state != "running":
+                patience_ns = max(self._device.give_up_s * _NS, 2 * patience_ns)
+        return max(attempt.last_ns + round(patience_ns), not_before_ns)
 
     def _deliver(self, attempt: _Attempt, item: Captured) -> bool:
         """Hand an item on; False when the attempt was given up."""

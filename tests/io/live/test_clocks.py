@@ -162,6 +162,17 @@ def bridge_errors_ms(times, *, rate=1.0, seed=0, jitter_s=0.004):
     return np.abs(errors), bridge
 
 
+def test_nothing_is_ever_taken_after_it_arrived():
+    """A first arrival that was very late is corrected by the next one, not a second later."""
+    random, bridge = np.random.default_rng(0), TimeBridge()
+    for number in range(3000):
+        device_ns = number * NS // 30
+        late_s = 0.4 if number == 0 else random.exponential(0.01)
+        arrival_ns = device_ns + round(late_s * NS)
+        bridge.observe(device_ns, arrival_ns)
+        assert bridge.on_clock(device_ns) <= arrival_ns + 1
+
+
 def test_an_hour_of_pictures():
     error, bridge = bridge_errors_ms(np.arange(0, SECONDS, 1 / 30), rate=1 + 200e-6)
     assert np.percentile(error, 99) <= 5
