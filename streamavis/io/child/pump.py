@@ -6,6 +6,7 @@ import os
 import select
 import subprocess
 import sys
+import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -31,15 +32,16 @@ class Pump:
         """Prepare; `name` stands for the device in errors."""
         self._request = request
         self._name = name
-        self._woken, self._wake = os.pipe()
+        self._lock = threading.Lock()  # guards `_wake`: a number that was closed may be reused
+        self._wake: int | None = None  # a pipe's end, while the iteration can be woken
         self._aborted = False
         self._child: subprocess.Popen[bytes] | None = None
 
     def abort(self) -> None:
         """From any thread: end the iteration and kill the child, even one that hangs."""
-        if not self._aborted:
+        with self._lock:
             self._aborted = True
-            with suppress(OSError):  # the iteration was over already
+            if self._wake is not None:
                 os.write(self._wake, b"x")
 
     def __iter__(self) -> Iterator[Message]:
@@ -48,17 +50,26 @@ class Pump:
         Raises:
             InputError: the device cannot be opened or broke, in the child's words.
         """
+        woken, wake = os.pipe()
+        with self._lock:
+            self._wake = wake
         try:
-            yield from self._messages()
+            yield from self._messages(woken)
         finally:
+            with self._lock:
+                self._wake = None
+            os.close(wake)
+            os.close(woken)
             self._end()
 
-    def _messages(self) -> Iterator[Message]:
+    def _messages(self, woken: int) -> Iterator[Message]:
+        if self._aborted:
+            return
         out = self._start()
         reader = MessageReader()
         while not self._aborted:
-            ready, _, _ = select.select([out, self._woken], [], [])
-            if self._woken in ready:
+            ready, _, _ = select.select([out, woken], [], [])
+            if woken in ready:
                 return
             data = os.read(out, _PIPE_BYTES)
             if not data:
@@ -88,15 +99,13 @@ class Pump:
         return self._child.stdout.fileno()
 
     def _end(self) -> None:
-        self._aborted = True
         child = self._child
-        if child is not None:
-            child.kill()
-            with suppress(subprocess.TimeoutExpired):  # hangs in the kernel; reaped when it wakes
-                child.wait(_REAP_S)
-            for pipe in (child.stdin, child.stdout):
-                if pipe is not None:
-                    with suppress(OSError):
-                        pipe.close()
-        os.close(self._wake)
-        os.close(self._woken)
+        if child is None:
+            return
+        child.kill()
+        with suppress(subprocess.TimeoutExpired):  # hangs in the kernel; reaped when it wakes
+            child.wait(_REAP_S)
+        for pipe in (child.stdin, child.stdout):
+            if pipe is not None:
+                with suppress(OSError):
+                    pipe.close()

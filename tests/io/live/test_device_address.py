@@ -4,6 +4,8 @@ import pytest
 
 from streamavis.errors import InputError
 from streamavis.io.live import Kind, LiveSource, parse_camera, parse_sound
+from streamavis.io.live.devices import camera_device
+from streamavis.runtime.clock import MonotonicClock
 
 
 @pytest.mark.parametrize(
@@ -115,3 +117,10 @@ def test_credentials_are_in_no_error(text, capfd):
     said = "".join(traceback.format_exception(caught.value)) + "".join(capfd.readouterr())
     said = said.replace(f"LiveSource({text!r}", "")
     assert "hunter2" not in said and "bob77" not in said
+
+
+def test_the_cause_of_an_error_does_not_name_the_address_in_full():
+    capture = camera_device("http://bob77:hunter2@127.0.0.1:1/v").open(MonotonicClock())
+    with pytest.raises(InputError) as caught:
+        next(iter(capture))
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value))
