@@ -77,7 +77,8 @@ def test_a_measured_offset_is_taken_out_by_the_source():
     eyes, ears = FakeDevice(), FakeDevice("audio")
     eyes.put(VideoFrame(np.zeros((8, 8, 3), np.uint8), 0, 0, "pts"))
     ears.put(AudioChunk(np.zeros(160, np.float32), NS))
-    source = LiveSource(eyes.device, ears.device, ManualClock(), sound_offset_s=0.03)
-    eyes.end()
-    (chunk,) = [item for item in source if isinstance(item, AudioChunk)]
+    with LiveSource(eyes.device, ears.device, ManualClock(), sound_offset_s=0.03) as source:
+        eyes.end()
+        (chunk,) = [item for item in source if isinstance(item, AudioChunk)]
+    assert source.join(10)
     assert chunk.start_time_ns == NS - 30_000_000

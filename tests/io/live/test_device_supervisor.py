@@ -291,6 +291,7 @@ def test_the_picture_goes_on_without_the_microphone():
         merged.eyes.put(frame(n))
     merged.until(lambda item: isinstance(item, VideoFrame) and item.index == 5)
     merged.source.close()
+    assert merged.source.join(SOON_S)
 
 
 def test_the_end_of_the_camera_ends_the_source():
@@ -299,6 +300,7 @@ def test_the_end_of_the_camera_ends_the_source():
     items = merged.until(lambda item: item is None)
     assert items[-2].state == "ended"
     merged.source.close()
+    assert merged.source.join(SOON_S)
 
 
 def test_no_sound_of_the_camera_where_it_comes_from_elsewhere():
@@ -309,6 +311,7 @@ def test_no_sound_of_the_camera_where_it_comes_from_elsewhere():
     with LiveSource(eyes.device, ears.device, ManualClock()) as source:
         eyes.end()
         sounds = [item for item in source if isinstance(item, AudioChunk)]
+    assert source.join(SOON_S)
     assert all(not chunk.samples.any() for chunk in sounds)
 
 
@@ -326,3 +329,4 @@ def test_none_means_none():
     eyes.put(frame(0))
     with LiveSource(eyes.device, "none", ManualClock()) as source:
         assert not source.info.has_audio
+    assert source.join(SOON_S)

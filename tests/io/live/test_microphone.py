@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from live_reader import Reader
 from rigs import MjpegCamera, beep
 from sound_server import SoundServer, missing
-from test_network import Reader
 
 from streamavis.errors import InputError
 from streamavis.io.child.messages import Failed, MessageReader, SoundMessage, encode

@@ -1,12 +1,9 @@
 """Cameras on a socket: what arrives, when it was taken, and what a pulled cable does."""
 
-import queue
-import threading
-import time
-
 import av
 import numpy as np
 import pytest
+from live_reader import Reader
 from rigs import MjpegCamera, TsSender, stamp_of
 
 from streamavis.errors import InputError
@@ -14,48 +11,7 @@ from streamavis.io.child.messages import Request
 from streamavis.io.live import LiveSource
 from streamavis.io.live.stream_sound import mono
 from streamavis.io.live.v4l2 import pumped_device
-from streamavis.types import AudioChunk, SourceEvent, Stage, VideoFrame
-
-SOON_S = 20.0
-
-
-class Reader:
-    """Reads a source on a thread; waits for what a test wants to see."""
-
-    def __init__(self, source):
-        self.source = source
-        self.items = queue.Queue()
-        self.thread = threading.Thread(target=self._read, daemon=True)
-        self.thread.start()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.source.close()
-        self.thread.join(SOON_S)
-        assert not self.thread.is_alive()
-        assert self.source.join(SOON_S)
-
-    def _read(self):
-        for item in self.source:
-            self.items.put(item)
-
-    def until(self, wanted):
-        """Everything up to the first item that is wanted."""
-        deadline, items = time.monotonic() + SOON_S, []
-        while not items or not wanted(items[-1]):
-            items.append(self.items.get(timeout=max(0.0, deadline - time.monotonic())))
-        return items
-
-    def frames(self, count):
-        frames = []
-        while len(frames) < count:
-            frames.append(self.until(lambda item: isinstance(item, VideoFrame))[-1])
-        return frames
-
-    def state(self, wanted):
-        return self.until(lambda item: isinstance(item, SourceEvent) and item.state == wanted)[-1]
+from streamavis.types import AudioChunk, Stage, VideoFrame
 
 
 def test_an_mjpeg_camera_is_stamped_on_arrival():
