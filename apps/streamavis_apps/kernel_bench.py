@@ -45,7 +45,7 @@ MASKS = 10
 _MEAN, _STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 
-class Row(TypedDict):
+class _Row(TypedDict):
     """One operator: milliseconds by backend, and the least it could take."""
 
     operator: str
@@ -67,7 +67,7 @@ class Figures(TypedDict):
     repeats: int
     cache_gb_per_s: float
     memory_gb_per_s: float
-    operators: list[Row]
+    operators: list[_Row]
     machine: Machine
 
 
@@ -243,7 +243,7 @@ def _picture_cases(size: tuple[int, int], batch: int, device: torch.device) -> l
     ]
 
 
-def _row(case: _Case, floor_ms: float, repeats: int, device: str) -> Row:
+def _row(case: _Case, floor_ms: float, repeats: int, device: str) -> _Row:
     times: dict[str, list[float]] = {name: [] for name in case.ways}
     for turn in range(repeats + 1):  # the first builds and warms up
         for name, function in case.ways.items():
