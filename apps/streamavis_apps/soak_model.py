@@ -226,6 +226,8 @@ def _age(
                 if resident is not None:
                     readings.append((n, resident))
                 progress.update(task, completed=n)
+            if not console.is_terminal and n and n % max(1, steps // 10) == 0:
+                console.print(f"{n:,} of {steps:,} steps", markup=False)
             if stop.event.is_set():
                 break
     return readings, finite

@@ -191,9 +191,10 @@ def test_streams_of_a_batch_do_not_touch_each_other(seed, kind, streams, data):
             assert torch.equal(value[mine], getattr(y, name)[mine]), name
 
 
-def test_a_paused_stream_stays_as_it_was():
-    model = network()
-    c = clip(1, 2, 3)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_paused_stream_stays_as_it_was(kind):
+    model = network(0, kind, memory_stride_s=0.01)  # every frame would be remembered
+    c = clip(1, 2, 3, features=hears_features(model.config))
     state = model.init_state(2)
     model.step(c.frames[:, 0], c.audio[:, 0], state, times_s=c.times_s[:, 0])
     before = state.clone()
@@ -201,6 +202,7 @@ def test_a_paused_stream_stays_as_it_was():
     model.step(c.frames[:, 1], c.audio[:, 1], state, times_s=c.times_s[:, 1], active=active)
     for now, then in zip(state.tensors(), before.tensors(), strict=True):
         assert torch.equal(now[1], then[1])
+    assert state.counters.written.tolist() == [2, 1]
 
 
 def test_a_reset_stream_starts_like_a_new_one():
