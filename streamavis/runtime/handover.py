@@ -13,7 +13,7 @@ import hashlib
 import hmac
 import math
 from dataclasses import fields, is_dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import numpy as np
@@ -44,6 +44,7 @@ __all__ = [
 
 _MAGIC = b"avis-session.1\n"
 _DIGEST_BYTES = 16
+_MAX_SIDE = 4096  # pixels: what a picture is resized to is allocated
 
 
 class Array(msgspec.Struct):
@@ -61,6 +62,9 @@ class SavedSession(msgspec.Struct):
     weights: str  # digest of the model's
     stream: str
     audio_delay_s: float
+    microphone_lost: bool
+    short_side: Annotated[int, msgspec.Meta(ge=1, le=_MAX_SIDE)]
+    max_tracks: Annotated[int, msgspec.Meta(ge=0)] | None
     period_ns: int
     gaps_ns: list[int]
     epoch: int

@@ -323,6 +323,9 @@ class Session:
             weights=self._digest(),
             stream=self.stream,
             audio_delay_s=self.audio_delay_s,
+            microphone_lost=self.microphone_lost,
+            short_side=self.short_side,
+            max_tracks=self.max_tracks,
             period_ns=self._period_ns,
             gaps_ns=list(self._gaps_ns),
             epoch=self._epoch,
@@ -363,6 +366,8 @@ class Session:
             clock=clock,
         )
         handover.check_model(saved, handover.describe(model.config), session._digest())
+        session.microphone_lost = saved.microphone_lost
+        session.short_side, session.max_tracks = saved.short_side, saved.max_tracks
         handover.unpack_tensors(saved.model, session._state.tensors())
         session._book.state = handover.unpack_tracks(saved.tracks, len(model.config.classes))
         if saved.ring is not None:

@@ -117,6 +117,15 @@ def test_another_process_goes_on_bit_for_bit(tmp_path):
     assert [r.audio for r in results[33]] == ["gap"]
 
 
+def test_what_an_engine_set_to_save_time_moves_along():
+    here = session()
+    here.short_side, here.max_tracks, here.microphone_lost = 48, 1, True
+    follow(here, clip(4))
+    there = moved(here.to_bytes())
+    assert (there.short_side, there.max_tracks, there.microphone_lost) == (48, 1, True)
+    assert follow(there, list(clip(8))[8:]) == follow(here, list(clip(8))[8:])
+
+
 def test_a_source_that_counts_anew_does_not_take_seq_back():
     first, second = list(clip(5)), list(clip(8))
     here = session()
@@ -202,6 +211,8 @@ def test_content_that_does_not_fit_is_named(data):
             moved(forged(data, tracks=tracks))
     with pytest.raises(StreamStateError, match="AudioRing"):
         moved(forged(data, ring=b"no ring"))
+    with pytest.raises(StreamStateError, match=r"no session: .*4096.*short_side"):
+        moved(forged(data, short_side=1 << 30))
     body = msgspec.msgpack.encode({"stream": 5})
     fake = handover._MAGIC + handover._digest([body]) + body
     with pytest.raises(StreamStateError, match="no session"):
