@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Figures", "run"]
 
-HEADS, WIDTH, POINTS, STRIDES = 8, 32, 4, (8, 16, 32)  # AVISM's pixel decoder
-MASKS = 10
+_HEADS, _WIDTH, _POINTS, _STRIDES = 8, 32, 4, (8, 16, 32)  # AVISM's pixel decoder
+_MASKS = 10
 _MEAN, _STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 
@@ -114,7 +114,7 @@ def run(
         torch.set_num_threads(threads)
     about = machine()
     size = height, height * 16 // 9
-    cache, memory = _bandwidth(device, 1 << 17), _bandwidth(device, 1 << 26)
+    cache, memory = _cache_rate(device), _rate(device, 1 << 26)
     rows = []
     for case in _cases(size, batch, torch.device(device)):
         floor_s = case.cached / cache + case.moved / memory
@@ -147,22 +147,24 @@ def _cases(size: tuple[int, int], batch: int, device: torch.device) -> list[_Cas
 
 
 def _sampling_cases(size: tuple[int, int], batch: int, device: torch.device) -> list[_Case]:
-    shapes = tuple((-(-size[0] // stride), -(-size[1] // stride)) for stride in STRIDES)
+    shapes = tuple((-(-size[0] // stride), -(-size[1] // stride)) for stride in _STRIDES)
     positions, levels = sum(h * w for h, w in shapes), len(shapes)
     draw = torch.Generator().manual_seed(0)
 
     def normal(*shape: int) -> Tensor:
         return torch.randn(shape, generator=draw).to(device).requires_grad_()
 
-    value = normal(batch, positions, HEADS, WIDTH)
-    locations = torch.rand((batch, positions, HEADS, levels, POINTS, 2), generator=draw).to(device)
-    weights = normal(batch, positions, HEADS, levels, POINTS)
+    value = normal(batch, positions, _HEADS, _WIDTH)
+    locations = torch.rand((batch, positions, _HEADS, levels, _POINTS, 2), generator=draw).to(
+        device
+    )
+    weights = normal(batch, positions, _HEADS, levels, _POINTS)
     plain = value, shapes, locations.requires_grad_(), weights
-    rows = normal(batch, positions, HEADS * levels * POINTS * 3)
+    rows = normal(batch, positions, _HEADS * levels * _POINTS * 3)
     points = torch.rand((positions, levels, 2), generator=draw).to(device)
-    sound = normal(batch, HEADS, levels * POINTS), normal(batch, HEADS * WIDTH)
+    sound = normal(batch, _HEADS, levels * _POINTS), normal(batch, _HEADS * _WIDTH)
     audio = value, shapes, rows, points, *sound
-    gathered = batch * positions * HEADS * levels * POINTS * 4 * WIDTH * value.element_size()
+    gathered = batch * positions * _HEADS * levels * _POINTS * 4 * _WIDTH * value.element_size()
     name = backend(device.type)
     reference = sampling_reference
     return [
@@ -214,10 +216,10 @@ def _picture_cases(size: tuple[int, int], batch: int, device: torch.device) -> l
     source = size[0] * 2, size[1] * 2
     frames = torch.randint(256, (batch, *source, 3), dtype=torch.uint8, generator=draw).to(device)
     padded = (size[0] + -size[0] % 32, size[1] + -size[1] % 32)
-    blobs = torch.randn((MASKS, 1, 6, 10), generator=draw) - 0.7
+    blobs = torch.randn((_MASKS, 1, 6, 10), generator=draw) - 0.7
     cells = -(-size[0] // 4), -(-size[1] // 4)
     logits = torch.nn.functional.interpolate(blobs, cells, mode="bicubic")[:, 0].to(device)
-    kept = torch.arange(MASKS, device=device)
+    kept = torch.arange(_MASKS, device=device)
     grid = (size[0] / 4, size[1] / 4), source
     name = backend(device.type)
 
@@ -236,9 +238,9 @@ def _picture_cases(size: tuple[int, int], batch: int, device: torch.device) -> l
             moved=frames.numel() + out_bytes,
         ),
         _Case(
-            f"mask_post, {MASKS} at double size",
+            f"mask_post, {_MASKS} at double size",
             {"reference": drawn(mask_reference.mask_post), name: drawn(mask_post)},
-            moved=logits.numel() * 4 + MASKS * source[0] * source[1] // 8,
+            moved=logits.numel() * 4 + _MASKS * source[0] * source[1] // 8,
         ),
     ]
 
@@ -272,15 +274,26 @@ def _seconds(function: Callable[[], object], device: str) -> float:
     return time.perf_counter() - start
 
 
-def _bandwidth(device: str, elements: int) -> float:
-    """Bytes per second at which so many floats per thread are read and summed."""
-    threads = torch.get_num_threads() if device == "cpu" else 1
-    data = torch.ones(elements * threads, device=device)
-    rounds = max(1, (1 << 28) // data.numel())
+def _cache_rate(device: str) -> float:
+    """Bytes per second that are read from a core's own cache, times the threads; see `_rate`."""
+    threads = torch.get_num_threads()
+    if device == "cuda":
+        return _rate(device, 1 << 22)  # of the second-level cache, which all share
+    torch.set_num_threads(1)
+    try:
+        return _rate(device, 1 << 15) * threads
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _rate(device: str, elements: int) -> float:
+    """Bytes per second at which so many floats are read and multiplied."""
+    data = torch.ones(elements, device=device)
+    rounds = max(1, (1 << 26) // elements)
     best = min(
-        _seconds(lambda: [torch.dot(data, data) for _ in range(rounds)], device) for _ in range(5)
+        _seconds(lambda: [torch.dot(data, data) for _ in range(rounds)], device) for _ in range(7)
     )
-    return rounds * data.numel() * 4 / best
+    return rounds * elements * 4 / best
 
 
 def _print(console: Console, figures: Figures) -> None:
@@ -295,14 +308,13 @@ def _print(console: Console, figures: Figures) -> None:
     ):
         console.print(line, markup=False, soft_wrap=True)
     table = Table(box=None, pad_edge=False)
-    table.add_column("operator", no_wrap=True)
+    table.add_column("median ms", no_wrap=True)
     names = list(figures["operators"][0]["ms"])
-    for name in (*(f"{name} ms" for name in names), "times faster", "floor ms", "above floor"):
-        table.add_column(name, justify="right")
+    for name in (*names, "faster", "floor", "above it"):
+        table.add_column(name, justify="right", no_wrap=True)
     for row in figures["operators"]:
-        speedup = "" if row["speedup"] is None else f"{row['speedup']:.1f}"
+        speedup = "" if row["speedup"] is None else f"{row['speedup']:.1f}x"
         times = (f"{row['ms'][name]:.2f}" for name in names)
-        table.add_row(
-            row["operator"], *times, speedup, f"{row['floor_ms']:.2f}", f"{row['above_floor']:.1f}"
-        )
+        floor = f"{row['floor_ms']:.2f}", f"{row['above_floor']:.1f}x"
+        table.add_row(row["operator"], *times, speedup, *floor)
     console.print(table)
