@@ -14,7 +14,7 @@ from rich.console import Console
 
 from streamavis.errors import OutputError
 from streamavis.runtime.window import display_problem
-from streamavis_apps.commands.options import View
+from streamavis_apps.commands.options import View, Web
 from streamavis_apps.exits import ExitCode, stop_on_signals
 from streamavis_apps.replay import Replay, finish, ready
 
@@ -37,6 +37,7 @@ def run(
     seed: int,
     model: str = "nano",
     view: View | None = None,
+    web: Web | None = None,
     console: Console | None = None,
 ) -> ExitCode:
     """Draw the clip of `seed` unless `out` has it, and show it.
@@ -45,7 +46,8 @@ def run(
         out: folder for the clip, the recording and the results; made if missing.
         seed: of the clip.
         model: shipped name or file.
-        view: a window or none; None: a window where one can be opened.
+        view: where to show pictures; None: a window where one can be opened.
+        web: where the viewer in a browser listens, for that `view`.
         console: standard output by default, which the second process shares.
 
     Raises:
@@ -62,6 +64,7 @@ def run(
         jsonl=out / "results.jsonl",
         record=out / "annotated.mp4",
         window=window,
+        web=web if view is View.WEB else None,
     )
     code = show(plan, console)
     if code is ExitCode.DONE:
@@ -99,6 +102,7 @@ def show(plan: Replay, console: Console) -> ExitCode:
             markup=False,
             soft_wrap=True,
         )
+        replay.wait_for_viewer(console, stop)
         with _viewer(address, stop):
             for _ in replay.results:
                 pass

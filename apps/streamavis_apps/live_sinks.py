@@ -12,7 +12,7 @@ from streamavis.errors import OutputError
 from streamavis.runtime.recording import RecordSink
 from streamavis.runtime.sinks import JsonlSink, PublishSink
 from streamavis.viz import draw
-from streamavis_apps.commands.options import LiveView
+from streamavis_apps.commands.options import View
 from streamavis_apps.live_views import open_view
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ __all__ = ["Outputs", "Wanted", "address_of", "path_of"]
 class Wanted:
     """The outputs that were asked for. Of several streams each has its own: see `Outputs`."""
 
-    view: LiveView = LiveView.NONE
+    view: View = View.NONE
     publish: str | None = None  # address
     jsonl: Path | None = None
     record: Path | None = None

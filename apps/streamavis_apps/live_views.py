@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from streamavis_apps.commands.options import LiveView
+from streamavis_apps.commands.options import View
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,13 +48,13 @@ class _Windows:
 
 
 @contextmanager
-def open_view(view: LiveView, stop: Stop) -> Iterator[Views | None]:
+def open_view(view: View, stop: Stop) -> Iterator[Views | None]:
     """Open the view of this name; None where nothing is to be seen.
 
     Raises:
         OutputError: there is no display.
     """
-    if view is LiveView.WINDOW:
+    if view is View.WINDOW:
         with ExitStack() as closing:
             yield _Windows(stop, closing)
     else:

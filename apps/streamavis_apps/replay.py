@@ -28,9 +28,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from streamavis import Stream
+    from streamavis.api import OpenSource
     from streamavis.io.media import MediaInfo
     from streamavis.model import StreamAVIS
     from streamavis.runtime.delivery import Sink
+    from streamavis_apps.commands.options import Web
+    from streamavis_apps.web.view import WebView
 
 __all__ = ["Ready", "Replay", "finish", "play", "ready", "run"]
 
@@ -46,6 +49,7 @@ class Replay:
     jsonl: Path | None = None
     record: Path | None = None
     window: bool = False
+    web: Web | None = None  # serve the viewer in a browser
     stamps: bool = False  # in the JSONL
 
     @property
@@ -62,12 +66,20 @@ class Ready:
     files: dict[str, str]  # what each output is -> where it is
     endpoint: str | None  # where results are published
     recording: RecordSink | None
+    viewer: WebView | None  # in a browser
 
     @property
     def outputs(self) -> dict[str, str]:
         """What each output is -> where it is; recordings may be started on the way."""
         recorded = self.recording.files if self.recording is not None else []
         return self.files | ({"video": ", ".join(map(str, recorded))} if recorded else {})
+
+    def wait_for_viewer(self, console: Console, stop: Stop) -> None:
+        """Where there is a viewer for browsers: say where, and wait until somebody looks."""
+        if self.viewer is not None:
+            console.print(f"open {self.viewer.url}", markup=False, soft_wrap=True)
+            console.print("It begins with the first viewer; Ctrl-C ends it.")
+            self.viewer.wait(stop.event)
 
 
 def run(plan: Replay, *, console: Console | None = None, stop: Stop | None = None) -> ExitCode:
@@ -80,6 +92,7 @@ def run(plan: Replay, *, console: Console | None = None, stop: Stop | None = Non
     console = console or Console(highlight=False)
     guard: AbstractContextManager[Stop] = nullcontext(stop) if stop else stop_on_signals()
     with guard as stop, ready(plan, stop) as replay:
+        replay.wait_for_viewer(console, stop)
         play(replay, console, plan.source.name)
     return stop.exit_code
 
@@ -94,26 +107,37 @@ def ready(plan: Replay, stop: Stop) -> Iterator[Ready]:
     _check_paths(plan)
     sinks: list[Sink] = []
     clock = PausableClock()
-    with _window(plan, stop, clock) as window, MediaSource(plan.source) as source:
+    with (
+        _window(plan, stop, clock) as window,
+        _viewer(plan) as viewer,
+        MediaSource(plan.source) as media,
+    ):
+        source: OpenSource = media
         # Brings torch, which takes seconds to load: a bad input is told without it.
         from streamavis import checkpoint
 
         model = checkpoint.load(plan.model)
+        hello = _hello(plan, model, media.info)
         outputs: dict[str, str] = {}
         wire: PublishSink | None = None
         # The address first: when it is in use, no earlier output has been replaced yet.
         if plan.publish is not None:
-            wire = PublishSink(plan.publish, plan.stream, _hello(plan, model, source.info))
+            wire = PublishSink(plan.publish, plan.stream, hello)
             sinks.append(wire)
         if plan.jsonl is not None:
             sinks.append(JsonlSink(plan.jsonl, stamps=plan.stamps))
             outputs["results"] = str(plan.jsonl)
-        recording = _recording(plan, source.info) if plan.record or window else None
+        recording = _recording(plan, media.info) if plan.record or window else None
         if recording is not None:
             sinks.append(recording)
         if window is not None:
             window.recording = recording
             sinks.append(window)
+        if viewer is not None:
+            from streamavis_apps.web.steering import Strided
+
+            sinks.append(viewer.sink(plan.stream, hello))
+            source = Strided(media, viewer.controls.stride)
         with streamavis.open(
             source,
             model,
@@ -124,7 +148,7 @@ def ready(plan: Replay, stop: Stop) -> Iterator[Ready]:
             clock=clock,
             cancelled=stop.event,
         ) as results:
-            yield Ready(results, outputs, wire.endpoint if wire else None, recording)
+            yield Ready(results, outputs, wire.endpoint if wire else None, recording, viewer)
 
 
 def play(replay: Ready, console: Console, name: str) -> None:
@@ -170,6 +194,19 @@ def _window(plan: Replay, stop: Stop, clock: PausableClock) -> Iterator[WindowSi
         yield window
     finally:
         window.dismiss()
+
+
+@contextmanager
+def _viewer(plan: Replay) -> Iterator[WebView | None]:
+    """The viewer in a browser of a plan that has one, served until the block is left."""
+    if plan.web is None:
+        yield None
+        return
+    from streamavis_apps.web.view import WebView
+
+    address = plan.web.address
+    with WebView(host=address.host, port=address.port, token=plan.web.token) as view:
+        yield view
 
 
 def _check_paths(plan: Replay) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from streamavis_apps.commands.options import Model, View
+from streamavis_apps.commands.options import Listen, Model, Token, View, Web
 
 __all__ = ["command"]
 
@@ -16,8 +16,10 @@ def command(
     ] = Path("out/demo"),
     view: Annotated[
         View | None,
-        typer.Option(help="Show a window or not.", show_default="a window where one can open"),
+        typer.Option(help="Where to show pictures.", show_default="a window where one can open"),
     ] = None,
+    listen: Listen = "127.0.0.1:8765",  # type: ignore[assignment]
+    token: Token = None,
     model: Model = "nano",
     seed: Annotated[int, typer.Option(min=0, help="Which generated clip.")] = 7,
 ) -> None:
@@ -31,7 +33,9 @@ def command(
     [bold]Examples[/]
       streamavis demo
       streamavis demo --seed 3 --out out/third
+      streamavis demo --view web
     """
     from streamavis_apps.demo import run
 
-    raise typer.Exit(run(out, seed=seed, model=model, view=view))
+    web = Web(listen, token)
+    raise typer.Exit(run(out, seed=seed, model=model, view=view, web=web))

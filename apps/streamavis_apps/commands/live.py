@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from streamavis_apps.commands.options import LiveView, Model
+from streamavis_apps.commands.options import View, Model
 
 __all__ = ["command"]
 
@@ -29,7 +29,7 @@ def command(
         ),
     ] = None,
     model: Model = "nano",
-    view: Annotated[LiveView, typer.Option(help="Where to show the pictures.")] = LiveView.NONE,
+    view: Annotated[View, typer.Option(help="Where to show the pictures.")] = View.NONE,
     jsonl: Annotated[
         Path | None,
         typer.Option(metavar="OUT", help="Write one JSON line per result, with its stamps."),

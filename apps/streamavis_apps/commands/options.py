@@ -7,7 +7,18 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["LiveView", "Model", "Size", "View", "parse_size", "parse_speed"]
+__all__ = [
+    "Address",
+    "Listen",
+    "Model",
+    "Size",
+    "Token",
+    "View",
+    "Web",
+    "parse_listen",
+    "parse_size",
+    "parse_speed",
+]
 
 
 class View(StrEnum):
@@ -15,14 +26,51 @@ class View(StrEnum):
 
     NONE = "none"
     WINDOW = "window"
+    WEB = "web"
 
 
-class LiveView(StrEnum):
-    """Where live pictures are shown."""
+@dataclass(frozen=True)
+class Address:
+    """Where a server listens."""
 
-    NONE = "none"
-    WINDOW = "window"
+    host: str
+    port: int
 
+
+@dataclass(frozen=True)
+class Web:
+    """How the viewer in a browser is served."""
+
+    address: Address
+    token: str | None = None  # None: a random one where one is needed
+
+
+def parse_listen(text: str) -> Address:
+    """Read `--listen`: `HOST:PORT`, `[IPV6]:PORT` or `PORT` alone; port 0 is any free one."""
+    host, _, port = text.rpartition(":")
+    if not port.isdecimal() or int(port) > 65535 or (":" in host and not host.startswith("[")):
+        raise typer.BadParameter(f"{text!r} is not HOST:PORT, such as 127.0.0.1:8765.")
+    return Address(host.strip("[]") or "127.0.0.1", int(port))
+
+
+Listen = Annotated[
+    Address,
+    typer.Option(
+        parser=parse_listen,
+        metavar="HOST:PORT",
+        help="Where --view web listens; beyond this machine it asks for a token.",
+    ),
+]
+
+Token = Annotated[
+    str | None,
+    typer.Option(
+        envvar="STREAMAVIS_WEB_TOKEN",
+        metavar="TOKEN",
+        show_envvar=True,
+        help="The web viewer's token; without one it is random where one is needed.",
+    ),
+]
 
 Model = Annotated[
     str,

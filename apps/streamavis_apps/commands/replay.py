@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from streamavis_apps.commands.options import Model, View, parse_speed
+from streamavis_apps.commands.options import Listen, Model, Token, View, Web, parse_speed
 
 __all__ = ["command"]
 
@@ -33,7 +33,11 @@ def command(
         Path | None,
         typer.Option(metavar="OUT.mp4", help="Write the annotated video with its sound."),
     ] = None,
-    view: Annotated[View, typer.Option(help="Show the annotated video in a window.")] = View.NONE,
+    view: Annotated[
+        View, typer.Option(help="Watch in a window, or in a browser on this or another machine.")
+    ] = View.NONE,
+    listen: Listen = "127.0.0.1:8765",  # type: ignore[assignment]
+    token: Token = None,
     stamps: Annotated[
         bool,
         typer.Option(
@@ -53,6 +57,7 @@ def command(
       streamavis replay clip.mp4
       streamavis replay clip.mp4 --speed max --jsonl out.jsonl --record out.mp4
       streamavis replay clip.mp4 --publish tcp://127.0.0.1:5555 --view window
+      streamavis replay clip.mp4 --view web
     """
     from streamavis_apps.replay import Replay, run
 
@@ -64,6 +69,7 @@ def command(
         jsonl=jsonl,
         record=record,
         window=view is View.WINDOW,
+        web=Web(listen, token) if view is View.WEB else None,
         stamps=stamps,
     )
     raise typer.Exit(run(plan))
