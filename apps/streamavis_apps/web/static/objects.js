@@ -23,16 +23,25 @@ export class Objects {
   update(result, colours, from) {
     const now = performance.now();
     for (const track of result.tracks) this.row(track, colours[track.id], from, now);
-    for (const [id, row] of this.rows) {
-      row.item.classList.toggle("gone", row.seen !== now);
-      if (row.seen !== now) row.item.dataset.state = "gone";
-      if (now - row.seen > GONE_MS) {
-        row.item.remove();
+    for (const row of this.rows.values()) row.item.classList.toggle("gone", row.seen !== now);
+    this.forget();
+    this.announce(result, from, now);
+  }
+
+  /** Drop the rows of objects that left. */
+  forget() {
+    clearTimeout(this.timer);
+    let wait = false;
+    for (const [id, { seen, item }] of this.rows) {
+      if (!item.classList.contains("gone")) continue;
+      if (performance.now() - seen < GONE_MS) wait = true;
+      else {
+        item.remove();
         this.rows.delete(id);
       }
     }
     byId("no-objects").hidden = this.rows.size > 0;
-    this.announce(result, from, now);
+    if (wait) this.timer = setTimeout(() => this.forget(), GONE_MS);
   }
 
   row(track, colour, from, now) {
