@@ -6,7 +6,7 @@ import logging
 import re
 import threading
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -15,9 +15,11 @@ from streamavis.errors import InputError, OutputError
 from streamavis.io.live import LiveSource
 from streamavis.runtime.clock import Clock, MonotonicClock
 from streamavis.wire import Hello
+from streamavis_apps.commands.options import View
 from streamavis_apps.exits import ExitCode, Stop, stop_on_signals
 from streamavis_apps.live_board import LiveBoard
 from streamavis_apps.live_sinks import Outputs, Wanted
+from streamavis_apps.live_views import BROWSER
 from streamavis_apps.metrics import serve_metrics
 from streamavis_apps.summary import print_summary
 
@@ -102,12 +104,22 @@ def ready(plan: Live, console: Console, stop: Stop) -> Iterator[Running]:
         StreamAVISError: as `run`.
     """
     clock = MonotonicClock()
+    cameras = named(plan.cameras)
+    lending = list(cameras.values()).count(BROWSER)
+    _check_lending(lending, plan.wanted.view)
     with ExitStack() as stack:
+        # First: a camera that a visitor lends comes through the view.
+        wanted = replace(plan.wanted, lending=lending > 0)
+        outputs = stack.enter_context(Outputs(wanted, stop))
+        if lending:
+            where = f"open {outputs.told['view']} and lend it a camera"
+            console.print(where, markup=False, soft_wrap=True)
         sources: dict[str, LiveSource] = {}
-        for name, address in named(plan.cameras).items():
+        for name, address in cameras.items():
+            camera = (outputs.camera if address == BROWSER else None) or address
             with console.status(f"opening {name}"):
                 sources[name] = LiveSource(
-                    address, plan.microphone, clock, sound_offset_s=plan.sound_offset_s
+                    camera, plan.microphone, clock, sound_offset_s=plan.sound_offset_s
                 )
             stack.callback(_release, sources[name])
         with console.status(f"loading {plan.model} and measuring this machine"):
@@ -118,13 +130,24 @@ def ready(plan: Live, console: Console, stop: Stop) -> Iterator[Running]:
             model = checkpoint.load(plan.model)
             sizes = [(s.info.height, s.info.width) for s in sources.values()]
             admit(measure(model, sizes, clock), plan.least_hz)
-        outputs = stack.enter_context(Outputs(plan.wanted, stop))
         board = LiveBoard(console)
         engine = _engine(plan, sources, model, outputs, board, clock, stop)
         if plan.metrics is not None:
             address = stack.enter_context(serve_metrics(plan.metrics, lambda: engine.reports))
             outputs.told["metrics"] = address
         yield Running(engine, board, outputs.told)
+
+
+def _check_lending(cameras: int, view: View) -> None:
+    """Refuse a browser's camera where no browser can lend one.
+
+    Raises:
+        InputError: there is no page, or one page would have to be two cameras.
+    """
+    if cameras and view is not View.WEB:
+        raise InputError(f"--camera {BROWSER} is lent by a visitor's browser; add --view web")
+    if cameras > 1:
+        raise InputError(f"--camera {BROWSER} is named {cameras} times, but one visitor can lend")
 
 
 def _engine(
@@ -153,7 +176,7 @@ def _engine(
         )
         session = Session(model, stream=name, has_audio=info.has_audio, clock=clock)
         sinks = outputs.of(hello, info, stream=name, place=place, several=len(sources) > 1)
-        feeds.append(Feed(source, session, [*sinks, board.sink(name)]))
+        feeds.append(Feed(source, session, [*sinks, board.sink(name)], outputs.stride))
     return Engine.live(
         feeds,
         clock=clock,

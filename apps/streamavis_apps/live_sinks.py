@@ -12,12 +12,13 @@ from streamavis.errors import OutputError
 from streamavis.runtime.recording import RecordSink
 from streamavis.runtime.sinks import JsonlSink, PublishSink
 from streamavis.viz import draw
-from streamavis_apps.commands.options import View
+from streamavis_apps.commands.options import View, Web
 from streamavis_apps.live_views import open_view
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from streamavis.io.live.capture import Device
     from streamavis.io.media import MediaInfo
     from streamavis.runtime.delivery import Sink
     from streamavis.wire import Hello
@@ -32,6 +33,8 @@ class Wanted:
     """The outputs that were asked for. Of several streams each has its own: see `Outputs`."""
 
     view: View = View.NONE
+    web: Web | None = None  # where the view in a browser is served
+    lending: bool = False  # a visitor of it is asked for a camera
     publish: str | None = None  # address
     jsonl: Path | None = None
     record: Path | None = None
@@ -59,7 +62,10 @@ class Outputs:
             raise OutputError(f"{wanted.jsonl}: is named twice; give each output a name of its own")
 
     def __enter__(self) -> Self:
-        self._views = self._stack.enter_context(open_view(self._wanted.view, self._stop))
+        wanted = self._wanted
+        self._views = self._stack.enter_context(
+            open_view(wanted.view, self._stop, wanted.web, lending=wanted.lending)
+        )
         if self._views is not None and self._views.where:
             self.told["view"] = self._views.where
         return self
@@ -71,6 +77,15 @@ class Outputs:
         trace: TracebackType | None,
     ) -> None:
         self._stack.close()
+
+    @property
+    def camera(self) -> Device | None:
+        """A camera that a viewer lends; None where none can."""
+        return None if self._views is None else self._views.camera
+
+    def stride(self) -> int:
+        """One frame in so many is to be looked at, as viewers have it."""
+        return 1 if self._views is None else self._views.stride()
 
     def of(
         self, hello: Hello, info: MediaInfo, *, stream: str, place: int, several: bool
@@ -94,7 +109,8 @@ class Outputs:
             path = path_of(wanted.jsonl, stream) if several else wanted.jsonl
             sinks.append(JsonlSink(path, stamps=True))
             self.told[f"lines{of_stream}"] = str(path)
-        if wanted.record is not None or self._views is not None:
+        recording: RecordSink | None = None
+        if wanted.record is not None or (self._views is not None and self._views.records):
             path = wanted.record or Path("streamavis.mp4")
             recording = RecordSink(
                 path_of(path, stream) if several else path,
@@ -107,8 +123,8 @@ class Outputs:
             sinks.append(recording)
             if wanted.record is not None:
                 self.told[f"video{of_stream}"] = recording.recording
-            if self._views is not None:
-                sinks.append(self._views.sink(stream, hello, recording))
+        if self._views is not None:
+            sinks.append(self._views.sink(stream, hello, recording))
         return sinks
 
 

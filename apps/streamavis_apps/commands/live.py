@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from streamavis_apps.commands.options import View, Model
+from streamavis_apps.commands.options import Listen, Model, Token, View, Web
 
 __all__ = ["command"]
 
@@ -16,7 +16,8 @@ def command(
         typer.Option(
             metavar="[NAME=]ADDRESS",
             help="camera:0, v4l2:/dev/video0, rtsp://..., http://.../x.mjpeg, udp://..., "
-            "lavfi:GRAPH or a file; repeat it for several.",
+            "lavfi:GRAPH, a file, or browser: camera and microphone of whoever opens the page of "
+            "--view web. Repeat it for several.",
             show_default="camera:0",
         ),
     ] = None,
@@ -30,6 +31,8 @@ def command(
     ] = None,
     model: Model = "nano",
     view: Annotated[View, typer.Option(help="Where to show the pictures.")] = View.NONE,
+    listen: Listen = "127.0.0.1:8765",  # type: ignore[assignment]
+    token: Token = None,
     jsonl: Annotated[
         Path | None,
         typer.Option(metavar="OUT", help="Write one JSON line per result, with its stamps."),
@@ -73,6 +76,7 @@ def command(
 
     [bold]Examples[/]
       streamavis live --view window
+      streamavis live --camera browser --view web
       streamavis live --camera rtsp://user:pw@10.0.0.5/cam --publish tcp://127.0.0.1:5555
       streamavis live --camera door=camera:0 --camera yard=camera:2 --mic none --jsonl out.jsonl
     """
@@ -84,7 +88,9 @@ def command(
         microphone=mic,
         sound_offset_s=sound_offset / 1e3,
         model=model,
-        wanted=Wanted(view=view, publish=publish, jsonl=jsonl, record=record),
+        wanted=Wanted(
+            view=view, web=Web(listen, token), publish=publish, jsonl=jsonl, record=record
+        ),
         metrics=metrics,
         least_hz=min_rate,
         seconds=seconds,

@@ -18,7 +18,7 @@ from streamavis_apps.web.server import Server
 from streamavis_apps.web.settings import Controls
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from types import TracebackType
 
     from streamavis.wire import Hello
@@ -51,17 +51,16 @@ class WebView:
         host: str = "127.0.0.1",
         port: int = DEFAULT_PORT,
         token: str | None = None,
-        names: Sequence[str] = (),
         controls: Controls | None = None,
         source: BrowserSource | None = None,
     ) -> None:
         """Listen.
 
         Args:
-            host: address or name to listen on; 0.0.0.0 or :: for every network.
+            host: address to listen on, 0.0.0.0 or :: for every network, or the name of one: other
+                names than this machine's own and this one are refused.
             port: TCP port; 0: any that is free.
             token: asked of everybody; None: a random one where `host` is beyond loopback.
-            names: under which the server is reached besides addresses and this machine's own.
             controls: settings to start with.
             source: takes the camera and microphone of a visitor.
 
@@ -75,7 +74,7 @@ class WebView:
         self._host, self._port, self._token = host, port, token
         self._channels: dict[str, Channel] = {}
         self._encoder = ThreadPoolExecutor(1, thread_name_prefix="streamavis-jpeg")
-        self._server = Server(Guard(token, tuple(names)), self.controls, self._channels, source)
+        self._server = Server(Guard(token, (host,)), self.controls, self._channels, source)
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
         self._started = threading.Event()

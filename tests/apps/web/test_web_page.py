@@ -134,7 +134,7 @@ def test_what_is_heard_is_shown(view, visit):
     tone = (0.5 * np.sin(2 * np.pi * 2000 * time_s)).astype(np.float32)
     sink.notice(Heard(0, (0.97, 0.1, 0.3)))
     sink.notice(AudioChunk(tone, 0))
-    page.get_by_text("−9 dBFS").wait_for()
+    page.get_by_text("\u22129 dBFS").wait_for()
     heard = page.get_by_role("list", name="Kinds of sound in the air").locator("li")
     assert heard.all_text_contents() == ["red thing97 %", "blue thing30 %", "green thing10 %"]
     assert page.get_by_role("meter", name="Sound level").get_attribute("aria-valuenow") == "-9"

@@ -5,6 +5,7 @@ const WIDTH = 640;
 const FPS = 15;
 const QUALITY = 0.8;
 const IN_FLIGHT = 2; // pictures the server has not taken yet
+const AGAIN_MS = 1000;
 const BEHIND = 1 << 19; // bytes that wait; beyond them pictures are left out, then sound
 
 /** Reads a microphone in blocks on the audio thread. */
@@ -22,7 +23,12 @@ export class Capture {
     this.onState("asking", "Your browser asks whether it may use the camera and microphone.");
     try {
       this.stream = await devices();
-      await this.connect();
+      [this.camera] = this.stream.getVideoTracks();
+      [this.microphone] = this.stream.getAudioTracks();
+      for (const track of this.stream.getTracks()) track.onended = () => this.lose(track);
+      if (this.microphone) await this.listen();
+      await this.look();
+      this.connect();
     } catch (error) {
       this.fail(explain(error));
     }
@@ -31,11 +37,13 @@ export class Capture {
   /** Let go of everything. */
   stop() {
     for (const track of this.stream?.getTracks() ?? []) track.stop();
-    this.socket?.close();
+    const socket = this.socket;
+    this.stream = this.camera = this.microphone = this.socket = null;
+    this.accepted = false; // by the server, which has one camera at a time
+    socket?.close();
     this.context?.close();
+    this.context = this.video = null;
     clearTimeout(this.timer);
-    this.video?.remove();
-    this.stream = this.socket = this.context = this.video = null;
     this.flying = 0;
     this.busy = false;
   }
@@ -45,68 +53,62 @@ export class Capture {
     this.onState("failed", words);
   }
 
-  async connect() {
+  connect() {
     const address = new URL("feed", location.href);
     address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
     const socket = new WebSocket(address);
     this.socket = socket;
-    socket.binaryType = "arraybuffer";
-    const [camera] = this.stream.getVideoTracks();
-    const [microphone] = this.stream.getAudioTracks();
     socket.onopen = () => {
-      const names = { camera: camera.label, microphone: microphone?.label ?? null };
+      const names = { camera: this.camera.label, microphone: this.microphone?.label ?? null };
       socket.send(JSON.stringify({ kind: "begin", ...names }));
     };
     socket.onmessage = ({ data }) => {
       const { kind } = JSON.parse(data);
       if (kind === "taken") this.flying -= 1;
-      if (kind === "accepted") this.begin(camera, microphone).catch((e) => this.fail(explain(e)));
+      if (kind === "accepted") this.begin();
     };
     socket.onclose = ({ reason }) => {
       if (socket !== this.socket) return;
-      if (this.stream && !reason) this.again();
-      else if (this.stream && reason === "the server stops") this.again();
-      else this.fail(reason ? `The server let go: ${reason}.` : "The server cannot be reached.");
+      if (reason && reason !== "the server stops") this.fail(`The server let go: ${reason}.`);
+      else this.again();
     };
+  }
+
+  begin() {
+    this.accepted = true;
+    this.flying = 0;
+    const words = this.microphone
+      ? `Sending ${this.camera.label} and ${this.microphone.label}.`
+      : `Sending ${this.camera.label}. No microphone: nobody can say who sounds.`;
+    this.onState("on", words);
   }
 
   /** The server is gone: keep the devices and come back with it. */
   again() {
+    this.accepted = false;
     this.onState("asking", "The server is gone. The camera goes on when it is back.");
-    this.context?.close();
-    this.context = null;
-    this.video = null;
-    this.flying = 0;
-    this.timer = setTimeout(() => this.connect(), 1000);
+    this.timer = setTimeout(() => this.connect(), AGAIN_MS);
   }
 
-  async begin(camera, microphone) {
-    camera.onended = () => this.trouble("camera", "it was unplugged or its permission withdrawn");
-    if (microphone) {
-      microphone.onended = () =>
-        this.trouble("microphone", "it was unplugged or its permission withdrawn");
-      await this.listen(microphone);
-    }
-    const words = microphone
-      ? `Sending ${camera.label} and ${microphone.label}.`
-      : `Sending ${camera.label}. No microphone: nobody can say who sounds.`;
-    this.onState("on", words);
-    await this.look(camera);
-  }
-
-  trouble(device, reason) {
-    if (this.socket?.readyState === WebSocket.OPEN) {
-      this.socket.send(JSON.stringify({ kind: "trouble", device, reason }));
-    }
+  /** A device was unplugged, or its permission withdrawn. */
+  lose(track) {
+    const device = track.kind === "audio" ? "microphone" : "camera";
+    const reason = "it was unplugged or its permission withdrawn";
+    if (this.ready) this.socket.send(JSON.stringify({ kind: "trouble", device, reason }));
     if (device === "camera") this.fail(`The camera stopped: ${reason}.`);
-    else this.onState("on", `The microphone stopped: ${reason}.`);
+    else this.onState("on", `The microphone stopped: ${reason}. Pictures are still sent.`);
   }
 
-  async look(camera) {
+  /** Whether anything can be sent. */
+  get ready() {
+    return this.accepted && this.socket?.readyState === WebSocket.OPEN;
+  }
+
+  async look() {
     const video = document.createElement("video");
     video.muted = true;
     video.playsInline = true;
-    video.srcObject = new MediaStream([camera]);
+    video.srcObject = new MediaStream([this.camera]);
     this.video = video;
     await video.play();
     const canvas = document.createElement("canvas");
@@ -114,7 +116,8 @@ export class Capture {
     const next = () => this.video === video && video.requestVideoFrameCallback(take);
     const take = (now, about) => {
       next();
-      if (this.busy || this.flying >= IN_FLIGHT || this.socket.bufferedAmount > BEHIND) return;
+      if (!this.ready || this.busy || this.flying >= IN_FLIGHT) return;
+      if (this.socket.bufferedAmount > BEHIND) return;
       this.busy = true;
       const scale = Math.min(1, WIDTH / Math.max(video.videoWidth, video.videoHeight));
       canvas.width = Math.round(video.videoWidth * scale);
@@ -130,7 +133,7 @@ export class Capture {
   async picture(jpeg, time, exact) {
     const payload = jpeg && new Uint8Array(await jpeg.arrayBuffer());
     this.busy = false;
-    if (!payload || this.socket?.readyState !== WebSocket.OPEN) return;
+    if (!payload || !this.ready) return;
     const message = new Uint8Array(18 + payload.length);
     const view = new DataView(message.buffer);
     view.setUint8(0, 1);
@@ -142,16 +145,15 @@ export class Capture {
     this.flying += 1;
   }
 
-  async listen(microphone) {
+  async listen() {
     const context = new AudioContext({ latencyHint: "interactive" });
     this.context = context;
     await context.audioWorklet.addModule(WORKLET);
     const node = new AudioWorkletNode(context, "pcm", { numberOfOutputs: 0 });
-    context.createMediaStreamSource(new MediaStream([microphone])).connect(node);
-    const latency = microphone.getSettings().latency ?? 0;
+    context.createMediaStreamSource(new MediaStream([this.microphone])).connect(node);
+    const latency = this.microphone.getSettings().latency ?? 0;
     node.port.onmessage = ({ data: { first, samples } }) => {
-      const socket = this.socket;
-      if (socket?.readyState !== WebSocket.OPEN || socket.bufferedAmount > 2 * BEHIND) return;
+      if (!this.ready || this.socket.bufferedAmount > 2 * BEHIND) return;
       const message = new ArrayBuffer(34 + samples.byteLength);
       const view = new DataView(message);
       view.setUint8(0, 2);
@@ -161,7 +163,7 @@ export class Capture {
       view.setUint32(26, context.sampleRate, true);
       view.setFloat32(30, Math.max(0, Math.min(1, latency)), true);
       new Uint8Array(message, 34).set(new Uint8Array(samples.buffer));
-      socket.send(message);
+      this.socket.send(message);
     };
     await context.resume();
   }
