@@ -76,7 +76,7 @@ class Guard:
         """Refuse, or pass on and add the headers that keep a page to itself."""
         if not self._knows_host(request):
             raise web.HTTPMisdirectedRequest(
-                text="This server does not go by that name; use its address, or --listen NAME:PORT.\n"
+                text="This server has another name; use its address, or --listen NAME:PORT.\n"
             )
         if _needs_origin(request) and not _same_origin(request):
             raise web.HTTPForbidden(text="Only pages of this server may do that.\n")

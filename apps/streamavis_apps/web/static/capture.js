@@ -77,10 +77,18 @@ export class Capture {
   begin() {
     this.accepted = true;
     this.flying = 0;
-    const words = this.microphone
-      ? `Sending ${this.camera.label} and ${this.microphone.label}.`
-      : `Sending ${this.camera.label}. No microphone: nobody can say who sounds.`;
-    this.onState("on", words);
+    this.tell();
+  }
+
+  /** Say what is sent. */
+  tell() {
+    const camera = `Sending ${this.camera.label}`;
+    if (!this.microphone) {
+      this.onState("on", `${camera}. No microphone: nobody can say who sounds.`);
+    } else if (this.context.state !== "running") {
+      // It may want a click first, or a machine with a loudspeaker.
+      this.onState("on", `${camera}. Your browser has not started the microphone's sound.`);
+    } else this.onState("on", `${camera} and ${this.microphone.label}.`);
   }
 
   /** The server is gone: keep the devices and come back with it. */
@@ -148,6 +156,7 @@ export class Capture {
   async listen() {
     const context = new AudioContext({ latencyHint: "interactive" });
     this.context = context;
+    context.onstatechange = () => this.accepted && this.tell();
     await context.audioWorklet.addModule(WORKLET);
     const node = new AudioWorkletNode(context, "pcm", { numberOfOutputs: 0 });
     context.createMediaStreamSource(new MediaStream([this.microphone])).connect(node);
@@ -165,7 +174,8 @@ export class Capture {
       new Uint8Array(message, 34).set(new Uint8Array(samples.buffer));
       this.socket.send(message);
     };
-    await context.resume();
+    // Not awaited: a browser that wants a click first must not hold up the pictures.
+    context.resume();
   }
 }
 

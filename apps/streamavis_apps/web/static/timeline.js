@@ -132,6 +132,9 @@ export class Timeline {
     context.beginPath();
     context.arc(6, middle, 4, 0, 2 * Math.PI);
     context.fill();
+    context.strokeStyle = style("--edge"); // bright colours need one on light paper
+    context.lineWidth = 1;
+    context.stroke();
     context.fillStyle = style("--ink");
     context.textBaseline = "middle";
     context.fillText(fit(context, `${row.label} ${id}`, left - 24), 16, middle + 0.5);
@@ -142,6 +145,7 @@ export class Timeline {
       const wide = Math.max(2, x(to) - start);
       context.roundRect(start, middle - thick / 2, wide, thick, Math.min(thick, wide) / 2);
       context.fill();
+      if (thick > 2) context.stroke();
     };
     for (const [from, to] of spans(row.samples, () => true)) bars(from, to, 2, 0.35);
     const thick = Math.min(14, tall * 0.6);
