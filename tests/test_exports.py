@@ -43,7 +43,8 @@ def test_all_is_the_public_surface(module: Module) -> None:
 # Our modules load fast once torch and its like are there: load those once, then fork for each.
 FIRST_IMPORTS = """
 import importlib, os, sys, traceback
-import av, cv2, numpy, scipy.optimize, torch, typer, zmq
+import aiohttp, av, cv2, msgspec, numpy, pycocotools.mask, rich.console, safetensors, scipy.ndimage
+import scipy.optimize, torch, torch.library, torch.fx.experimental.symbolic_shapes, typer, zmq
 
 for name in sys.argv[1:]:
     child = os.fork()
