@@ -42,6 +42,8 @@ STATUS_INTERVAL_S: Final = 0.1  # twice the promised 5 Hz, so that a late tick k
 # than a burst drops messages for healthy ones.
 _SEND_MARK: Final = 4
 _LINGER_MS: Final = 200  # for the end of stream to leave
+_REPEATS: Final = 5  # of the end of stream, where a reader may have missed it
+_REPEAT_S: Final = 0.1
 _JOIN_S: Final = 1.0
 _MAX_SUBSCRIPTION: Final = 4_096  # bytes; all a reader ever sends
 _MAX_GREETED: Final = 1_000  # subscriptions a round, so that no reader can hold up the rest
@@ -114,6 +116,7 @@ class Publisher:
         self._last_status: Status | None = None
         self._last_seq: int | None = None
         self._ended = self._closed = False
+        self._has_lost = False  # a reader at its mark has missed something
         self._put(self._sign(hello))
         endpoint = to_bind(address)
         self._context = zmq.Context()
@@ -218,6 +221,7 @@ class Publisher:
         xpub.set(zmq.HEARTBEAT_IVL, 500)
         xpub.set(zmq.HEARTBEAT_TIMEOUT, 1_500)
         xpub.set(zmq.MAXMSGSIZE, _MAX_SUBSCRIPTION)
+        xpub.set(zmq.XPUB_NODROP, 1)  # tells of a reader at its mark: see `_hand_over`
         xpub.set(zmq.XPUB_VERBOSE, 1)  # the second reader of a topic is a late joiner too
         xpub.set(zmq.IPV6, int("[" in endpoint))
         try:
@@ -291,4 +295,26 @@ class Publisher:
 
     def _flush(self) -> None:
         for data in self._outbox.take():
-            self._socket.send(data)  # never blocks: XPUB drops for the reader that is full
+            self._hand_over(data)
+            if data.startswith(self._topics["eos"]):
+                self._repeat(data)
+
+    def _hand_over(self, data: bytes) -> None:
+        """Send without ever blocking; a reader at its mark loses the message."""
+        try:
+            self._socket.send(data, zmq.NOBLOCK)
+        except zmq.Again:  # NODROP: nobody got it, and one reader is the reason
+            self._has_lost = True
+            self._socket.set(zmq.XPUB_NODROP, 0)
+            self._socket.send(data)
+            self._socket.set(zmq.XPUB_NODROP, 1)
+
+    def _repeat(self, data: bytes) -> None:
+        """Say the last words again for a while if a reader may have missed them.
+
+        A reader that has lost something gets nothing until it has made room, and ZeroMQ does not
+        say when that is. The others hear them twice, as they do when somebody joins late.
+        """
+        for _ in range(_REPEATS if self._has_lost else 0):
+            time.sleep(_REPEAT_S)
+            self._hand_over(data)

@@ -198,6 +198,37 @@ def test_a_reader_that_never_reads_slows_nobody(publisher):
     assert publisher.dropped == 0
 
 
+def test_a_reader_at_its_mark_hears_the_end():
+    publisher = Publisher(ADDRESS, "cam-1", hello=hello())
+    with zmq.Context() as context, context.socket(zmq.SUB) as full:
+        full.set(zmq.RCVHWM, 1)
+        full.set(zmq.RCVBUF, 4_096)
+        full.subscribe(b"avis1.")
+        full.connect(publisher.endpoint)
+        assert full.poll(WAIT_S * 1e3), "the hello is there"
+        big = {"x" * 250 + str(n): n for n in range(60)}
+        for seq in range(1_000):
+            publisher.publish(frame(seq, stamps=big))
+        take, taken = publisher._outbox.take, threading.Event()
+
+        def watched() -> list[bytes]:
+            messages = take()
+            if any(b".eos\0" in message[:80] for message in messages):
+                taken.set()
+            return messages
+
+        publisher._outbox.take = watched
+        closer = threading.Thread(target=publisher.close)
+        closer.start()
+        assert taken.wait(WAIT_S)
+        kinds = []
+        while not kinds or kinds[-1] != b"eos":
+            assert full.poll(WAIT_S * 1e3), "the end was lost"
+            kinds.append(full.recv().split(b"\0")[0].rpartition(b".")[2])
+        closer.join()
+    assert len(kinds) < 1_000, "it was at its mark"
+
+
 def test_the_end_closes_the_stream_for_good(publisher):
     with joined(publisher) as reader:
         publisher.publish(frame(8))
