@@ -115,6 +115,40 @@ def test_backbones_and_detectors_initialise_what_fits():
         checkpoint.initialise(model, {"yolo.weight": torch.zeros(1)})
 
 
+def test_vita_initialises_all_but_what_hears():
+    """VITA's weights: AVISM's of class AVISM_COCO without sound, and heads for other classes."""
+    state = empty_state("R50_COCO")
+    heard = ("av_pre_proj", "av_post_proj", "av_sf", "av_proj", "enc_av_")
+    vita = {k: v for k, v in state.items() if not any(part in k for part in heard)}
+    for key in ("sem_seg_head.predictor", "vita_module"):
+        vita |= {f"{key}.class_embed.weight": torch.empty(41, 256, device="meta")}
+        vita |= {f"{key}.class_embed.bias": torch.empty(41, device="meta")}
+    with torch.device("meta"):
+        model = AVISM(checkpoint.convert(state)[0].config)
+    report = checkpoint.initialise(model, vita)
+    parts = ("localizer.fusion.", "object_encoder.audio", "localizer.class_embed.", "class_embed.")
+    assert all(name.startswith(parts) for name in report.missing)
+    assert all("has shape (41" in why for key, why in report.left.items() if "class_embed" in key)
+    assert report.used.keys() | report.left.keys() == vita.keys()
+
+
+def test_what_a_wrapper_leaves_behind_is_told():
+    """Data-parallel prefixes and the names of older detectors."""
+    state = {f"module.{k}": v for k, v in empty_state("R50_IN").items()}
+    with torch.device("meta"):
+        model, report = checkpoint.convert(state)
+    assert not report.missing
+    key = "sem_seg_head.predictor.query_feat.weight"
+    old = {
+        k.replace("query_feat", "static_query") if k == key else k: v
+        for k, v in empty_state("R50_IN").items()
+    }
+    assert (
+        "localizer.query_feat"
+        in checkpoint.initialise(model, old).used[key.replace("query_feat", "static_query")]
+    )
+
+
 def test_an_offline_network_survives_the_disk(tmp_path):
     model, path = network(window=3), tmp_path / "tiny.safetensors"
     checkpoint.save(model, path, {"from": "noise"}, half=False)

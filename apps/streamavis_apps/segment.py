@@ -96,7 +96,7 @@ def _segment(
             progress.update(tasks[stage], completed=done)
             if stop.event.is_set():
                 kept = "; results.json is complete" if stage == "writing" else ""
-                raise _StoppedError(f"{stage}, after {done} frames{kept}")
+                raise _StoppedError(f"{stage}, after frame {done} of {plan.source.name}{kept}")
 
         with MediaSource(plan.source) as source:
             info = source.info

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -13,14 +14,19 @@ import numpy as np
 import pytest
 import torch
 from rich.console import Console
+from rich.progress import Progress
+from streamavis_apps.app import app
 from streamavis_apps.exits import ExitCode
 from streamavis_apps.recording_rows import frames_at, listen
 from streamavis_apps.segment import Segmenting, run
+from typer.testing import CliRunner
 
 from streamavis import checkpoint
 from streamavis.audio.vggish import FEATURES, VGGish
 from streamavis.errors import CheckpointError, InputError, OutputError
 from streamavis.io.media import MediaSource
+from streamavis.masks import decode
+from streamavis.types import Rle
 
 sys.path += [str(Path(__file__).parents[1] / folder) for folder in ("model", "io")]
 from clips import HERTZ, Pictures, Sound, write_clip
@@ -199,3 +205,84 @@ def test_an_output_that_cannot_be_is_named(plan):
     plan.out.write_text("in the way")
     with pytest.raises(OutputError, match=r"out: cannot be made"):
         run(plan)
+
+
+@pytest.mark.parametrize("stage", ["hearing", "seeing", "drawing"])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, ExitCode.INTERRUPTED), (signal.SIGTERM, ExitCode.DONE)],
+)
+def test_a_signal_ends_it_after_the_frame_it_is_at(plan, monkeypatch, stage, number, code):
+    write_clip(plan.source, replace(CLIP, ticks=tuple(range(120))))
+    raise_in(monkeypatch, stage, number)
+    text = io.StringIO()
+    assert run(plan, console=Console(file=text, width=100)) is code
+    assert f"stopped while {stage}, after frame 1 of clip.mp4" in text.getvalue()
+    assert not (plan.out / "results.json").exists()
+
+
+def test_a_signal_while_writing_leaves_what_is_readable(plan, monkeypatch):
+    write_clip(plan.source, replace(CLIP, ticks=tuple(range(120))))
+    raise_in(monkeypatch, "writing", signal.SIGINT)
+    text = io.StringIO()
+    assert run(plan, console=Console(file=text, width=100)) is ExitCode.INTERRUPTED
+    assert "results.json is complete" in text.getvalue()
+    assert json.loads((plan.out / "results.json").read_text())
+    with av.open(str(plan.out / "annotated.mp4")) as video:
+        assert sum(1 for _ in video.decode(video=0)) == 1
+
+
+def raise_in(monkeypatch, stage: str, number: int) -> None:
+    """Let a signal arrive when the first frame of a stage is done."""
+    tasks: dict[int, str] = {}
+    add, update = Progress.add_task, Progress.update
+
+    def add_task(self, description: str, **options: object) -> int:
+        task = add(self, description, **options)
+        tasks[task] = description
+        return task
+
+    def updated(self, task: int, **changes: object) -> None:
+        update(self, task, **changes)
+        if tasks[task] == stage and changes.get("completed") == 1:
+            signal.raise_signal(number)
+
+    monkeypatch.setattr(Progress, "add_task", add_task)
+    monkeypatch.setattr(Progress, "update", updated)
+
+
+def test_results_are_what_the_evaluation_reads(plan, tmp_path):
+    """Taken as the truth, they score 1."""
+    write_clip(plan.source, CLIP)
+    _, results, video = segmented(plan)
+    video.close()
+    best = results[0]
+    masks = [Rle(**frame) for frame in best["segmentations"]]
+    truth = {
+        "videos": [
+            {"id": 1, "width": 64, "height": 48, "length": 2, "file_names": ["v/0.jpg", "v/1.jpg"]}
+        ],
+        "categories": [{"id": 1, "name": "bell"}, {"id": 2, "name": "drum"}],
+        "annotations": [
+            {
+                "id": 1,
+                "video_id": 1,
+                "category_id": best["category_id"],
+                "iscrowd": 0,
+                "segmentations": best["segmentations"],
+                "bboxes": [[0, 0, 64, 48]] * 2,
+                "areas": [int(decode(mask).sum()) for mask in masks],
+                "avg_area": 1.0,
+                "height": 48,
+                "width": 64,
+            }
+        ],
+    }
+    (tmp_path / "gt.json").write_text(json.dumps(truth))
+    (tmp_path / "pred.json").write_text(json.dumps([best]))
+    done = CliRunner().invoke(
+        app,
+        ["eval", "--gt", str(tmp_path / "gt.json"), "--pred", str(tmp_path / "pred.json")],
+    )
+    assert done.exit_code == 0, done.output
+    assert "100.0" in done.output or "1.00" in done.output

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
+import scipy.signal
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from streamavis.audio.causal import HOPS, CausalAudioEncoder, last_hops
 from streamavis.audio.log_mel import log_mel
@@ -38,6 +43,40 @@ def test_log_mel_follows_its_definition():
     ours = log_mel(torch.from_numpy(waveform).float()).numpy()
     assert ours.shape == (6, 64)
     np.testing.assert_allclose(ours, by_definition(waveform), atol=2e-5)
+
+
+def test_spectra_are_those_of_scipy():
+    """Windows and Fourier transform by SciPy, triangles by interpolation: another way there."""
+    waveform = np.random.default_rng(1).uniform(-0.5, 0.5, 8_000)
+    hz, _, spectra = scipy.signal.stft(
+        waveform, RATE, "hann", 400, 240, 512, boundary=None, padded=False, scaling="spectrum"
+    )
+    magnitude = np.abs(spectra).T * scipy.signal.get_window("hann", 400).sum()
+    mel = lambda x: 1127.0 * np.log1p(x / 700.0)  # noqa: E731
+    corners = np.linspace(mel(125.0), mel(7500.0), 66)
+    bands = np.stack(
+        [np.interp(mel(hz), corners[i : i + 3], [0, 1, 0], 0, 0) for i in range(64)], axis=1
+    )
+    expected = np.log(magnitude @ bands + 0.01)
+    np.testing.assert_allclose(
+        log_mel(torch.from_numpy(waveform).float()).numpy(), expected, atol=2e-5
+    )
+
+
+@given(st.integers(400, 3_000), st.lists(st.integers(1, 700), min_size=1, max_size=8))
+def test_pieces_as_they_come_give_the_spectra_of_the_whole(length, sizes):
+    """A stream keeps what the next spectrum still needs, and nothing else."""
+    waveform = torch.rand(length, generator=torch.Generator().manual_seed(length)) - 0.5
+    whole, kept, spectra = log_mel(waveform), waveform[:0], []
+    at = 0
+    for size in itertools.cycle(sizes):
+        if at >= length:
+            break
+        kept, at = torch.cat([kept, waveform[at : at + size]]), at + size
+        if len(kept) >= 400:
+            spectra.append(log_mel(kept))
+            kept = kept[len(spectra[-1]) * 160 :]
+    torch.testing.assert_close(torch.cat(spectra), whole, rtol=0, atol=1e-6)
 
 
 def test_silence_is_the_offset():

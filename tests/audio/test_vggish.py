@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -11,6 +14,9 @@ from streamavis.audio.log_mel import log_mel
 from streamavis.audio.vggish import Postprocessor, VGGish, second_examples
 from streamavis.checkpoint import vggish_from_reference
 from streamavis.errors import CheckpointError, ShapeError
+
+sys.path.append(str(Path(__file__).parents[1] / "model"))
+from reference_weights import manifests
 
 RATE = 16_000
 
@@ -77,6 +83,51 @@ def test_weights_load_alone_or_from_acvis_with_pca(weights):
     model = vggish_from_reference(inside | {"avism_module.other": torch.zeros(1)})
     assert model.pproc is not None
     assert vggish_from_reference(weights | pca).pproc is not None
+
+
+def test_names_and_shapes_are_those_of_the_public_weights():
+    """An ACVIS checkpoint has torchvggish inside, under its own names."""
+    theirs = {
+        key.removeprefix("audio_backbone."): shape
+        for key, shape, _ in manifests()["ACVIS_SAOC"]
+        if key.startswith("audio_backbone.")
+    }
+    with torch.device("meta"):
+        ours = {key: tuple(value.shape) for key, value in VGGish(pca=True).state_dict().items()}
+    assert {f"pproc.{k}" if k.startswith("pca") else k: v for k, v in theirs.items()} == ours
+
+
+@pytest.mark.slow
+def test_the_network_is_that_of_the_paper():
+    """VGG configuration A without its last group (Hershey et al., section 3.2), in NumPy."""
+    rng = np.random.default_rng(0)
+    with torch.device("meta"):
+        shapes = {key: tuple(value.shape) for key, value in VGGish().state_dict().items()}
+    state = {
+        key: rng.standard_normal(shape, np.float32)
+        * np.float32(0.01 if len(shape) == 1 else math.sqrt(2 / math.prod(shape[1:])))
+        for key, shape in shapes.items()
+    }
+    x = rng.standard_normal((1, 96, 64)).astype(np.float32)
+    model = vggish_from_reference({key: torch.from_numpy(value) for key, value in state.items()})
+    ours = model(torch.from_numpy(x)).numpy()
+    index = 0
+    for group in ((64,), (128,), (256, 256), (512, 512)):
+        for _ in group:
+            weight, bias = state[f"features.{index}.weight"], state[f"features.{index}.bias"]
+            padded = np.pad(x, ((0, 0), (1, 1), (1, 1)))
+            patches = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (1, 2))
+            x = np.tensordot(weight, patches, ((1, 2, 3), (0, 3, 4))) + bias[:, None, None]
+            x, index = np.maximum(x, 0), index + 2
+        channels, height, width = x.shape
+        x = x.reshape(channels, height // 2, 2, width // 2, 2).max((2, 4))
+        index += 1
+    flat = x.transpose(1, 2, 0).ravel()  # TensorFlow's order
+    for layer in (0, 2, 4):
+        weight, bias = state[f"embeddings.{layer}.weight"], state[f"embeddings.{layer}.bias"]
+        flat = np.maximum(weight @ flat + bias, 0)
+    assert flat.max() > 0.1
+    np.testing.assert_allclose(ours[0], flat, rtol=1e-3, atol=1e-4 * flat.max())
 
 
 @pytest.mark.parametrize("key", ["features.3.weight", "embeddings.4.bias"])

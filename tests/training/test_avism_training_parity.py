@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
@@ -15,13 +14,10 @@ from streamavis_training.avism_losses import avism_losses
 from streamavis.checkpoint import convert
 
 sys.path.append(str(Path(__file__).parents[1] / "model"))
+from golden_files import assert_alike, load, marks, names
 from reference_weights import full_state
 
-GOLDEN = os.environ.get("STREAMAVIS_GOLDEN")
-pytestmark = [
-    pytest.mark.parity,
-    pytest.mark.skipif(not GOLDEN, reason="STREAMAVIS_GOLDEN names no folder of golden files"),
-]
+pytestmark = marks
 
 
 @pytest.fixture(scope="module")
@@ -32,17 +28,16 @@ def converted():
 
 @pytest.fixture(scope="module")
 def golden() -> dict[str, np.ndarray]:
-    with np.load(Path(GOLDEN or "") / "train_T5_96x160.npz") as file:
-        return {name: file[name] for name in file.files}
+    return load("train_T5_96x160")
 
 
 def test_the_copy_beside_the_tests_is_the_recording():
     """`test_avism_losses` reads it."""
-    copy = np.load(Path(__file__).parent / "data" / "avism_criterion.npz")
-    recorded = np.load(Path(GOLDEN or "") / "iso_criterion.npz")
-    assert set(copy.files) <= set(recorded.files)
-    for name in copy.files:
-        assert np.array_equal(copy[name], recorded[name]), name
+    recorded = load("iso_criterion")
+    with np.load(Path(__file__).parent / "data" / "avism_criterion.npz") as copy:
+        assert set(copy.files) == recorded.keys()
+        for name, value in recorded.items():
+            assert np.array_equal(copy[name], value), name
 
 
 @pytest.mark.parametrize("run", ["grid", "random_seed0", "random_seed1"])
@@ -56,25 +51,69 @@ def test_losses_matches_and_gradients(converted, golden, run):
         compat="reference",
         points=GridPoints() if run == "grid" else None,
     )
-    names = golden[f"{run}.loss_names"]
-    assert terms.keys() == set(names)
-    for name, value in zip(names, golden[f"{run}.loss_values_weighted"], strict=True):
+    terms_of = golden[f"{run}.loss_names"]
+    assert terms.keys() == set(terms_of)
+    for name, value in zip(terms_of, golden[f"{run}.loss_values_weighted"], strict=True):
         assert float(terms[name].detach()) == pytest.approx(value, rel=1e-4), name
     for found, wanted in zip(frame_pairs, golden[f"{run}.match_frame"], strict=True):
         assert matched(found, wanted)
     for found, wanted in zip(clip_pairs, golden[f"{run}.match_clip"], strict=True):
         assert matched(found, wanted)
+    total = float(sum(terms.values()).detach())
+    assert total == pytest.approx(float(golden[f"{run}.total"]), rel=1e-5)
     if run != "grid":
         return
     model.zero_grad()
     sum(terms.values()).backward()
     gradients = {name: weight.grad for name, weight in model.named_parameters()}
-    norms = zip(golden["grid.grad_norm_names"], golden["grid.grad_norms"], strict=True)
-    for theirs, norm in norms:
+
+    def gradient(theirs: str) -> torch.Tensor:
+        """Ours of a weight of theirs: parts of joined ones, all parts of split ones."""
         ours = [gradients[name] for name in report.used[theirs]]
         if "sampling_offsets" in theirs:
             ours = [ours[0][: len(ours[0]) * 2 // 3]]
         elif "attention_weights" in theirs:
             ours = [ours[0][len(ours[0]) * 2 // 3 :]]
-        found = float(torch.cat([x.flatten() for x in ours]).double().norm())
+        return torch.cat(ours)
+
+    squares = 0.0
+    norms = zip(golden["grid.grad_norm_names"], golden["grid.grad_norms"], strict=True)
+    for theirs, norm in norms:
+        found = float(gradient(theirs).double().norm())
+        squares += found**2
         assert found == pytest.approx(norm, rel=1e-3, abs=1e-6), theirs
+    assert squares**0.5 == pytest.approx(float(golden["grid.grad_total_norm"]), rel=1e-4)
+    for name in golden:
+        if name.startswith("grid.grad."):
+            expected = torch.from_numpy(golden[name])
+            apart = gradient(name.removeprefix("grid.grad.")) - expected
+            assert apart.norm() <= 1e-3 * expected.norm(), name
+
+
+def test_what_the_losses_are_taken_on(converted, golden):
+    """Outputs in training mode: three frame layers, the last layer of each decoder."""
+    model, _ = converted
+    frames, audio = (torch.from_numpy(golden[k])[None] for k in ("images_uint8", "audio"))
+    with torch.no_grad():
+        lesson = model.supervised(frames, audio, shift=False)
+    frame, clip = lesson.frame_predictions[-1], lesson.clip_predictions[-1]
+    masks = torch.einsum("lbvc,btchw->lbvthw", clip.mask_embed, lesson.video_mask_features)
+    ours = {
+        "frame.pred_logits": frame.class_logits,
+        "frame.pred_masks": frame.mask_logits,
+        "clip.pred_logits": clip.class_logits,
+        "clip.pred_masks": masks,
+        "clip.pred_cq_embed": clip.similarity,
+        "clip.pred_fq_embed": lesson.token_similarity,
+    }
+    assert {name for name in names(golden) if ".pred_" in name} == set(ours)
+    for name, value in ours.items():
+        assert_alike(golden, name, value)
+
+
+def test_targets_are_the_references(golden):
+    """Ids and labels of the clip's objects; one that is absent at first would be none of them."""
+    truth = truth_of(golden)
+    assert golden["clip_target_labels"].tolist() == truth.classes.tolist()
+    present = torch.from_numpy(golden["clip_target_ids"] >= 0)
+    assert torch.equal(present, truth.present)
