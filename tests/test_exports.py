@@ -42,10 +42,12 @@ def test_all_is_the_public_surface(module: Module) -> None:
 
 # Our modules load fast once torch and its like are there: load those once, then fork for each.
 FIRST_IMPORTS = """
-import importlib, os, sys, traceback
+import gc, importlib, os, sys, traceback
 import aiohttp, av, cv2, msgspec, numpy, pycocotools.mask, rich.console, safetensors, scipy.ndimage
 import scipy.optimize, torch, torch.library, torch.fx.experimental.symbolic_shapes, typer, zmq
 
+gc.freeze()  # a child that never collects shares the memory of its parent
+gc.disable()
 for name in sys.argv[1:]:
     child = os.fork()
     if child == 0:
