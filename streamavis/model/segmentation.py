@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 import torch.nn.functional as F
+from streamavis_kernels import frame_prep
 from torch import Tensor
 
 from streamavis.errors import ModelOutputError, ShapeError
@@ -111,7 +112,7 @@ def segment(
                     f"audio_features has {len(audio_features)} rows for more frames than that; "
                     "give one row per frame"
                 )
-            small = _resized(pictures, model.config.short_side).to(device)
+            small = _resized(pictures, model.config.short_side, device)
             features, found = model.locate(small, audio_features[done : done + len(pictures)])
             queries.append(model.localizer.norm(found.queries[-1]))
             maps = model.video_mask_features(features.stride4).permute(0, 2, 3, 1)
@@ -241,13 +242,13 @@ def _chunks(frames: Iterable[NDArray[np.uint8]], size: int) -> Iterator[NDArray[
         yield np.stack(waiting)
 
 
-def _resized(pictures: NDArray[np.uint8], short_side: int) -> Tensor:
+def _resized(pictures: NDArray[np.uint8], short_side: int, device: torch.device) -> Tensor:
     """(n, H, W, 3) -> (n, 3, h, w) as PIL's antialiased bilinear does, within one grey level."""
-    frames = torch.from_numpy(pictures).permute(0, 3, 1, 2)
-    size = network_size(frames.shape[2], frames.shape[3], short_side)
-    if size == tuple(frames.shape[2:]):
-        return frames
-    return F.interpolate(frames, size, mode="bilinear", antialias=True, align_corners=False)
+    frames = torch.from_numpy(pictures).to(device)
+    size = network_size(frames.shape[1], frames.shape[2], short_side)
+    if size == tuple(frames.shape[1:3]):
+        return frames.permute(0, 3, 1, 2)
+    return frame_prep(frames, size, dtype=torch.uint8, channels_last=True)
 
 
 def _read(spool: SpooledTemporaryFile[bytes], shape: torch.Size) -> Tensor:

@@ -111,6 +111,30 @@ def test_damaged_weights_are_named():
         broken.segment(*recording(1))
 
 
+@pytest.mark.parametrize("size", [(180, 320), (97, 61), (50, 70), (64, 300)])
+def test_pictures_are_resized_as_pil_does(size):
+    """To one grey level of a triangle filter in float64, whose width grows with the reduction."""
+    rng = np.random.default_rng(0)
+    pictures = rng.integers(0, 256, (2, *size, 3), np.uint8)
+    small = segmentation._resized(pictures, TINY.short_side // 6, torch.device("cpu")).numpy()
+    rows, columns = (
+        triangle(side, out)
+        for side, out in zip(size, network_size(*size, TINY.short_side // 6), strict=True)
+    )
+    expected = np.einsum("yY,nYXc,xX->ncyx", rows, pictures, columns)
+    assert small.shape == expected.shape
+    assert np.abs(small - expected).max() <= 1
+
+
+def triangle(size: int, out: int) -> np.ndarray:
+    """(out, size) weights of one axis."""
+    scale = size / out
+    centres = (np.arange(out) + 0.5) * scale
+    distance = np.abs(np.arange(size) + 0.5 - centres[:, None]) / max(scale, 1.0)
+    weights = np.maximum(1 - distance, 0)
+    return weights / weights.sum(1, keepdims=True)
+
+
 @pytest.mark.parametrize(
     ("size", "expected"),
     [((720, 1280), (360, 640)), ((360, 640), (360, 640)), ((100, 1000), (133, 1333))],

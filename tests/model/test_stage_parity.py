@@ -10,7 +10,8 @@ import pytest
 import torch
 from golden_files import FOLDER, assert_alike, load, marks, names
 from reference_weights import full_state, manifests, tensor, weight
-from streamavis_kernels import audio_deform_attn, deform_attn, reference
+from streamavis_kernels import audio_deform_attn, deform_attn
+from streamavis_kernels.sampling import reference
 
 from streamavis.checkpoint import avism_from_reference
 from streamavis.model.avism import AVISM
