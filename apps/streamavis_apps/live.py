@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Live", "Running", "follow", "named", "ready", "run"]
 
-_NAMED = re.compile(r"([A-Za-z0-9_-]{1,64})=([a-z0-9]+:.+)", re.DOTALL)
+_NAMED = re.compile(r"([A-Za-z0-9_-]{1,64})=([a-z0-9]+:.+|browser)", re.DOTALL)
 _DRAW_S = 0.2
 _LEAVE_S = 0.3  # what a closed device is granted to let go; its thread is left behind after that
 

@@ -76,7 +76,8 @@ class Channel:
         """Take the newest picture; the one before it is forgotten."""
         self._latest = frame, result
         self._version += 1
-        self._post(self._wake)
+        if self.viewers:  # who joins just now looks for himself
+            self._post(self._wake)
 
     def notice(self, item: AudioChunk | AudioGap | SourceEvent | Heard) -> None:
         """Take what is not a picture."""
