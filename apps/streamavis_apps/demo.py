@@ -137,5 +137,6 @@ def _wait_ready(heard: int, viewer: subprocess.Popen[bytes], stop: Stop) -> None
     while not stop.event.is_set() and not select.select([heard], [], [], 0.1)[0]:
         if time.monotonic() > deadline_s:
             raise OutputError(f"the viewer did not connect within {_READY_S:g} s")
-    if viewer.poll() is not None and not stop.event.is_set():
-        raise OutputError(f"the viewer ended at once, with exit code {viewer.returncode}")
+    # The end of the pipe without a byte: it is gone, or about to be.
+    if not stop.event.is_set() and not os.read(heard, 1):
+        raise OutputError(f"the viewer ended at once, with exit code {viewer.wait(_LEAVE_S)}")

@@ -123,7 +123,7 @@ def test_pictures_are_resized_as_pil_does(size):
     )
     expected = np.einsum("yY,nYXc,xX->ncyx", rows, pictures, columns)
     assert small.shape == expected.shape
-    assert np.abs(small - expected).max() <= 1
+    assert np.abs(small - expected).max() <= 1 + 1e-9  # float64 sums of the expectation itself
 
 
 def triangle(size: int, out: int) -> np.ndarray:
