@@ -6,8 +6,6 @@ import functools
 import logging
 import os
 
-import torch
-
 from streamavis_kernels import cupy_backend
 from streamavis_kernels.errors import KernelBackendError
 from streamavis_kernels.sampling import native
@@ -39,7 +37,6 @@ def _choose(device: str) -> str:
     return "cupy" if device == "cuda" else "native"
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def backend(device: str = "cpu") -> str:
     """Say which implementation tensors of a device go through; the first call decides.
 
@@ -55,3 +52,7 @@ def backend(device: str = "cpu") -> str:
         KernelBackendError: STREAMAVIS_KERNELS asks for what is not there.
     """
     return _choose(device)
+
+
+# As torch.compiler.assume_constant_result marks it: that would load all of the compiler, for 0.9 s.
+backend._dynamo_marked_constant = True  # type: ignore[attr-defined]

@@ -1,5 +1,8 @@
 """The operators inside torch.compile: one graph, the same numbers."""
 
+import subprocess
+import sys
+
 import pytest
 import streamavis_kernels as kernels
 import torch
@@ -30,6 +33,14 @@ def test_sampling_and_its_gradients(name):
     found = torch.autograd.grad(torch.compile(loss, **COMPILED)(*inputs), inputs)
     for one, other in zip(found, expected, strict=True):
         close(one, other, 1e-6)
+
+
+def test_importing_the_kernels_does_not_load_the_compiler():
+    script = "import sys, torch, streamavis_kernels; print('torch._dynamo' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], check=True, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "False"
 
 
 def test_frames_in():
