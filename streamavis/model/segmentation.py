@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 import torch.nn.functional as F
-from streamavis_kernels import frame_prep
+from streamavis_kernels import frame_prep, mask_post, run_lengths
 from torch import Tensor
 
 from streamavis.errors import ModelOutputError, ShapeError
-from streamavis.masks import decode, encode
+from streamavis.masks import decode, encode, from_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -42,12 +42,12 @@ class _Pace:
     chunk: int  # frames put through the network
     frames: int  # drawn
     masks: int  # drawn, of full size
-    every: bool  # draw all candidates, those too whose class scores too low
+    published: bool  # draw all candidates, those too whose class scores too low, in PyTorch
 
 
 # What stays in a core's cache; what fills a GPU; what the published code does.
-_CPU, _GPU = _Pace(1, 1, 4, every=False), _Pace(18, 1, 32, every=False)
-_PUBLISHED = _Pace(18, 5, 100, every=True)
+_CPU, _GPU = _Pace(1, 1, 4, published=False), _Pace(18, 1, 32, published=False)
+_PUBLISHED = _Pace(18, 5, 100, published=True)
 
 
 @dataclass
@@ -127,10 +127,10 @@ def segment(
                 "one frame, and one row for each"
             )
         prediction = model.read(model.track(torch.cat(queries)[None], audio_features[None]))
-        least = -math.inf if pace.every else threshold
+        least = -math.inf if pace.published else threshold
         candidates = _Candidates.of(prediction.class_logits[0], least, top)
-        drawn = candidates.queries if pace.every else np.unique(candidates.queries)
-        masks = _Masks(prediction.mask_embed[0], np.sort(drawn), sizes, pace.masks)
+        drawn = candidates.queries if pace.published else np.unique(candidates.queries)
+        masks = _Masks(prediction.mask_embed[0], np.sort(drawn), sizes, pace)
         spool.seek(0)
         for t in range(0, done, pace.frames):
             count = min(pace.frames, done - t)
@@ -181,14 +181,15 @@ class _Masks:
     """Masks of a few queries, frame by frame: drawn, measured, and kept as run lengths."""
 
     def __init__(
-        self, mask_embed: Tensor, queries: NDArray[np.int64], sizes: _Sizes, at_once: int
+        self, mask_embed: Tensor, queries: NDArray[np.int64], sizes: _Sizes, pace: _Pace
     ) -> None:
-        """Prepare those of `queries`, in order, `at_once` of which are drawn together."""
+        """Prepare those of `queries`, in order."""
         self.queries = queries
         self.sizes = sizes
         self.rles: list[list[Rle]] = [[] for _ in queries]
         self._embed = mask_embed[queries]
-        self._at_once = at_once
+        self._at_once = pace.masks
+        self._published = pace.published
         # Over the pixels inside: probability - 0.5, summed, and their number.
         self._above_half = np.zeros(len(queries))
         self._area = np.zeros(len(queries))
@@ -203,16 +204,27 @@ class _Masks:
         for start in range(0, len(logits), self._at_once):
             rows = slice(start, start + self._at_once)
             large = _scaled(logits[rows], padded)[..., :height, :width]
+            for rles, drawn in zip(self.rles[rows], self._draw(large), strict=True):
+                rles += drawn
             inside = (large > 0).cpu().numpy()
-            masks = inside
-            if self.sizes.source != self.sizes.network:
-                masks = (_scaled(large, self.sizes.source) > 0).cpu().numpy()
             # Zero outside, exactly.
             above_half = large.clamp_min_(0).sigmoid_().sub_(0.5)
             self._above_half[rows] += above_half.sum((1, 2, 3)).cpu().numpy()
             self._area[rows] += [np.count_nonzero(mask) for mask in inside]
-            for rles, frames in zip(self.rles[rows], masks, strict=True):
-                rles += [encode(mask) for mask in frames]
+
+    def _draw(self, large: Tensor) -> list[list[Rle]]:
+        """(V, n, h, w) logits -> V of n masks of source size."""
+        size = self.sizes.source
+        if self._published:
+            masks = _scaled(large, size) if size != self.sizes.network else large
+            return [[encode(mask) for mask in frames] for frames in (masks > 0).cpu().numpy()]
+        kept = torch.arange(len(large), device=large.device)
+        drawn: list[list[Rle]] = [[] for _ in large]
+        for logits in large.unbind(1):
+            post = mask_post(logits, kept, self.sizes.network, size)
+            for rles, runs in zip(drawn, run_lengths(post, size), strict=True):
+                rles.append(from_runs(runs, size))
+        return drawn
 
     def qualities(self) -> NDArray[np.float64]:
         return (self._above_half + 0.5 * self._area) / (self._area + 1e-6)

@@ -80,7 +80,7 @@ def test_chunks_and_the_disk_change_nothing(model, chunk, monkeypatch):
     frames, audio = recording(8)
     whole = model.segment(frames, audio, threshold=-1.0)
     monkeypatch.setattr(segmentation, "_IN_MEMORY", 1)
-    pace = segmentation._Pace(2, 3, 3, every=True)
+    pace = segmentation._Pace(2, 3, 3, published=True)
     monkeypatch.setattr(segmentation, "_CPU", pace)
     said = []
     parts = model.segment(
