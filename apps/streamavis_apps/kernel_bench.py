@@ -6,7 +6,6 @@ this machine moves bytes. Sampling reads its neighbours from the cache, pictures
 
 from __future__ import annotations
 
-import json
 import statistics
 import time
 from dataclasses import dataclass
@@ -28,8 +27,9 @@ from streamavis_kernels.masks import reference as mask_reference
 from streamavis_kernels.sampling import reference as sampling_reference
 from torch import Tensor
 
-from streamavis.errors import InputError, OutputError
+from streamavis.errors import InputError
 from streamavis_apps.exits import ExitCode
+from streamavis_apps.figures import write
 from streamavis_apps.machine import machine
 
 if TYPE_CHECKING:
@@ -133,12 +133,7 @@ def run(
         "machine": about,
     }
     _print(console, figures)
-    if json_path is not None:
-        try:
-            json_path.write_text(json.dumps(figures, indent=2) + "\n")
-        except OSError as error:
-            raise OutputError(f"{json_path}: cannot be written: {error.strerror}") from error
-        console.print(f"figures  {json_path}", markup=False, soft_wrap=True)
+    write(console, json_path, figures)
     return ExitCode.DONE
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import TYPE_CHECKING, TypedDict
 
@@ -12,13 +11,13 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from streamavis.errors import OutputError
 from streamavis.masks import encode
 from streamavis.types import SAMPLE_RATE, AudioChunk, FrameResult, Track
 from streamavis.viz import draw
 from streamavis.viz.overlay import draw_tracks
 from streamavis.viz.screen import Health, Screen
 from streamavis_apps.exits import ExitCode
+from streamavis_apps.figures import write
 from streamavis_apps.machine import machine
 
 if TYPE_CHECKING:
@@ -98,12 +97,7 @@ def run(
         "machine": about,
     }
     _print(console, figures)
-    if json_path is not None:
-        try:
-            json_path.write_text(json.dumps(figures, indent=2) + "\n")
-        except OSError as error:
-            raise OutputError(f"{json_path}: cannot be written: {error.strerror}") from error
-        console.print(f"figures  {json_path}", markup=False, soft_wrap=True)
+    write(console, json_path, figures)
     return ExitCode.DONE
 
 

@@ -6,7 +6,6 @@ is measured is what a robot sees: when it is told of a fault, and when results a
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 import time
@@ -22,7 +21,6 @@ from rich.console import Console
 from rich.table import Table
 
 from streamavis import checkpoint
-from streamavis.errors import OutputError
 from streamavis.io.live import LiveSource
 from streamavis.runtime.clock import MonotonicClock
 from streamavis.runtime.engine import Engine, Feed
@@ -32,6 +30,7 @@ from streamavis.runtime.sinks import PublishSink
 from streamavis.types import FrameResult
 from streamavis.wire import Hello, Message, Status, Subscriber
 from streamavis_apps.exits import ExitCode, Stop, stop_on_signals
+from streamavis_apps.figures import write
 from streamavis_apps.machine import machine
 from streamavis_apps.soak_world import FAULTS, Fault, FaultyModel, World
 
@@ -141,11 +140,7 @@ def run_live(
     missed = _missed(figures)
     figures["missed"] = missed
     _print(console, figures)
-    if json_path is not None:
-        try:
-            json_path.write_text(json.dumps(figures, indent=2) + "\n")
-        except OSError as error:
-            raise OutputError(f"{json_path}: cannot be written: {error.strerror}") from error
+    write(console, json_path, figures)
     return ExitCode.FAILED if missed else stop.exit_code
 
 

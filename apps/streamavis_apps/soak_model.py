@@ -6,7 +6,6 @@ process, and a copy of the aged state that is told it is young must say the same
 
 from __future__ import annotations
 
-import json
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass, fields
@@ -21,10 +20,10 @@ from streamavis_kernels import backend
 from torch import Tensor
 
 from streamavis import checkpoint
-from streamavis.errors import OutputError
 from streamavis.model import StepOutput
 from streamavis.types import WINDOW_SAMPLES
 from streamavis_apps.exits import ExitCode, Stop, stop_on_signals
+from streamavis_apps.figures import write
 from streamavis_apps.machine import machine, resident_bytes
 
 if TYPE_CHECKING:
@@ -201,12 +200,7 @@ def run(
         "machine": about,
     }
     _print(console, figures)
-    if json_path is not None:
-        try:
-            json_path.write_text(json.dumps(figures, indent=2) + "\n")
-        except OSError as error:
-            raise OutputError(f"{json_path}: cannot be written: {error.strerror}") from error
-        console.print(f"figures  {json_path}", markup=False, soft_wrap=True)
+    write(console, json_path, figures)
     return ExitCode.DONE if figures["goals_met"] else ExitCode.FAILED
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from typing import TYPE_CHECKING, get_args
@@ -10,6 +9,8 @@ from typing import TYPE_CHECKING, get_args
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+
+from streamavis_apps.figures import write
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,7 +55,7 @@ def run(model: str, *, clips: int, seed: int, fps: float, jobs: int, json_path: 
                 totals[sound] = (before[0] + plain, before[1] + paired)
     console.print(_table(totals, clips, seed, fps))
     if json_path is not None:
-        figures = {
+        figures: dict[str, object] = {
             sound: {
                 "frames": {"counts": asdict(a + b), "ratios": _known(a + b)},
                 "without_pair_frames": _known(a),
@@ -63,7 +64,7 @@ def run(model: str, *, clips: int, seed: int, fps: float, jobs: int, json_path: 
             for sound, (a, b) in totals.items()
         }
         about = {"model": model, "clips": clips, "seed": seed, "fps": fps}
-        json_path.write_text(json.dumps({**about, **figures}, indent=1))
+        write(console, json_path, {**about, **figures})
     return 0
 
 
