@@ -27,7 +27,8 @@ export function tools(stage, onPause) {
   addEventListener("keydown", (event) => {
     const typing = event.target.closest("button, input, select, dialog, a");
     if (event.ctrlKey || event.metaKey || event.altKey || (typing && event.key === " ")) return;
-    if (event.target.closest("select, dialog")) return;
+    // A closed dialog keeps the focus until the page is drawn again: only an open one has the keys.
+    if (event.target.closest("select, dialog[open]")) return;
     const id = keys[event.key];
     if (!id) return;
     event.preventDefault();
