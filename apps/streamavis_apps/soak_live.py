@@ -6,14 +6,12 @@ is measured is what a robot sees: when it is told of a fault, and when results a
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections import defaultdict
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -32,11 +30,13 @@ from streamavis.wire import Hello, Message, Status, Subscriber
 from streamavis_apps.exits import ExitCode, Stop, stop_on_signals
 from streamavis_apps.figures import write
 from streamavis_apps.machine import machine
+from streamavis_apps.process_watch import ProcessWatch
 from streamavis_apps.soak_world import FAULTS, Fault, FaultyModel, World
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from streamavis.runtime.session import StepModel
 
@@ -54,6 +54,7 @@ GOALS_S: dict[Fault, tuple[float | None, float]] = {
     "slow": (None, 2.0),
 }
 SLOPE_MB_H = 1.0  # goal: resident memory may grow this much
+_LONG_ENOUGH = 5  # minutes, to say so
 _HELD_S = 3.0  # how long a fault lasts
 _PATIENCE_S = 20.0  # for a robot to be told, or to get a good result again
 
@@ -92,33 +93,6 @@ class _Seen:
         return max((number for number, kind in self.notices if kind == "model"), default=0)
 
 
-@dataclass
-class _Process:
-    """How much of the machine this process holds, second by second."""
-
-    readings: list[tuple[float, float, int, int]] = field(default_factory=list)
-
-    def read(self, at_s: float) -> None:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-        resident_mb = pages * os.sysconf("SC_PAGE_SIZE") / 1e6
-        descriptors = len(list(Path("/proc/self/fd").iterdir()))
-        self.readings.append((at_s, resident_mb, threading.active_count(), descriptors))
-
-    def figures(self) -> dict[str, Any]:
-        """Over the last two thirds: the first one is warm-up."""
-        kept = np.array(self.readings[len(self.readings) // 3 :])
-        times, resident = kept[:, 0], kept[:, 1]
-        slope = np.polyfit(times, resident, 1)[0] * 3600 if len(kept) > 2 else 0.0
-        return {
-            "resident_mb": {"first": round(resident[0], 1), "last": round(resident[-1], 1)},
-            "slope_mb_per_h": round(float(slope), 2),
-            "threads": {"least": int(kept[:, 2].min()), "most": int(kept[:, 2].max()),
-                        "last": int(kept[-1, 2])},
-            "descriptors": {"least": int(kept[:, 3].min()), "most": int(kept[:, 3].max()),
-                            "last": int(kept[-1, 3])},
-        }  # fmt: skip
-
-
 def run_live(
     plan: Soak,
     *,
@@ -150,7 +124,7 @@ def _soak(plan: Soak, console: Console, stop: Stop) -> dict[str, Any]:
     inner = checkpoint.load(plan.model)
     model = cast("StepModel", FaultyModel(inner, world, clock))
     hello = Hello(model=plan.model, classes=inner.config.classes, size=plan.size, fps=plan.fps)
-    seen, process, over = _Seen(), _Process(), threading.Event()
+    seen, process, over = _Seen(), ProcessWatch(), threading.Event()
     with ExitStack() as stack:
         source = stack.enter_context(LiveSource(world.camera(), world.microphone(), clock))
         wire = PublishSink("tcp://127.0.0.1:*", "soak", hello)
@@ -197,7 +171,7 @@ def _listen(endpoint: str, seen: _Seen, over: threading.Event) -> None:
 
 
 def _rounds(
-    plan: Soak, world: World, seen: _Seen, process: _Process, begin_s: float,
+    plan: Soak, world: World, seen: _Seen, process: ProcessWatch, begin_s: float,
     console: Console, stop: Stop,
 ) -> dict[str, list[tuple[float | None, float | None]]]:  # fmt: skip
     """Break one thing after the other; when the robot was told, when all was good again."""
@@ -210,8 +184,7 @@ def _rounds(
         while (now_s := time.monotonic()) < until_s and not stop.event.is_set():
             if met():
                 return now_s - start_s
-            if not process.readings or now_s - begin_s - process.readings[-1][0] >= 1:
-                process.read(now_s - begin_s)
+            process.read(now_s - begin_s)
             stop.event.wait(0.005)
         return None
 
@@ -288,8 +261,9 @@ def _missed(figures: dict[str, Any]) -> list[str]:
             times = spread[what]
             if goal is not None and (times["never"] or times["max"] > goal):
                 missed.append(f"{name}: {what} at most {times['max']}, goal {goal}")
-    if figures["minutes"] >= 5 and figures["slope_mb_per_h"] > SLOPE_MB_H:
-        missed.append(f"memory grows {figures['slope_mb_per_h']} MB/h, goal {SLOPE_MB_H}")
+    slope = figures["slope_mb_per_h"]
+    if figures["minutes"] >= _LONG_ENOUGH and slope > SLOPE_MB_H:
+        missed.append(f"memory grows {slope} MB/h, goal {SLOPE_MB_H}")
     return missed
 
 
@@ -310,12 +284,16 @@ def _print(console: Console, figures: dict[str, Any]) -> None:
         f"{figures['captured']} frames captured = {figures['processed']} processed + {dropped}: "
         f"{'adds up' if figures['adds_up'] else 'DOES NOT ADD UP'}",
         f"memory {figures['resident_mb']['first']} -> {figures['resident_mb']['last']} MB, "
-        f"{figures['slope_mb_per_h']:+.2f} MB/h; threads {figures['threads']['least']} to "
+        f"{_slope(figures['slope_mb_per_h'])}; threads {figures['threads']['least']} to "
         f"{figures['threads']['most']}, descriptors {figures['descriptors']['least']} to "
         f"{figures['descriptors']['most']}",
         *(f"MISSED {sentence}" for sentence in figures["missed"]),
     ):
         console.print(line, markup=False, soft_wrap=True)
+
+
+def _slope(mb_per_h: float | None) -> str:
+    return "too short for a slope" if mb_per_h is None else f"{mb_per_h:+.2f} MB/h"
 
 
 def _s(seconds: float | None) -> str:
