@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -36,10 +37,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(skip)
 
 
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stop leaves behind who does not end within 1.5 s: of a loaded machine, anybody."""
+    if "streamavis.runtime.engine" in sys.modules:
+        monkeypatch.setattr("streamavis.runtime.engine._STOP_S", 60.0)
+
+
 @pytest.fixture
 def running() -> Iterator[Callable[[Rig], Rig]]:
     """Runs a rig's engine on a thread of its own until the test is over."""
-    from live_rig import assert_no_threads
+    from runtime_fakes import assert_no_threads
 
     rigs = []
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-
 from runtime_fakes import NS, FakeModel, ListSink, Tap, until
 
 from streamavis.runtime.clock import ManualClock
@@ -60,11 +58,6 @@ class Rig:
 
 def assert_adds_up(report) -> None:
     assert report.captured == report.processed + sum(report.dropped.values()), report
-
-
-def assert_no_threads() -> None:
-    left = [t.name for t in threading.enumerate() if t.name.startswith("streamavis")]
-    assert left == []
 
 
 def settled(rig: Rig) -> int:

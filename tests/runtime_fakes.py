@@ -191,12 +191,20 @@ class ListSink:
             raise OSError("cannot finish the file")
 
 
-def until(condition: Callable[[], object], deadline_s: float = 30.0) -> None:
+def until(condition: Callable[[], object], deadline_s: float = 60.0) -> None:
     """Wait for what another thread does."""
     pause, given_up = threading.Event(), time.monotonic() + deadline_s
     while not condition():
         assert time.monotonic() < given_up, f"not within {deadline_s} s"
         pause.wait(0.001)
+
+
+def assert_no_threads(prefix: str = "streamavis") -> None:
+    """Every thread of this name is told to end; it may take a moment on a loaded machine."""
+    for thread in threading.enumerate():
+        if thread.name.startswith(prefix):
+            thread.join(60)
+            assert not thread.is_alive(), f"left behind: {thread.name}"
 
 
 class Tap:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from runtime_fakes import FakeModel, FakeSource, ListSink, clip, picture
+from runtime_fakes import FakeModel, FakeSource, ListSink, assert_no_threads, clip, picture
 
 import streamavis
 from streamavis.errors import CheckpointError, InputError, TruncatedInputError
@@ -42,16 +42,12 @@ class Camera(FakeSource):
     info = MediaInfo("camera", 160, 90, fps=10.0, has_audio=True, duration_s=None)
 
 
-def threads() -> list[str]:
-    return [t.name for t in threading.enumerate() if t.name.startswith("streamavis")]
-
-
 def test_a_file_becomes_results_without_further_ado(video):
     results = list(streamavis.open(video, model=FakeModel()))
     assert [r.seq for r in results] == list(range(10))
     assert [t.label for t in results[-1].tracks] == ["red thing"]
     assert {r.audio for r in results} == {"absent"}
-    assert threads() == []
+    assert_no_threads()
 
 
 def test_a_generated_source_has_sound():
@@ -60,7 +56,7 @@ def test_a_generated_source_has_sound():
         results = list(stream)
     assert {r.audio for r in results} == {"ok"}
     assert (stream.report.phase, stream.report.processed) == ("ended", len(results))
-    assert threads() == []
+    assert_no_threads()
 
 
 def test_leaving_the_loop_ends_everything(video):
@@ -68,14 +64,14 @@ def test_leaving_the_loop_ends_everything(video):
         if result.seq == 3:
             break
     gc.collect()
-    assert threads() == []
+    assert_no_threads()
 
 
 def test_leaving_the_block_ends_everything_and_the_report_stays(video):
     sink = ListSink()
     with streamavis.open(video, model=FakeModel(), sinks=[sink]) as stream:
         next(stream)
-    assert threads() == []
+    assert_no_threads()
     assert stream.report.phase == "stopped"
     assert len(sink.closed) == 1
     assert list(stream) == []
@@ -132,7 +128,7 @@ def test_a_broken_source_raises_after_its_last_result():
         ):
             seqs.append(result.seq)
     assert seqs == list(range(7))
-    assert threads() == []
+    assert_no_threads()
 
 
 def test_what_cannot_be_opened_is_named_at_once(tmp_path):

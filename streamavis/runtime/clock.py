@@ -127,7 +127,7 @@ class ManualClock:
                 self._awaited.remove(t_ns)
                 self._changed.notify_all()
 
-    def next_awaited_ns(self, timeout_s: float = 10.0) -> int:
+    def next_awaited_ns(self, timeout_s: float = 60.0) -> int:
         """Block until some thread waits for a time still to come; return the earliest such time.
 
         Lets a test step a threaded program deterministically:

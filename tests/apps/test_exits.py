@@ -46,7 +46,7 @@ def test_a_signal_asks_to_stop_and_handlers_come_back(number, code):
     with stop_on_signals() as stop:
         assert not stop.event.is_set()
         os.kill(os.getpid(), number)
-        assert stop.event.wait(5)
+        assert stop.event.wait(60)
     assert stop.exit_code is code
     assert signal.getsignal(number) is before
 
@@ -54,6 +54,6 @@ def test_a_signal_asks_to_stop_and_handlers_come_back(number, code):
 def test_a_second_interrupt_insists():
     with stop_on_signals() as stop:
         os.kill(os.getpid(), signal.SIGTERM)
-        assert stop.event.wait(5)
+        assert stop.event.wait(60)
         with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)

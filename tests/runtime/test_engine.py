@@ -10,7 +10,7 @@ import threading
 import weakref
 
 import pytest
-from runtime_fakes import NS, FakeModel, FakeSource, ListSink, clip
+from runtime_fakes import NS, FakeModel, FakeSource, ListSink, assert_no_threads, clip
 
 from streamavis.errors import ModelOutputError, TruncatedInputError
 from streamavis.runtime.clock import ManualClock
@@ -25,11 +25,6 @@ def engine(source, *sinks, model: FakeModel | None = None, **options) -> Engine:
     options.setdefault("speed", None)
     session = Session(model or FakeModel(), stream="cam", clock=options.get("clock"))
     return Engine(source, session, sinks=sinks, **options)
-
-
-def assert_no_threads() -> None:
-    left = [t.name for t in threading.enumerate() if t.name.startswith("streamavis")]
-    assert left == []
 
 
 def without_times(result):

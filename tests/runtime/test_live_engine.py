@@ -6,8 +6,8 @@ import threading
 
 import numpy as np
 import pytest
-from live_rig import MS, Rig, assert_adds_up, assert_no_threads, see, settled
-from runtime_fakes import NS, FakeModel, ListSink, picture, until
+from live_rig import MS, Rig, assert_adds_up, see, settled
+from runtime_fakes import NS, FakeModel, ListSink, assert_no_threads, picture, until
 
 from streamavis.runtime.clock import ManualClock
 from streamavis.runtime.engine import Engine, Feed
@@ -264,6 +264,7 @@ def test_a_wedged_source_does_not_keep_the_sinks_from_closing(monkeypatch):
     clock = ManualClock()
     engine = Engine.live([Feed(wedged(), session, [sink])], clock=clock)
     assert next(engine.results()).seq == 0
+    until(lambda: sink.closed)
     assert [r.phase for r in sink.closed] == ["stopped"]
     assert engine.reading
     wake.set()

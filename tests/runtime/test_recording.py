@@ -141,16 +141,16 @@ def test_a_slow_disk_does_not_hold_up_who_brings_the_sound(tmp_path):
 
     def slow(image, result, /, *, level_dbfs):
         writing.set()
-        assert go_on.wait(20)
+        assert go_on.wait(60)
         return image
 
     sink = RecordSink(tmp_path / "a.mp4", draw=slow, has_audio=True)
     writer = threading.Thread(target=put, args=(sink, 0))
     writer.start()
-    assert writing.wait(20)
+    assert writing.wait(60)
     for n in range(500):
         sink.notice(AudioChunk(np.zeros(160, np.float32), n * NS // 100))
     assert sink.toggle().startswith("recorded")
     go_on.set()
-    writer.join(20)
+    writer.join(60)
     sink.close(None)

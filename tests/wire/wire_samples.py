@@ -9,7 +9,7 @@ from streamavis import masks
 from streamavis.types import FrameResult, InputStatus, Notice, Rle, Stage, Track
 from streamavis.wire import EndOfStream, Hello, Message, StageLatency, Status
 
-WAIT_S = 10.0  # longer than anything takes; only a failing test waits for it
+WAIT_S = 60.0  # longer than anything takes; only a failing test waits for it
 
 HELLO = Hello(
     model="nano",

@@ -61,7 +61,7 @@ class FakeDevice:
         """Come to an end, as a file does."""
         self._order(None)
 
-    def wait_opened(self, times: int, timeout_s: float = 10.0) -> bool:
+    def wait_opened(self, times: int, timeout_s: float = 60.0) -> bool:
         """Wait until it was opened that often; False when it was not by `timeout_s`."""
         with self._changed:
             return self._changed.wait_for(lambda: self.opened >= times, timeout_s)

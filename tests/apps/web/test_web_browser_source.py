@@ -116,8 +116,8 @@ def test_a_capture_that_waits_for_a_browser_ends_when_it_is_aborted():
     thread = threading.Thread(target=run)
     thread.start()
     capture.abort()
-    assert ended.wait(10)
-    thread.join(10)
+    assert ended.wait(60)
+    thread.join(60)
 
 
 def test_where_nobody_reads_messages_do_not_pile_up():

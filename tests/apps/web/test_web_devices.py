@@ -91,7 +91,7 @@ def live(**wanted):
         yield until(lambda: re.search(r"open (http\S+)", said.getvalue()), "the address")[1]
     finally:
         stop.event.set()
-        thread.join(20)
+        thread.join(60)
     assert errors == []
     assert not thread.is_alive()
 
@@ -258,7 +258,7 @@ def test_the_drawn_world_through_nano_and_a_browser(tmp_path):
             until(watch, "pictures", 500)
     finally:
         server.terminate()
-        server.wait(20)
+        server.wait(60)
     assert server.returncode == 0
     hits = {True: [], False: []}
     for number, rows in seen.values():

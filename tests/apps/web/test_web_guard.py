@@ -27,7 +27,7 @@ def ask(scenario, token=None, names=()):
         async with TestClient(TestServer(server.app), cookie_jar=jar) as client:
             await scenario(client, str(client.make_url("/")).rstrip("/"))
 
-    asyncio.run(asyncio.wait_for(run(), 30))
+    asyncio.run(asyncio.wait_for(run(), 60))
 
 
 async def status_of(client, path, **options):
@@ -211,4 +211,4 @@ def test_beyond_this_machine_a_random_token_is_asked_for():
                 async with client.get(f"http://127.0.0.1:{port}/", headers=headers) as response:
                     assert response.status == 200
 
-        asyncio.run(asyncio.wait_for(run(), 30))
+        asyncio.run(asyncio.wait_for(run(), 60))

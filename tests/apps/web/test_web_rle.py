@@ -131,5 +131,5 @@ try {{ runs({json.dumps(counts)}); console.log("read"); }}
 catch (error) {{ console.log(error.name); }}
 """
     command = [node, "--input-type=module", "-e", script]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "RangeError"

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import numpy as np
 import pytest
 from aiohttp import ClientSession, WSMsgType
-from runtime_fakes import CLASSES, FakeModel, FakeSource, clip
+from runtime_fakes import CLASSES, FakeModel, FakeSource, assert_no_threads, clip
 from streamavis_apps.web.browser import BrowserSource
 from streamavis_apps.web.server import MAX_VIEWERS
 from streamavis_apps.web.view import WebView
@@ -77,14 +77,14 @@ def browse(view, scenario):
 
             await scenario(opened)
 
-    asyncio.run(asyncio.wait_for(run(), 60))
+    asyncio.run(asyncio.wait_for(run(), 100))
 
 
 @pytest.fixture
 def view():
     with WebView(port=0) as view:
         yield view
-    assert not [t for t in threading.enumerate() if t.name.startswith("streamavis-web")]
+    assert_no_threads("streamavis-web")
 
 
 def test_a_viewer_learns_what_there_is_and_sees_the_newest_picture(view):
@@ -149,7 +149,7 @@ def test_the_engine_never_waits_for_a_viewer_that_reads_nothing(view):
                     if n % 100 == 0:
                         sink.notice(AudioGap(n, 1_000_000, "overflow"))
 
-            await asyncio.wait_for(loop.run_in_executor(None, hand_over), 30)
+            await asyncio.wait_for(loop.run_in_executor(None, hand_over), 60)
             assert len(page.pictures) <= 2
 
     browse(view, scenario)
@@ -293,7 +293,7 @@ def test_the_end_of_the_stream_is_told_and_so_is_that_of_the_server():
             with pytest.raises(ConnectionError, match="the server stops"):
                 await page.until(lambda p: False)
             assert page.socket.close_code == 1001
-            await asyncio.wait_for(closing, 10)
+            await asyncio.wait_for(closing, 60)
 
     browse(view, scenario)
     sink.write(*shot(5, RED))  # nobody watches; nothing happens
@@ -309,7 +309,7 @@ def test_a_port_in_use_is_told_with_its_cure(view):
 def test_a_run_of_the_engine_is_seen_from_end_to_end(view):
     sink = view.sink("cam", HELLO)
     drawn = threading.Semaphore(0)
-    model = FakeModel(on_step=lambda n: drawn.acquire(timeout=20) if n else None)
+    model = FakeModel(on_step=lambda n: drawn.acquire(timeout=60) if n else None)
     session = Session(model, stream="cam")
     engine = Engine(FakeSource(clip(8)), session, sinks=[sink], speed=None)
 

@@ -45,7 +45,7 @@ def play(scenario):
         finally:
             serving.cancel()
 
-    asyncio.run(asyncio.wait_for(run(), 20))
+    asyncio.run(asyncio.wait_for(run(), 60))
 
 
 async def settle():

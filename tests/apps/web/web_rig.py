@@ -18,7 +18,7 @@ from streamavis.runtime.delivery import EngineReport
 from streamavis.types import FrameResult, Track, VideoFrame
 from streamavis.wire import Hello
 
-DEADLINE_S = 40.0
+DEADLINE_S = 60.0
 SIZE = (90, 160)
 HELLO = Hello(model="fake", classes=CLASSES, size=SIZE, fps=10.0)
 REPORT = EngineReport("running", 0, 0, {}, {}, 0.0, 1)

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-LET_GO_S = 10.0
+LET_GO_S = 60.0
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ import time
 
 from streamavis.types import SourceEvent, VideoFrame
 
-SOON_S = 20.0
+SOON_S = 60.0
 
 
 class Reader:

@@ -33,7 +33,7 @@ class SoundServer:
         self.environment = {"XDG_RUNTIME_DIR": str(folder), "PULSE_RUNTIME_PATH": str(folder)}
         self._server: subprocess.Popen | None = None
 
-    def start(self, timeout_s: float = 20.0) -> None:
+    def start(self, timeout_s: float = 60.0) -> None:
         (self.folder / "pid").unlink(missing_ok=True)
         command = ["pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1"]
         command += ["-L", "module-native-protocol-unix"]
@@ -74,7 +74,7 @@ class SoundServer:
 
     def _control(self, *args: str) -> subprocess.CompletedProcess:
         return subprocess.run(
-            ["pactl", *args], env=self._environment(), capture_output=True, check=False, timeout=20
+            ["pactl", *args], env=self._environment(), capture_output=True, check=False, timeout=60
         )
 
     def _environment(self) -> dict[str, str]:

@@ -80,5 +80,5 @@ def test_a_measured_offset_is_taken_out_by_the_source():
     with LiveSource(eyes.device, ears.device, ManualClock(), sound_offset_s=0.03) as source:
         eyes.end()
         (chunk,) = [item for item in source if isinstance(item, AudioChunk)]
-    assert source.join(10)
+    assert source.join(60)
     assert chunk.start_time_ns == NS - 30_000_000

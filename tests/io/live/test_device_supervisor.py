@@ -6,6 +6,7 @@ import threading
 
 import numpy as np
 import pytest
+from runtime_fakes import until
 
 from streamavis.errors import InputError
 from streamavis.io.live import FakeDevice, LiveSource
@@ -14,7 +15,8 @@ from streamavis.runtime.clock import ManualClock
 from streamavis.types import AudioChunk, AudioGap, SourceEvent, VideoFrame
 
 NS = 1_000_000_000
-SOON_S = 10.0
+SOON_S = 60.0
+LONGEST_PAUSE_NS = 6 * NS  # 5 s and a fifth
 
 
 def frame(time_ns, grey=None):
@@ -62,7 +64,8 @@ class Watched:
         self.clock.advance(round(seconds * NS))
 
     def pass_pause(self):
-        """Let the pause between two attempts pass: nothing else waits for the clock then."""
+        """Let the pause between two attempts pass; who still watches one waits for 10 s."""
+        until(lambda: self.clock.next_awaited_ns() - self.clock.now_ns() <= LONGEST_PAUSE_NS)
         self.clock.advance(self.clock.next_awaited_ns() - self.clock.now_ns())
 
     def hang(self):
@@ -138,7 +141,7 @@ def test_a_hundred_hangs_leave_no_thread_behind():
             watched.run(frames=2)
             watched.hang()
         assert watched.fake.opened == 101
-        assert threading.active_count() == before
+        until(lambda: threading.active_count() == before)
 
 
 def test_workers_that_a_driver_does_not_let_go_are_bounded():
@@ -156,7 +159,7 @@ def test_workers_that_a_driver_does_not_let_go_are_bounded():
         watched.pass_pause()
         assert "4 attempts hang" in watched.expect("failed").reason
         assert watched.fake.opened == 4
-        assert threading.active_count() == before + 3
+        until(lambda: threading.active_count() == before + 3)
         watched.fake.let_go()
         while not watched.fake.wait_opened(5, timeout_s=0.2):  # their threads take a moment
             watched.pass_pause()
@@ -279,7 +282,7 @@ def test_closing_ends_a_blocked_iteration_at_once_and_every_thread():
     merged.source.close()
     assert merged.source.join(SOON_S)
     merged.reader.join(SOON_S)
-    assert threading.active_count() == before
+    until(lambda: threading.active_count() == before)
 
 
 def test_the_picture_goes_on_without_the_microphone():

@@ -26,10 +26,10 @@ def test_a_child_that_hangs_is_killed_at_once(monkeypatch):
     running, got = Pump(Request("list"), "fake"), []
     reader = threading.Thread(target=lambda: got.extend(running))
     reader.start()
-    assert started.wait(10)
+    assert started.wait(60)
     os.waitid(os.P_PID, children[0].pid, os.WSTOPPED | os.WNOWAIT)
     running.abort()
-    reader.join(10)
+    reader.join(60)
     assert not reader.is_alive()
     assert children[0].returncode == -9
 
