@@ -180,24 +180,27 @@ def test_a_window_without_a_display_is_refused_before_anything_starts(media, tmp
     assert not jsonl.exists()
 
 
-def test_results_are_published_while_it_runs(media, tmp_path):
+def test_results_are_published_while_it_runs(media, tmp_path, monkeypatch):
     address = f"ipc://{tmp_path}/wire"
-    plan = Replay(
-        source=media / "clip.mp4", model=str(media / "tiny.safetensors"), speed=2.0, publish=address
-    )
-    heard = []
+    plan = Replay(source=media / "clip.mp4", speed=2.0, publish=address)
+    heard, greeted = [], threading.Event()
+    model = FakeModel(on_step=lambda _: greeted.wait(60))  # no result before somebody listens
+    monkeypatch.setattr("streamavis.checkpoint.load", lambda name: model)
 
     def listen():
-        with Subscriber(address) as results:
-            heard.extend(results)
-            heard.append(results.end)
+        with Subscriber(address, kinds=("hello", "frame")) as messages:
+            for message in messages:
+                greeted.set()
+                heard.append(message)
+            heard.append(messages.end)
 
     listener = threading.Thread(target=listen)
     listener.start()
     assert run(plan, console=Console(file=io.StringIO()), stop=Stop()) is ExitCode.DONE
-    listener.join(10)
-    *results, end = heard
-    assert results and all(isinstance(result, FrameResult) for result in results)
+    listener.join(60)
+    end = heard.pop()
+    results = [message for message in heard if isinstance(message, FrameResult)]
+    assert results
     assert {result.stream for result in results} == {"clip"}
     assert (end.reason, end.processed, end.seq) == ("ended", FRAMES, FRAMES - 1)
 
@@ -234,7 +237,7 @@ def test_sigterm_ends_the_process_with_success_and_outputs_closed(media, tmp_pat
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         wait_for_results(jsonl, process)
         process.terminate()
-        out, _ = process.communicate(timeout=30)
+        out, _ = process.communicate(timeout=60)
     assert process.returncode == ExitCode.DONE
     assert "stopped early" in out
     assert count_frames(video)[0] == len(lines(jsonl)) >= 1

@@ -50,7 +50,7 @@ def test_a_frozen_camera_is_stale():
         camera.frozen.set()
         stale = reader.until(lambda item: isinstance(item, VideoFrame) and item.state == "stale")
         held_s = (stale[-1].capture_time_ns - stamp_of(stale[-1].image)) / 1e9
-        assert 1.4 < held_s <= 2.0
+        assert held_s >= 1.5  # and within 2 s: `test_device_supervisor.py`, on a clock in its hand
         camera.frozen.clear()
         reader.until(lambda item: isinstance(item, VideoFrame) and item.state == "ok")
 
