@@ -1,15 +1,13 @@
 """The callback's ring, the child's messages, and a real PortAudio on a sound server of our own."""
 
 import re
-import wave
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from live_reader import Reader
-from rigs import MjpegCamera, beep
-from sound_server import SoundServer, missing
+from streamavis_apps.rigs import MjpegCamera, SoundServer, Speaker, beeps, missing
 
 from streamavis.errors import InputError
 from streamavis.io.child.messages import Failed, MessageReader, SoundMessage, encode
@@ -82,15 +80,6 @@ def server(tmp_path_factory, monkeypatch):
     server.kill()
 
 
-def beeps(path):
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(48_000)
-        file.writeframes(beep(np.arange(48_000 * 60) / 48_000).tobytes())
-    return path
-
-
 def audio(reader, state):
     """Wait until the microphone's state is this."""
     return reader.until(
@@ -100,37 +89,36 @@ def audio(reader, state):
     )[-1]
 
 
-def test_a_microphone_is_listed_heard_lost_and_found_again(server, tmp_path):
+def test_a_microphone_is_listed_heard_lost_and_found_again(server):
     names = {microphone.name for microphone in list_microphones()}
     assert "mic" in names and "default" in names
-    playing = server.play(beeps(tmp_path / "beeps.wav"))
-    try:
-        with MjpegCamera() as camera, Reader(LiveSource(camera.url, "mic:mic")) as reader:
-            assert reader.source.info.has_audio
-            onsets = []
-            while len(onsets) < 4:
-                chunk = reader.until(lambda item: isinstance(item, AudioChunk))[-1]
-                loud = np.flatnonzero(np.abs(chunk.samples) > 0.1)
-                if len(loud):
-                    heard_ns = chunk.start_time_ns + loud[0] * 62_500
-                    if not onsets or heard_ns - onsets[-1] > 5e8:
-                        onsets.append(heard_ns)
-            # The null sink of a busy machine slips; the simulations are exact.
-            assert np.median(np.diff(onsets[1:])) / 1e9 == pytest.approx(1.0, abs=0.2)
-            server.freeze()  # no callback comes any more, and nobody says so
-            stalled = audio(reader, "stalled")
-            assert re.search(r"no sound for \d+\.\d s", stalled.reason)
-            server.thaw()
-            audio(reader, "running")
-            server.kill()
-            lost = audio(reader, "reconnecting")
-            reader.frames(10)  # the picture goes on
-            server.start()
-            assert audio(reader, "running").time_ns > lost.time_ns
-            reader.until(lambda item: isinstance(item, AudioChunk))
-    finally:
-        playing.kill()
-        playing.wait()
+    with (
+        MjpegCamera() as camera,
+        Speaker(server.address, beeps),
+        Reader(LiveSource(camera.url, "mic:mic")) as reader,
+    ):
+        assert reader.source.info.has_audio
+        onsets = []
+        while len(onsets) < 4:
+            chunk = reader.until(lambda item: isinstance(item, AudioChunk))[-1]
+            loud = np.flatnonzero(np.abs(chunk.samples) > 0.1)
+            if len(loud):
+                heard_ns = chunk.start_time_ns + loud[0] * 62_500
+                if not onsets or heard_ns - onsets[-1] > 5e8:
+                    onsets.append(heard_ns)
+        # The null sink of a busy machine slips; the simulations are exact.
+        assert np.median(np.diff(onsets[1:])) / 1e9 == pytest.approx(1.0, abs=0.2)
+        server.freeze()  # no callback comes any more, and nobody says so
+        stalled = audio(reader, "stalled")
+        assert re.search(r"no sound for \d+\.\d s", stalled.reason)
+        server.thaw()
+        audio(reader, "running")
+        server.kill()
+        lost = audio(reader, "reconnecting")
+        reader.frames(10)  # the picture goes on
+        server.start()
+        assert audio(reader, "running").time_ns > lost.time_ns
+        reader.until(lambda item: isinstance(item, AudioChunk))
 
 
 def test_a_microphone_that_is_not_there_is_told_with_what_is(server):
