@@ -1,0 +1,77 @@
+"""A clap, end to end: seen by a camera and heard by a microphone, or sent by one stream."""
+
+import io
+
+import numpy as np
+import pytest
+from rich.console import Console
+from streamavis_apps import calibrate
+from streamavis_apps.exits import ExitCode, Stop
+from streamavis_apps.rigs import Claps, MjpegCamera, SoundServer, Speaker, TsSender, missing
+
+FPS = 30
+FRAME_MS = 1000 / FPS
+SECONDS = 5.0  # four claps at least
+
+
+class Late:
+    """Claps whose sound comes `late_s` after the flash."""
+
+    def __init__(self, late_s: float) -> None:
+        self.claps = Claps(3)
+        self.lit = self.claps.lit
+        self.late_s = late_s
+
+    def sound(self, times_s):
+        return self.claps.sound(times_s - self.late_s)
+
+
+def offset_ms(source, **options) -> float:
+    """What `streamavis calibrate` says."""
+    console = Console(file=io.StringIO(), width=200)
+    code = calibrate.run(source, seconds=SECONDS, console=console, stop=Stop(), **options)
+    assert code is ExitCode.DONE
+    return float(console.file.getvalue().split(" ms")[0])
+
+
+@pytest.fixture
+def server(tmp_path_factory, monkeypatch):
+    if reason := missing():
+        pytest.skip(reason)
+    server = SoundServer(tmp_path_factory.mktemp("s"))
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.mark.parametrize(
+    "late_s",
+    [0.0, pytest.param(-0.1, marks=pytest.mark.slow), pytest.param(0.15, marks=pytest.mark.slow)],
+)
+def test_a_microphone_s_offset_to_a_camera_is_found_within_a_frame(server, late_s):
+    claps = Late(late_s)
+    with MjpegCamera(FPS, claps=claps) as camera, Speaker(server.address, claps.sound):
+        assert abs(offset_ms(camera.url, microphone="mic:mic") - late_s * 1e3) <= FRAME_MS
+
+
+@pytest.mark.parametrize("late_s", [0.0, pytest.param(0.15, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kind", ["tcp", pytest.param("udp", marks=pytest.mark.slow)])
+def test_a_stream_s_offset_to_itself_is_found_within_a_frame(kind, late_s):
+    with TsSender(kind, fps=FPS, claps=Late(late_s)) as sender:
+        assert abs(offset_ms(sender.url) - late_s * 1e3) <= FRAME_MS
+
+
+def test_claps_are_seen_and_heard_at_the_same_moments():
+    claps = Claps(7)
+    times_s = 5_000 + np.arange(3 * 48_000) / 48_000
+    loud = np.abs(claps.sound(times_s)) > 0.5
+    lit = np.array([claps.lit(round(time_s * 1e9)) for time_s in times_s[::48]])
+    heard_s = times_s[np.flatnonzero(loud & ~np.roll(loud, 4800))]
+    for second in range(5_000, 5_003):
+        moment_s = claps.moment_s(second)
+        assert second <= moment_s < second + 0.3
+        assert np.abs(heard_s - moment_s).min() < 1e-4
+        began = times_s[::48][np.flatnonzero(lit & ~np.roll(lit, 1))]
+        assert np.abs(began - moment_s).min() < 1.1e-3
