@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["ProcessWatch", "Reading"]
+__all__ = ["SLOPE_MB_H", "ProcessWatch", "Reading", "as_sentence", "missed_slope"]
 
+SLOPE_MB_H = 1.0  # goal: resident memory may grow this much
+_LONG_ENOUGH_MIN = 5.0  # to say so
 _EVERY_S = 0.25
 _WINDOW_S = 20.0  # a step's own memory comes and goes: the least of so long is what is kept
 _FEWEST = 3  # windows that make a slope
@@ -83,6 +85,26 @@ class ProcessWatch:
             "threads": _range([r.threads for r in kept]),
             "descriptors": _range([r.descriptors for r in kept]),
         }
+
+
+def missed_slope(figures: dict[str, Any], minutes: float) -> list[str]:
+    """A sentence where memory grows faster than its goal; a short run says nothing about that."""
+    slope = figures["slope_mb_per_h"]
+    if minutes < _LONG_ENOUGH_MIN or slope is None or slope <= SLOPE_MB_H:
+        return []
+    return [f"memory grows {slope} MB/h, goal {SLOPE_MB_H}"]
+
+
+def as_sentence(figures: dict[str, Any]) -> str:
+    """The figures for people."""
+    resident, slope = figures["resident_mb"], figures["slope_mb_per_h"]
+    grows = "too short for a slope" if slope is None else f"{slope:+.2f} MB/h"
+    threads, descriptors = figures["threads"], figures["descriptors"]
+    return (
+        f"memory {resident['first']} -> {resident['last']} MB, {grows}; "
+        f"threads {threads['least']} to {threads['most']}, "
+        f"descriptors {descriptors['least']} to {descriptors['most']}"
+    )
 
 
 def _floor(readings: list[Reading]) -> tuple[list[float], list[float]]:

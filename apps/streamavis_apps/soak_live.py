@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import defaultdict
 from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
 from rich.console import Console
-from rich.table import Table
 
 from streamavis import checkpoint
 from streamavis.io.live import LiveSource
@@ -25,72 +22,34 @@ from streamavis.runtime.engine import Engine, Feed
 from streamavis.runtime.governor import Governor
 from streamavis.runtime.session import Session
 from streamavis.runtime.sinks import PublishSink
-from streamavis.types import FrameResult
-from streamavis.wire import Hello, Message, Status, Subscriber
+from streamavis.wire import Hello, Subscriber
 from streamavis_apps.exits import ExitCode, Stop, stop_on_signals
+from streamavis_apps.fault_figures import figures_of, missed_goals, table_of
+from streamavis_apps.fault_watch import FaultPlan, Seen, Watched, endure, is_good
 from streamavis_apps.figures import write
 from streamavis_apps.machine import machine
-from streamavis_apps.process_watch import ProcessWatch
-from streamavis_apps.soak_world import FAULTS, Fault, FaultyModel, World
+from streamavis_apps.process_watch import ProcessWatch, as_sentence, missed_slope
+from streamavis_apps.soak_world import FAULTS, FaultyModel, World
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
     from streamavis.runtime.session import StepModel
+    from streamavis_apps.fault_watch import Fault
 
-__all__ = ["GOALS_S", "Soak", "run_live"]
-
-# How long until a robot is told of a fault, and until results are good after its end.
-GOALS_S: dict[Fault, tuple[float | None, float]] = {
-    "close": (0.5, 2.0),
-    "hang": (0.5, 2.0),
-    "freeze": (2.0, 2.0),
-    "mic": (0.5, 2.0),
-    "xrun": (1.0, 1.5),
-    "raise": (1.0, 10.0),
-    "nan": (1.0, 10.0),
-    "slow": (None, 2.0),
-}
-SLOPE_MB_H = 1.0  # goal: resident memory may grow this much
-_LONG_ENOUGH = 5  # minutes, to say so
-_HELD_S = 3.0  # how long a fault lasts
-_PATIENCE_S = 20.0  # for a robot to be told, or to get a good result again
+__all__ = ["Soak", "run_live"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Soak:
+class Soak(FaultPlan):
     """What to run."""
 
-    minutes: float
-    faults: Sequence[Fault] = FAULTS  # in turn; none: no fault at all
-    every_s: float = 30.0  # from one fault's recovery to the next
-    held_s: float = _HELD_S
+    faults: Sequence[Fault] = FAULTS
     model: str = "nano"
     size: tuple[int, int] = (360, 640)  # height, width of the pictures
     fps: float = 10.0
-
-
-@dataclass
-class _Seen:
-    """What the robot's side has heard last; one thread writes."""
-
-    status: Status | None = None
-    result: FrameResult | None = None
-    notices: set[tuple[int, str]] = field(default_factory=set)  # number and kind
-    messages: int = 0
-
-    def take(self, message: Message) -> None:
-        self.messages += 1
-        if isinstance(message, Status):
-            self.status = message
-            self.notices = {(notice.number, notice.kind) for notice in message.notices}
-        elif isinstance(message, FrameResult):
-            self.result = message
-
-    def model_notices(self) -> int:
-        return max((number for number, kind in self.notices if kind == "model"), default=0)
 
 
 def run_live(
@@ -124,7 +83,7 @@ def _soak(plan: Soak, console: Console, stop: Stop) -> dict[str, Any]:
     inner = checkpoint.load(plan.model)
     model = cast("StepModel", FaultyModel(inner, world, clock))
     hello = Hello(model=plan.model, classes=inner.config.classes, size=plan.size, fps=plan.fps)
-    seen, process, over = _Seen(), ProcessWatch(), threading.Event()
+    seen, process, over = Seen(), ProcessWatch(), threading.Event()
     with ExitStack() as stack:
         source = stack.enter_context(LiveSource(world.camera(), world.microphone(), clock))
         wire = PublishSink("tcp://127.0.0.1:*", "soak", hello)
@@ -140,7 +99,10 @@ def _soak(plan: Soak, console: Console, stop: Stop) -> dict[str, Any]:
         for thread in threads:
             thread.start()
         begin_s = time.monotonic()
-        times = _rounds(plan, world, seen, process, begin_s, console, stop)
+        watched = Watched(
+            seen, partial(setattr, world, "fault"), process.read, partial(is_good, seen)
+        )
+        endured = endure(plan, watched, console, stop)
         engine.stop()
         threads[0].join()
         over.set()
@@ -151,7 +113,7 @@ def _soak(plan: Soak, console: Console, stop: Stop) -> dict[str, Any]:
         "minutes": round((time.monotonic() - begin_s) / 60, 2),
         "size": plan.size,
         "fps": plan.fps,
-        "faults": {name: _spread(pairs) for name, pairs in times.items()},
+        "faults": figures_of(endured),
         "captured": report.captured,
         "processed": report.processed,
         "dropped": report.dropped,
@@ -162,7 +124,7 @@ def _soak(plan: Soak, console: Console, stop: Stop) -> dict[str, Any]:
     }
 
 
-def _listen(endpoint: str, seen: _Seen, over: threading.Event) -> None:
+def _listen(endpoint: str, seen: Seen, over: threading.Event) -> None:
     with Subscriber(endpoint, kinds=("frame", "status")) as robot:
         while not over.is_set():
             message = robot.receive(0.05)
@@ -170,131 +132,21 @@ def _listen(endpoint: str, seen: _Seen, over: threading.Event) -> None:
                 seen.take(message)
 
 
-def _rounds(
-    plan: Soak, world: World, seen: _Seen, process: ProcessWatch, begin_s: float,
-    console: Console, stop: Stop,
-) -> dict[str, list[tuple[float | None, float | None]]]:  # fmt: skip
-    """Break one thing after the other; when the robot was told, when all was good again."""
-    times: dict[str, list[tuple[float | None, float | None]]] = defaultdict(list)
-    end_s = begin_s + plan.minutes * 60
-
-    def wait(until_s: float, met: Callable[[], bool] = lambda: False) -> float | None:
-        """Wait for `met`; seconds it took, None when it was not met."""
-        start_s = time.monotonic()
-        while (now_s := time.monotonic()) < until_s and not stop.event.is_set():
-            if met():
-                return now_s - start_s
-            process.read(now_s - begin_s)
-            stop.event.wait(0.005)
-        return None
-
-    wait(time.monotonic() + _PATIENCE_S, lambda: seen.result is not None)
-    number = 0
-    while not stop.event.is_set():
-        if wait(min(end_s, time.monotonic() + plan.every_s)) or time.monotonic() >= end_s:
-            break
-        if not plan.faults:
-            continue
-        fault = plan.faults[number % len(plan.faults)]
-        number += 1
-        noted = seen.model_notices()
-        world.fault = fault
-        begun_s, begun_ns = time.monotonic(), time.monotonic_ns()
-        told_s = wait(begun_s + _PATIENCE_S, partial(_is_told, fault, seen, noted, begun_ns))
-        wait(begun_s + plan.held_s)
-        cleared_ns = time.monotonic_ns()
-        world.fault = None
-        patience_s = time.monotonic() + _PATIENCE_S
-        good_s = wait(patience_s, partial(_is_good, fault, seen, cleared_ns))
-        if stop.event.is_set():
-            break
-        times[fault].append((told_s, good_s))
-        console.print(f"{fault}: told after {_s(told_s)}, good again after {_s(good_s)}")
-    return dict(times)
-
-
-def _is_told(fault: Fault, seen: _Seen, noted: int, begun_ns: int) -> bool:
-    status, result = seen.status, seen.result
-    if status is None or result is None:
-        return False
-    match fault:
-        case "close" | "hang":
-            return status.video == "lost"
-        case "freeze":
-            return status.video == "stale"
-        case "mic":
-            return status.audio == "lost"
-        case "xrun":
-            return result.audio == "gap" and result.capture_time_ns > begun_ns
-        case "raise" | "nan":
-            return seen.model_notices() > noted
-        case "slow":
-            return True
-
-
-def _is_good(fault: Fault, seen: _Seen, cleared_ns: int) -> bool:
-    result = seen.result
-    if result is None or result.capture_time_ns < cleared_ns or result.video != "ok":
-        return False
-    return fault not in ("mic", "xrun") or result.audio in ("ok", "gap")
-
-
-def _spread(pairs: list[tuple[float | None, float | None]]) -> dict[str, Any]:
-    """Count, what never happened, median and maximum of both times."""
-    figures: dict[str, Any] = {"count": len(pairs)}
-    for place, name in enumerate(("told_s", "good_s")):
-        values = [pair[place] for pair in pairs]
-        met = [value for value in values if value is not None]
-        figures[name] = {
-            "never": len(values) - len(met),
-            "p50": round(float(np.median(met)), 3) if met else None,
-            "max": round(max(met), 3) if met else None,
-        }
-    return figures
-
-
 def _missed(figures: dict[str, Any]) -> list[str]:
     """The goals that were missed, one sentence each."""
     missed = [] if figures["adds_up"] else ["frames do not add up"]
-    for name, spread in figures["faults"].items():
-        for what, goal in zip(("told_s", "good_s"), GOALS_S[name], strict=True):
-            times = spread[what]
-            if goal is not None and (times["never"] or times["max"] > goal):
-                missed.append(f"{name}: {what} at most {times['max']}, goal {goal}")
-    slope = figures["slope_mb_per_h"]
-    if figures["minutes"] >= _LONG_ENOUGH and slope > SLOPE_MB_H:
-        missed.append(f"memory grows {slope} MB/h, goal {SLOPE_MB_H}")
+    missed += missed_goals(figures["faults"])
+    missed += missed_slope(figures, figures["minutes"])
     return missed
 
 
 def _print(console: Console, figures: dict[str, Any]) -> None:
-    table = Table(box=None, header_style="dim")
-    for heading in ("fault", "times", "told s, p50", "max", "goal", "good s, p50", "max", "goal"):
-        table.add_column(heading, justify="left" if heading == "fault" else "right")
-    for name, spread in figures["faults"].items():
-        told, good = spread["told_s"], spread["good_s"]
-        goals = [("-" if goal is None else f"{goal:g}") for goal in GOALS_S[name]]
-        table.add_row(
-            name, str(spread["count"]), _s(told["p50"]), _s(told["max"]), goals[0],
-            _s(good["p50"]), _s(good["max"]), goals[1],
-        )  # fmt: skip
-    console.print(table)
+    console.print(table_of(figures["faults"]))
     dropped = ", ".join(f"{n} {cause}" for cause, n in figures["dropped"].items()) or "none"
     for line in (
         f"{figures['captured']} frames captured = {figures['processed']} processed + {dropped}: "
         f"{'adds up' if figures['adds_up'] else 'DOES NOT ADD UP'}",
-        f"memory {figures['resident_mb']['first']} -> {figures['resident_mb']['last']} MB, "
-        f"{_slope(figures['slope_mb_per_h'])}; threads {figures['threads']['least']} to "
-        f"{figures['threads']['most']}, descriptors {figures['descriptors']['least']} to "
-        f"{figures['descriptors']['most']}",
+        as_sentence(figures),
         *(f"MISSED {sentence}" for sentence in figures["missed"]),
     ):
         console.print(line, markup=False, soft_wrap=True)
-
-
-def _slope(mb_per_h: float | None) -> str:
-    return "too short for a slope" if mb_per_h is None else f"{mb_per_h:+.2f} MB/h"
-
-
-def _s(seconds: float | None) -> str:
-    return "never" if seconds is None else f"{seconds:.2f}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from streamavis.runtime.clock import Clock
     from streamavis.runtime.post import SlotOutput
     from streamavis.runtime.session import ModelState, StepConfig, StepModel
+    from streamavis_apps.fault_watch import Fault
 
-__all__ = ["FAULTS", "Fault", "FaultyModel", "World"]
+__all__ = ["FAULTS", "FaultyModel", "World"]
 
-Fault: TypeAlias = Literal["close", "hang", "freeze", "mic", "xrun", "raise", "nan", "slow"]
 FAULTS: tuple[Fault, ...] = ("close", "hang", "freeze", "mic", "xrun", "raise", "nan", "slow")
 
 _SCENES = 32  # pictures that follow each other round and round
