@@ -49,11 +49,22 @@ class TsSender:
         rate: int = 48_000,
         port: int = 0,
         claps: Claps | None = None,
+        key_frames: int = 15,
     ) -> None:
-        """Begin to send `fps` pictures a second and sound at `rate` Hz."""
+        """Begin to send.
+
+        Args:
+            kind: over TCP, or UDP.
+            fps: pictures a second.
+            rate: of the sound, in Hz.
+            port: to listen at or to send to; 0: any free one.
+            claps: to show and play.
+            key_frames: pictures from one key frame to the next.
+        """
         self.paused = threading.Event()
         self._stopped = threading.Event()
         self._fps, self._rate = fps, rate
+        self._key_frames = key_frames
         self._claps = claps
         self._sound = beeps if claps is None else claps.sound
         self._server: socket.socket | None = None
@@ -109,7 +120,7 @@ class TsSender:
         video = out.add_stream("libx264", rate=self._fps)
         video.width, video.height = SIZE
         video.pix_fmt = "yuv420p"
-        video.options = {"preset": "ultrafast", "tune": "zerolatency", "g": "15"}
+        video.options = {"preset": "ultrafast", "tune": "zerolatency", "g": str(self._key_frames)}
         audio = out.add_stream("mp2", rate=self._rate)
         audio.codec_context.layout = "mono"
         return video, audio

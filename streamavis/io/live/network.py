@@ -32,8 +32,9 @@ __all__ = ["COUNTED_FORMATS", "network_device"]
 
 _OPEN_S = 5.0
 _READ_S = 1.5  # a read that is blocked ends by itself after this
-# Found out from the first half second: what a live stream is, not what a film may be.
-_OPTIONS = {"fflags": "nobuffer", "analyzeduration": "500000", "probesize": "500000"}
+# Found out from the first half second: what a live stream is, not what a film may be. What is read
+# meanwhile is kept (no `fflags=nobuffer`): it may hold the only key frame for seconds to come.
+_OPTIONS = {"analyzeduration": "500000", "probesize": "500000"}
 _SCHEME_OPTIONS = {
     "rtsp": {"rtsp_transport": "tcp"},  # UDP loses packets where TCP is merely late
     "rtsps": {"rtsp_transport": "tcp"},

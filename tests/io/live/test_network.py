@@ -26,6 +26,28 @@ def test_an_mjpeg_camera_is_stamped_on_arrival():
             assert stamps[Stage.CAPTURE] <= stamps[Stage.RECEIVE] <= stamps[Stage.DECODE]
 
 
+def test_no_picture_of_an_mjpeg_camera_is_lost_while_it_is_opened():
+    left = []
+    with (
+        MjpegCamera(on_departure=left.append) as camera,
+        Reader(LiveSource(camera.url, "none")) as reader,
+    ):
+        for frame in reader.frames(5):
+            # A stamp is drawn before its picture leaves, and after the one before has left.
+            number = next(one.number for one in left if one.left_ns >= stamp_of(frame.image))
+            assert frame.index == number
+
+
+def test_a_stream_with_few_key_frames_is_seen_from_its_first():
+    with (
+        TsSender("tcp", key_frames=1800) as sender,  # the next one comes after a minute
+        Reader(LiveSource(sender.url)) as reader,
+    ):
+        late_ns = [f.capture_time_ns - stamp_of(f.image) for f in reader.frames(40)]
+        # Pictures that piled up while it was opened are stamped as they are taken.
+        assert 0 <= late_ns[-1] < 200_000_000
+
+
 def test_a_pulled_cable_a_hang_and_a_return():
     with MjpegCamera() as camera, Reader(LiveSource(camera.url, "none")) as reader:
         reader.frames(5)
