@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeAlias
 
+import av
 import numpy as np
 from numpy.typing import NDArray
 
-from streamavis.errors import InputError, TruncatedInputError
-from streamavis.io.media import MediaSource
-from streamavis.types import SAMPLE_RATE, AudioChunk
+from streamavis.errors import InputError
+from streamavis.io.container import open_media
+from streamavis.io.resample import MonoResampler
+from streamavis.types import SAMPLE_RATE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,18 +47,14 @@ def looped(path: Path) -> Sound:
     Raises:
         InputError: it cannot be read, or has no sound.
     """
+    media = open_media(path)
     pieces: list[NDArray[np.float32]] = []
-    with MediaSource(path) as source:
-        if not source.info.has_audio:
-            raise InputError(f"{path}: has no sound to play")
-        try:
-            for item in source:
-                if isinstance(item, AudioChunk):
-                    pieces.append(item.samples)
-                    if item.start_time_ns > _LONGEST_S * 1_000_000_000:
-                        break
-        except TruncatedInputError:
-            pass  # what there is will do
+    resampler = MonoResampler()
+    with media.container as container, suppress(av.error.FFmpegError):  # what there is will do
+        for frame in container.decode(media.audio) if media.audio else ():
+            pieces += [chunk.samples for chunk in resampler.feed(frame, None)]
+            if sum(map(len, pieces)) > _LONGEST_S * SAMPLE_RATE:
+                break
     samples = np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
     if not len(samples):
         raise InputError(f"{path}: has no sound to play")

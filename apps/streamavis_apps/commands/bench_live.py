@@ -1,0 +1,125 @@
+"""`streamavis bench live`: its command line."""
+
+import re
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from streamavis_apps.commands.options import Model
+
+if TYPE_CHECKING:
+    from streamavis_apps.live_bench.measure import Camera
+
+__all__ = ["Microphone", "live"]
+
+_CAMERA = re.compile(r"(\d{2,4})x(\d{2,4})@(\d{1,3}(?:\.\d+)?)")
+
+
+class Microphone(StrEnum):
+    """What the live command hears with."""
+
+    RIG = "rig"
+    NONE = "none"
+
+
+def live(
+    camera: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WxH@FPS",
+            help="Pictures of the rig's camera. Repeat it to measure several.",
+            show_default="640x360@10",
+        ),
+    ] = None,
+    mic: Annotated[
+        Microphone, typer.Option(help="rig: a private PulseAudio's null sink.")
+    ] = Microphone.RIG,
+    sound: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Play its sound to the microphone.",
+            show_default="beeps in a noisy room",
+        ),
+    ] = None,
+    model: Model = "nano",
+    seconds: Annotated[
+        float, typer.Option(min=3.0, help="How long each camera is measured.")
+    ] = 30.0,
+    faults: Annotated[
+        bool, typer.Option("--faults", help="Break one thing after the other, for --minutes.")
+    ] = False,
+    minutes: Annotated[float, typer.Option(min=0.2, help="With --faults: how long.")] = 10.0,
+    every: Annotated[
+        float,
+        typer.Option(
+            min=6.0,
+            metavar="SECONDS",
+            help="With --faults: between two of them; what breaks again within 5 s counts as one.",
+        ),
+    ] = 30.0,
+    record: Annotated[
+        bool, typer.Option("--record", help="Record meanwhile; with --faults, fill its disk.")
+    ] = False,
+    claps: Annotated[
+        bool, typer.Option("--claps", help="Let calibrate find flashes with clicks, too.")
+    ] = False,
+    threads: Annotated[
+        int | None,
+        typer.Option(min=1, help="Threads of the model.", show_default="torch's choice"),
+    ] = None,
+    json: Annotated[
+        Path | None, typer.Option(metavar="OUT", help="Write the figures here too.")
+    ] = None,
+) -> None:
+    """The live command on a camera and a microphone without hardware, as a robot sees it.
+
+    An HTTP camera in a process of its own logs when each picture leaves it; a
+    robot notes when its result comes. Told are the latency between the two,
+    what the model had of it, and what became of every picture that left.
+
+    With --faults one thing after the other breaks: the camera's cable is
+    pulled, it hangs, it freezes; the sound server is killed, it hangs; a second
+    robot stops reading; with --record the disk is full.
+
+    Exits with 1 where a goal is missed.
+
+    [bold]Examples[/]
+      streamavis bench live --camera 160x96@15 --camera 640x360@10 --claps
+      streamavis bench live --faults --minutes 10 --every 30 --record --json live-faults.json
+    """
+    from streamavis_apps.fault_watch import FaultPlan
+    from streamavis_apps.live_bench.bench import Bench, run
+    from streamavis_apps.live_bench.faults import faults_of
+    from streamavis_apps.live_bench.measure import Run
+
+    heard = mic is Microphone.RIG
+    plan = (
+        FaultPlan(minutes=minutes, faults=faults_of(microphone=heard, record=record), every_s=every)
+        if faults
+        else FaultPlan(minutes=seconds / 60, faults=())
+    )
+    runs = [
+        Run(
+            camera=_camera(text),
+            model=model,
+            microphone=heard,
+            sound=sound,
+            record=record,
+            threads=threads,
+            plan=plan,
+        )
+        for text in camera or ["640x360@10"]
+    ]
+    raise typer.Exit(run(Bench(runs=runs, claps_s=20.0 if claps else None), json_path=json))
+
+
+def _camera(text: str) -> "Camera":
+    from streamavis_apps.live_bench.measure import Camera
+
+    match = _CAMERA.fullmatch(text)
+    if match is None or not 0 < float(match[3]) <= 120:
+        raise typer.BadParameter(f"{text!r} is not WIDTHxHEIGHT@FPS, such as 640x360@10.")
+    return Camera(int(match[1]), int(match[2]), float(match[3]))
