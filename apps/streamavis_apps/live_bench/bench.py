@@ -65,10 +65,14 @@ def run(
             if stop.event.is_set():
                 break
             console.print(f"[bold]{one.camera}[/]", highlight=False)
-            measured.append(measure(one, console, stop))
+            with console.status(f"measuring for {one.plan.minutes * 60:.0f} s"):
+                measured.append(measure(one, console, stop))
             _tell(console, measured[-1])
         if bench.claps_s is not None and not stop.event.is_set():
-            with TemporaryDirectory(prefix="avis-") as folder:
+            with (
+                TemporaryDirectory(prefix="avis-") as folder,
+                console.status("clapping, a minute or so"),
+            ):
                 claps = clap_figures(Path(folder), bench.claps_s, microphone=not reason)
             _tell_claps(console, claps)
     missed = [sentence for figures in measured for sentence in _missed(figures)]
