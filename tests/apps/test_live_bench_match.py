@@ -15,6 +15,16 @@ MS = 1_000_000
 PERIOD = 100 * MS
 
 
+def arrival(seq, captured_ns, outside_ms=10.0, model_ms=40.0):
+    """A result; what is outside the model is half before it, half behind it."""
+    begun_ns = captured_ns + round(outside_ms / 2 * MS)
+    done_ns = begun_ns + round(model_ms * MS)
+    sent_ns = done_ns + MS
+    return Arrival(
+        seq, captured_ns, begun_ns, done_ns, sent_ns, done_ns + round(outside_ms / 2 * MS)
+    )
+
+
 @st.composite
 def worlds(draw):
     """Pictures that left, those that arrived in order, those with a result; and the truth.
@@ -37,7 +47,7 @@ def worlds(draw):
                 most = min(most, (before + 1) * PERIOD - 1 - before)
             last = max(departure.left_ns + draw(st.integers(0, most)), last + 1)
             if seq >= early and (departure.number == quick or draw(st.booleans())):
-                arrivals.append(Arrival(seq, last, last + 50 * MS, 40 * MS))
+                arrivals.append(arrival(seq, last))
                 truth.append(departure)
             seq += 1
         now = max(last, sent[-1].left_ns) + 1
@@ -70,7 +80,7 @@ def test_every_result_is_matched_to_its_picture(world):
 
 def steady(count=20):
     sent = [Departure(1, n, n * PERIOD) for n in range(count)]
-    return sent, [Arrival(n, n * PERIOD + MS, n * PERIOD + 60 * MS, 50 * MS) for n in range(count)]
+    return sent, [arrival(n, n * PERIOD + MS) for n in range(count)]
 
 
 def test_a_picture_that_never_arrived_is_noticed():
@@ -103,10 +113,7 @@ def test_what_contradicts_itself_is_refused():
 def series(outside_ms, model_ms):
     """Results that took so long, one after the other."""
     return [
-        Matched(
-            Departure(1, n, n * PERIOD),
-            Arrival(n, n * PERIOD, n * PERIOD + round((o + m) * MS), round(m * MS)),
-        )
+        Matched(Departure(1, n, n * PERIOD), arrival(n, n * PERIOD, o, m))
         for n, (o, m) in enumerate(zip(outside_ms, model_ms, strict=True))
     ]
 
@@ -117,6 +124,11 @@ def test_latency_is_told_apart_from_the_model_s_and_held_to_its_goal():
     assert figures["total_ms"]["max"] == 90.0
     assert figures["model_ms"]["p95"] == 80.0
     assert figures["outside_ms"]["p99"] == 10.0
+    parts = figures["parts_p50_by_thirds_ms"]
+    assert parts["to the model"] == [5.0] * 3
+    assert parts["masks and tracks"] == [1.0] * 3
+    assert parts["to the robot"] == [4.0] * 3
+    assert sum(thirds[0] for thirds in parts.values()) == 50.0
     assert missed_latency(figures) == []
     late = latency_figures(series([10.0] * 80 + [71.0] * 10, [40.0] * 90))
     assert "goal +60" in missed_latency(late)[0]

@@ -143,6 +143,10 @@ def _tell_latency(console: Console, latency: dict[str, Any]) -> None:
         table.add_row(name, *(f"{value:.1f}" for value in latency[key].values()))
     console.print(table)
     thirds = ", ".join(f"{third:.1f}" for third in latency["outside_p50_by_thirds_ms"])
+    parts = ", ".join(
+        f"{name} {thirds[-1]:.1f}" for name, thirds in latency["parts_p50_by_thirds_ms"].items()
+    )
+    console.print(f"p50 of the last third: {parts} ms", markup=False, soft_wrap=True)
     console.print(
         f"{latency['results']} results; outside the model, p50 by thirds: {thirds} ms",
         markup=False,

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from streamavis_apps.live_bench.match import PARTS
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -27,18 +29,16 @@ def latency_figures(matched: Sequence[Matched]) -> dict[str, Any]:
     """
     if len(matched) < _FEWEST:
         return {"results": len(matched)}
-    total = np.array([m.total_ms for m in matched])
-    model = np.array([m.model_ms for m in matched])
-    thirds = [np.median(part) for part in np.array_split(total - model, 3)]
+    parts = {name: np.array([m.parts_ms[name] for m in matched]) for name in PARTS}
+    total, model = sum(parts.values(), np.zeros(len(matched))), parts["model"]
     return {
         "results": len(matched),
         "total_ms": _percentiles(total),
         "model_ms": _percentiles(model),
         "outside_ms": _percentiles(total - model),
-        "outside_p50_by_thirds_ms": [round(float(third), 2) for third in thirds],
-        "total_p95_by_thirds_ms": [
-            round(float(np.percentile(part, 95)), 2) for part in np.array_split(total, 3)
-        ],
+        # How it went on: medians of the first, the second and the last third.
+        "outside_p50_by_thirds_ms": _by_thirds(total - model),
+        "parts_p50_by_thirds_ms": {name: _by_thirds(part) for name, part in parts.items()},
     }
 
 
@@ -54,6 +54,10 @@ def missed_latency(figures: dict[str, Any]) -> list[str]:
     if last > first + _GROWTH_MS:
         missed.append(f"latency outside the model grows from {first:.0f} to {last:.0f} ms")
     return missed
+
+
+def _by_thirds(values: NDArray[np.float64]) -> list[float]:
+    return [round(float(np.median(third)), 2) for third in np.array_split(values, 3)]
 
 
 def _percentiles(values: NDArray[np.float64]) -> dict[str, float]:

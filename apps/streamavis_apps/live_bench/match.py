@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
     from streamavis_apps.rigs import Departure
 
-__all__ = ["Account", "Arrival", "Matched", "account_for", "match"]
+__all__ = ["PARTS", "Account", "Arrival", "Matched", "account_for", "match"]
+
+PARTS = ("to the engine", "to the model", "model", "masks and tracks", "to the robot")
 
 
 class Arrival(NamedTuple):
@@ -29,8 +31,10 @@ class Arrival(NamedTuple):
 
     seq: int
     captured_ns: int  # when its picture arrived at the engine
+    begun_ns: int  # when the model began with it
+    done_ns: int  # when the model had done
+    sent_ns: int  # when the engine handed it on
     received_ns: int  # when the robot had it
-    model_ns: int  # how long the model took for it
 
 
 class Matched(NamedTuple):
@@ -45,9 +49,21 @@ class Matched(NamedTuple):
         return (self.arrival.received_ns - self.departure.left_ns) / 1e6
 
     @property
-    def model_ms(self) -> float:
-        """In the model."""
-        return self.arrival.model_ns / 1e6
+    def parts_ms(self) -> dict[str, float]:
+        """Where the time went, in order; the parts sum up to `total_ms`."""
+        result = self.arrival
+        moments = (
+            self.departure.left_ns,
+            result.captured_ns,
+            result.begun_ns,
+            result.done_ns,
+            result.sent_ns,
+            result.received_ns,
+        )
+        return {
+            name: (after - before) / 1e6
+            for name, (before, after) in zip(PARTS, pairwise(moments), strict=True)
+        }
 
 
 @dataclass(frozen=True, slots=True)

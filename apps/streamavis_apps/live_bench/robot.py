@@ -71,8 +71,10 @@ class Robot:
                         Arrival(
                             message.seq,
                             message.capture_time_ns,
+                            stamps[Stage.PREPROCESS],
+                            stamps[Stage.MODEL],
+                            stamps[Stage.PUBLISH],
                             now_ns,
-                            stamps[Stage.MODEL] - stamps[Stage.PREPROCESS],
                         )
                     )
             self.end = subscriber.end
