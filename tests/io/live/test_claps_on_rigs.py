@@ -1,6 +1,7 @@
 """A clap, end to end: seen by a camera and heard by a microphone, or sent by one stream."""
 
 import io
+import wave
 
 import numpy as np
 import pytest
@@ -8,6 +9,9 @@ from rich.console import Console
 from streamavis_apps import calibrate
 from streamavis_apps.exits import ExitCode, Stop
 from streamavis_apps.rigs import Claps, MjpegCamera, SoundServer, Speaker, TsSender, missing
+from streamavis_apps.rigs.sounds import looped
+
+from streamavis.errors import InputError
 
 FPS = 30
 FRAME_MS = 1000 / FPS
@@ -75,3 +79,19 @@ def test_claps_are_seen_and_heard_at_the_same_moments():
         assert np.abs(heard_s - moment_s).min() < 1e-4
         began = times_s[::48][np.flatnonzero(lit & ~np.roll(lit, 1))]
         assert np.abs(began - moment_s).min() < 1.1e-3
+
+
+def test_a_recording_is_played_over_and_over(tmp_path):
+    wave_s = 0.5 * np.sin(2 * np.pi * 10 * np.arange(8_000) / 16_000)
+    with wave.open(str(tmp_path / "half.wav"), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+        file.writeframes((wave_s * 32_767).astype(np.int16).tobytes())
+    sound = looped(tmp_path / "half.wav")
+    times_s = 1_000.25 + np.arange(16_000) / 16_000
+    played = np.tile(np.roll(wave_s, -4_000), 2)
+    assert np.abs(sound(times_s) - played).max() < 2e-4
+    (tmp_path / "none.wav").write_bytes((tmp_path / "half.wav").read_bytes()[:44])
+    with pytest.raises(InputError):
+        looped(tmp_path / "none.wav")
