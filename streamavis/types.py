@@ -11,6 +11,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -110,6 +112,11 @@ class Heard:
 
     capture_time_ns: int  # of the frame
     probabilities: tuple[float, ...]  # 0..1, by class_id; several may sound at once
+
+    def top(self, classes: Sequence[str], count: int) -> list[tuple[str, float]]:
+        """Name and probability of the `count` likeliest kinds, the likeliest first."""
+        named = zip(classes, self.probabilities, strict=False)
+        return sorted(named, key=lambda kind: -kind[1])[:count]
 
 
 @dataclass(slots=True, frozen=True)

@@ -66,7 +66,7 @@ class _Windows:
 
         window = WindowSink(f"StreamAVIS {stream}", on_quit=self._stop.event.set)
         self._closing.callback(window.dismiss)
-        window.recording = recording
+        window.recording, window.classes = recording, hello.classes
         return window
 
 

@@ -131,7 +131,7 @@ def ready(plan: Replay, stop: Stop) -> Iterator[Ready]:
         if recording is not None:
             sinks.append(recording)
         if window is not None:
-            window.recording = recording
+            window.recording, window.classes = recording, hello.classes
             sinks.append(window)
         if viewer is not None:
             from streamavis_apps.web.steering import Strided

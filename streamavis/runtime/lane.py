@@ -337,10 +337,10 @@ class Lane:
             candidates = self.session.candidates()
             for server in asking:
                 server.inspect(candidates)
+        if self.session.heard is not None:  # first: viewers show it with its frame
+            self._notice(self.session.heard)
         for server in self._servers:
             server.put(frame, result, by.cancelled)
-        if self.session.heard is not None:
-            self._notice(self.session.heard)
         # The stage counts what handing over took, but the sinks may not see stamps change.
         self._statistics.observe({**result.stamps, Stage.PUBLISH: by.clock.now_ns()})
 

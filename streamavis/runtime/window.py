@@ -34,7 +34,8 @@ from streamavis.runtime.window_link import (
     receive_from_window,
     send,
 )
-from streamavis.types import AudioChunk, SourceEvent, Stage
+from streamavis.types import AudioChunk, Heard, SourceEvent, Stage
+from streamavis.viz.kinds import MOST_KINDS
 from streamavis.viz.screen import Action, Health
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
     from streamavis.runtime.delivery import EngineReport
-    from streamavis.types import AudioGap, Candidate, FrameResult, Heard, VideoFrame
+    from streamavis.types import AudioGap, Candidate, FrameResult, VideoFrame
+    from streamavis.viz.kinds import Kinds
 
 __all__ = ["RecordSwitch", "WindowSink", "display_problem"]
 
@@ -123,11 +125,14 @@ class WindowSink:
         self._on_quit = on_quit
         self._on_pause = on_pause
         self.recording: RecordSwitch | None = None  # what `r` starts and stops
+        self.classes: Sequence[str] = ()  # names of the kinds of sound, by class_id
         self._clock = clock or MonotonicClock()
         self._changed = threading.Condition()
         self._words: deque[ToWindow] = deque(maxlen=_WAITING)
-        self._picture: tuple[VideoFrame, FrameResult, Sequence[Candidate]] | None = None
+        self._picture: tuple[VideoFrame, FrameResult, Sequence[Candidate], Kinds | None] | None
+        self._picture = None  # the newest
         self._candidates: Sequence[Candidate] = ()
+        self._heard: Heard | None = None
         self._free = True  # the window has shown what it got
         self._over = self._dismissed = self._asks = False
         self._failure = ""
@@ -156,11 +161,16 @@ class WindowSink:
         self._candidates = candidates
 
     def notice(self, item: AudioChunk | AudioGap | SourceEvent | Heard) -> None:
-        """Pass sound and states of sources on; sound that is missing is seen by its time."""
+        """Pass sound and states of sources on; sound that is missing is seen by its time.
+
+        What the model hears is kept for the frame it was heard at, which comes next.
+        """
         if isinstance(item, AudioChunk):
             self._put(Sound(item.start_time_ns, item.samples.tobytes()))
         elif isinstance(item, SourceEvent):
             self._put(Event(item))
+        elif isinstance(item, Heard):
+            self._heard = item
 
     def write(self, frame: VideoFrame, result: FrameResult) -> None:
         """Offer a frame to the window.
@@ -170,8 +180,11 @@ class WindowSink:
         """
         if self._failure:
             raise OutputError(self._failure)
+        heard, kinds = self._heard, None
+        if heard is not None and heard.capture_time_ns == result.capture_time_ns:
+            kinds = heard.top(self.classes, MOST_KINDS)
         with self._changed:
-            self._picture = (frame, result, self._candidates)
+            self._picture = (frame, result, self._candidates, kinds)
             self._candidates = ()
             self._changed.notify_all()
 
@@ -227,13 +240,22 @@ class WindowSink:
         return bool(self._over or self._dismissed or self._failure or self._words or fresh)
 
     def _show(
-        self, frame: VideoFrame, result: FrameResult, candidates: Sequence[Candidate]
+        self,
+        frame: VideoFrame,
+        result: FrameResult,
+        candidates: Sequence[Candidate],
+        kinds: Kinds | None,
     ) -> None:
         now_ns = self._clock.now_ns()
         captured_ns = result.stamps.get(Stage.CAPTURE, now_ns)
         height, width = frame.image.shape[:2]
         message = Picture(
-            result, (height, width), now_ns - captured_ns, monotonic_ns(), list(candidates)
+            result,
+            (height, width),
+            now_ns - captured_ns,
+            monotonic_ns(),
+            list(candidates),
+            None if kinds is None else list(kinds),
         )
         send(self._pipe, message, frame.image)
 

@@ -153,7 +153,7 @@ class WindowLoop:
         screen = self._screen
         if isinstance(message, Picture):
             assert image is not None, "a picture comes with its pixels"
-            screen.see(image, message.result, message.candidates)
+            screen.see(image, message.result, message.candidates, message.kinds)
             self._captured_ns = message.sent_ns - message.age_ns
             return True
         if isinstance(message, Sound):

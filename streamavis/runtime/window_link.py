@@ -48,6 +48,7 @@ class Picture(msgspec.Struct, tag=True):
     age_ns: int  # since it was captured, when it was sent
     sent_ns: int  # machine's monotonic clock
     candidates: list[Candidate] = []
+    kinds: list[tuple[str, float]] | None = None  # what was heard at it, the likeliest first
 
 
 class Sound(msgspec.Struct, tag=True):

@@ -1,8 +1,8 @@
 """What a viewer shows: the picture with its objects, and around it how all is going.
 
-A bar above says what the source and the engine do; a strip below shows the sound: level,
-spectrogram, and who sounded when. Nothing here knows of windows: frames, sound and keys go in,
-pictures come out, so that any toolkit, or none, can show them.
+A bar above says what the source and the engine do; a strip below shows the sound. Nothing here
+knows of windows: frames, sound and keys go in, pictures come out, so that any toolkit, or none,
+can show them.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ import cv2
 import numpy as np
 
 from streamavis.viz.hud import Item, draw_bar, draw_candidates, fill, plate_of_text
-from streamavis.viz.labels import Look, icon, line_of_text
-from streamavis.viz.lanes import LANES, Lanes
-from streamavis.viz.overlay import AUDIO_WORDS, METER_DB, counted, draw_tracks, share_of
+from streamavis.viz.labels import Look
+from streamavis.viz.overlay import counted, draw_tracks
 from streamavis.viz.palette import (
     ALERT,
     DIM,
@@ -27,7 +26,7 @@ from streamavis.viz.palette import (
     WARN,
     WHITE,
 )
-from streamavis.viz.sound import SoundView
+from streamavis.viz.strip import Moment, SoundStrip
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from streamavis.types import AudioChunk, Candidate, FrameResult, SourceEvent
+    from streamavis.viz.kinds import Kinds
 
 __all__ = ["Action", "Health", "Screen", "view_size"]
 
@@ -90,6 +90,7 @@ class _Shown:
     image: NDArray[np.uint8]  # (H, W, 3) RGB, of the source
     result: FrameResult
     candidates: Sequence[Candidate]
+    kinds: Kinds | None
 
 
 def view_size(height: int, width: int) -> tuple[int, int]:
@@ -111,7 +112,7 @@ class Screen:
         self.paused = self.queries = False
         self._live = live
         self._masks, self._help = True, False
-        self._sound, self._lanes = SoundView(), Lanes()
+        self._strip = SoundStrip()
         self._shown: _Shown | None = None
         self._health = Health()
         self._sources: dict[str, SourceEvent] = {}  # modality -> its latest state
@@ -120,16 +121,27 @@ class Screen:
         self._canvas = np.empty((0, 0, 3), np.uint8)
 
     def see(
-        self, image: NDArray[np.uint8], result: FrameResult, candidates: Sequence[Candidate] = ()
+        self,
+        image: NDArray[np.uint8],
+        result: FrameResult,
+        candidates: Sequence[Candidate] = (),
+        kinds: Kinds | None = None,
     ) -> None:
-        """Take in a frame and its result; a paused screen keeps what it has."""
-        self._lanes.see(result)
+        """Take in a frame and its result; a paused screen keeps what it has.
+
+        Args:
+            image: (H, W, 3) RGB.
+            result: of that frame.
+            candidates: what the frame queries proposed.
+            kinds: what was heard at that frame; None: nobody can say.
+        """
+        self._strip.see(result, kinds)
         if not self.paused:
-            self._shown = _Shown(image, result, candidates)
+            self._shown = _Shown(image, result, candidates, kinds)
 
     def hear(self, chunk: AudioChunk) -> None:
         """Take in sound."""
-        self._sound.hear(chunk)
+        self._strip.hear(chunk)
 
     def notice(self, event: SourceEvent) -> None:
         """Take in a change of a source's state."""
@@ -169,19 +181,20 @@ class Screen:
         shown, level = self._shown, None
         height, width = view_size(*shown.image.shape[:2]) if shown else (360, 640)
         look = Look.of(height, width)
-        strip = _Strip.of(height, width, look)
-        canvas = self._blank((look.header + height + strip.height, width, 3))
+        below = SoundStrip.height(height, look)
+        canvas = self._blank((look.header + height + below, width, 3))
         view = canvas[look.header : look.header + height]
         if shown is None:
             fill(view)
             self._lay(view, (("", "waiting for the first picture"),), look, 0.5)
         else:
-            level = self._sound.level_dbfs(shown.result.capture_time_ns)
+            level = self._strip.level_dbfs(shown.result.capture_time_ns)
             self._draw_picture(view, shown, level, look)
         if plates:
             self._draw_plates(view, look, now_ns)
         draw_bar(canvas[: look.header], self._bar(), look)
-        self._draw_strip(canvas[look.header + height :], strip, level, look)
+        moment = Moment(shown.result, level, shown.kinds) if shown else None
+        self._strip.draw(canvas[look.header + height :], moment, look)
         return canvas
 
     def _blank(self, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
@@ -268,50 +281,3 @@ class Screen:
         if self._shown is None:
             return Item("starting", WARN, rank=0, dot=True)
         return Item("live" if self._live else "replay", GOOD, rank=0, dot=True)
-
-    def _draw_strip(
-        self, canvas: NDArray[np.uint8], strip: _Strip, level: float | None, look: Look
-    ) -> None:
-        """Level, spectrogram, lanes."""
-        fill(canvas)
-        result = self._shown.result if self._shown else None
-        time_ns = result.capture_time_ns if result else 0
-        left, inner = strip.left, canvas.shape[1] - strip.left - look.pad
-        top, middle = look.pad, look.pad + strip.spectrogram
-        canvas[top:middle, left : left + inner] = self._sound.spectrogram(
-            time_ns, inner, strip.spectrogram
-        )
-        lanes = self._lanes.draw(time_ns, inner, strip.lanes)
-        canvas[middle + look.pad : middle + look.pad + strip.lanes, left : left + inner] = lanes
-        words, hearing = AUDIO_WORDS[result.audio if result else "absent"]
-        colour = STATE_COLOURS[result.audio if result else "absent"]
-        icon(hearing, colour, look).lay(canvas, 2 * look.pad, top + look.pad)
-        y = top + look.pad // 2
-        line_of_text(words, colour, look).lay(canvas, look.icon + 3 * look.pad, y)
-        if level is not None:
-            y += look.header
-            line_of_text(f"{level:.0f} dBFS", SOFT, look).lay(canvas, 2 * look.pad, y)
-        share = 0.0 if level is None else share_of(level, METER_DB)
-        x, wide = left - 3 * look.pad, 2 * look.pad
-        lit = middle - round(share * strip.spectrogram)
-        cv2.rectangle(canvas, (x, top), (x + wide - 1, middle - 1), (34, 39, 48), -1)
-        if lit < middle:
-            tint = GOOD if share < 0.8 else WARN if share < 0.95 else ALERT
-            cv2.rectangle(canvas, (x, lit), (x + wide - 1, middle - 1), tint, -1)
-
-
-@dataclass(frozen=True)
-class _Strip:
-    """Sizes of the strip of sound, pixels."""
-
-    spectrogram: int  # height
-    lanes: int  # height
-    left: int  # where the spectrogram begins
-    height: int
-
-    @classmethod
-    def of(cls, height: int, width: int, look: Look) -> _Strip:
-        spectrogram = max(2 * look.header, round(height * 0.085))
-        lanes = LANES * max(3, round(look.pad * 1.2))
-        widest = look.icon + line_of_text("audio lost", SOFT, look).size[1]
-        return cls(spectrogram, lanes, widest + 8 * look.pad, spectrogram + lanes + 3 * look.pad)

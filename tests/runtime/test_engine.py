@@ -355,10 +355,11 @@ def test_a_listener_is_told_what_is_in_the_air_at_each_frame():
     class Ears(ListSink):
         def notice(self, item):
             if isinstance(item, Heard):
+                assert len(heard) == len(self.results), "before the result of its frame"
                 heard.append(item)
 
     heard = []
-    sink = Ears()
+    sink = Ears(inline=True)
     engine(FakeSource(clip(5)), sink).run()
     assert [h.capture_time_ns for h in heard] == [r.capture_time_ns for r in sink.results]
     assert all(h.probabilities[0] > 0.9 > 0.1 > h.probabilities[1] for h in heard[1:])

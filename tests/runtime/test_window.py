@@ -22,7 +22,7 @@ from streamavis.runtime.engine import Engine
 from streamavis.runtime.session import Session
 from streamavis.runtime.window import WindowSink, display_problem
 from streamavis.runtime.window_child import WindowLoop
-from streamavis.types import AudioChunk, FrameResult, SourceEvent, VideoFrame
+from streamavis.types import AudioChunk, FrameResult, Heard, SourceEvent, VideoFrame
 
 NS = 1_000_000_000
 PATIENCE_S = 60.0
@@ -123,6 +123,11 @@ def level(shown: np.ndarray) -> int:
     return int(shown[shown.shape[0] // 2, -2].mean())
 
 
+def strip_of(shown: np.ndarray) -> np.ndarray:
+    """The end of the strip of sound, where what is heard is named."""
+    return shown[-60:, -160:]
+
+
 def test_a_stream_is_shown_and_its_window_closed(gui):
     sink = WindowSink("title", on_quit=lambda: None)
     session = Session(FakeModel(), stream="cam")
@@ -211,6 +216,29 @@ def test_a_screenshot_is_what_was_shown_and_two_in_a_second_are_two(gui, tmp_pat
     shots = sorted(tmp_path.glob("shot-*.png"))
     assert len(shots) == 2
     assert level(cv2.imread(str(shots[0]))) == 77
+
+
+def test_what_is_heard_is_shown_with_the_frame_it_was_heard_at(gui):
+    sink = WindowSink("title", on_quit=lambda: None)
+    sink.classes = ("bell", "dog")
+    frame, seen = picture(50)
+    sink.notice(Heard(frame.capture_time_ns, (0.9, 0.1)))
+    sink.write(frame, seen)
+    until(gui, lambda shown: level(shown) == 50)
+    named = strip_of(gui.pictures[-1])
+    frame, seen = picture(51)
+    sink.notice(Heard(frame.capture_time_ns, (0.1, 0.9)))
+    sink.write(frame, seen)
+    until(gui, lambda shown: level(shown) == 51)
+    assert (strip_of(gui.pictures[-1]) != named).any()
+    sink.write(*picture(52))  # nothing was heard at this one: what came before does not stay
+    until(gui, lambda shown: level(shown) == 52)
+    unknown = strip_of(gui.pictures[-1])
+    sink.notice(Heard(0, (0.9, 0.1)))  # of another frame
+    sink.write(*picture(53))
+    until(gui, lambda shown: level(shown) == 53)
+    assert np.array_equal(strip_of(gui.pictures[-1]), unknown)
+    sink.dismiss()
 
 
 def test_d_asks_for_candidates_until_it_is_pressed_again(gui):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,9 @@ from test_overlay import disc, grey, result, track
 
 from streamavis.types import AudioChunk, Candidate, SourceEvent
 from streamavis.viz.hud import Item, draw_bar, plate_of_text
+from streamavis.viz.kinds import draw_kinds
 from streamavis.viz.labels import Look
+from streamavis.viz.palette import GOOD
 from streamavis.viz.screen import Action, Health, Screen, view_size
 
 NS = 1_000_000_000
@@ -152,6 +155,66 @@ def test_new_trouble_is_said_once_and_fades():
     assert np.array_equal(faded[100:740], usual[100:740])
     screen.tell(trouble, 6 * NS)
     assert np.array_equal(screen.render(7 * NS)[100:740], usual[100:740])
+
+
+KINDS = [("bell", 0.93), ("acoustic guitar", 0.5), ("dog", 0.31), ("car", 0.04)]
+
+
+def panel(size=(102, 195)) -> np.ndarray:
+    return np.full((*size, 3), 255, np.uint8)
+
+
+def test_what_is_heard_is_named_with_its_probability_the_likeliest_first():
+    canvas = panel()
+    told = draw_kinds(canvas, KINDS, Look.of(*SIZE))
+    assert told == ["bell 93 %", "acoustic guitar 50 %", "dog 31 %"], "4 % is noise"
+    lit = (canvas == np.array(GOOD)).all(-1).sum(axis=1)
+    bars = sorted(set(lit[lit > 0.4 * canvas.shape[1]]), reverse=True)
+    assert bars == [round(0.93 * 195), round(0.5 * 195)], "bars as long as they are sure"
+
+
+@pytest.mark.parametrize(
+    ("kinds", "words"), [(None, "unknown"), ([], "nothing it knows"), ([("a", 0.01)], "nothing it")]
+)
+def test_that_nobody_knows_is_not_that_nothing_is_heard(kinds, words):
+    assert draw_kinds(panel(), kinds, Look.of(*SIZE))[0].startswith(words)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.tuples(st.text(max_size=80), st.floats(0, 1)), max_size=8),
+    st.tuples(st.integers(1, 120), st.integers(1, 300)),
+)
+def test_any_names_fit_into_any_panel(kinds, size):
+    told = draw_kinds(panel(size), kinds, Look.of(*SIZE))
+    assert 1 <= len(told) <= max(1, size[0] // Look.of(*SIZE).header)
+
+
+def test_a_long_name_leaves_its_probability_room():
+    told = draw_kinds(panel(), [("a very long name of a kind of sound", 1.0)], Look.of(*SIZE))
+    assert re.fullmatch("a very.*… 100 %", told[0])
+
+
+def test_the_panel_comes_with_the_first_thing_heard_and_stays():
+    screen = Screen()
+    screen.hear(AudioChunk(np.random.default_rng(0).normal(0, 0.1, 48000).astype(np.float32), 0))
+    screen.see(grey(SIZE), at(1.0))
+    wide = screen.render(0)[-100:].copy()
+    screen.see(grey(SIZE), at(1.0), kinds=KINDS)
+    named = screen.render(0)[-100:].copy()
+    assert (wide[:, -195:] != named[:, -195:]).any()
+    screen.see(grey(SIZE), at(1.0))
+    unknown = screen.render(0)[-100:].copy()
+    assert (unknown[:, -195:] != named[:, -195:]).any(), "what was heard before does not stay"
+    assert np.array_equal(unknown[:, :-200], named[:, :-200]), "nothing moves"
+
+
+def test_a_narrow_window_keeps_its_spectrogram():
+    size = (800, 400)
+    screen, named = Screen(), Screen()
+    for each, kinds in ((screen, None), (named, KINDS)):
+        each.see(grey(size), at(1.0, size), kinds=kinds)
+    assert np.array_equal(screen.render(0), named.render(0))
 
 
 def test_candidates_are_drawn_where_they_are_when_asked_for():

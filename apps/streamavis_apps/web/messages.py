@@ -48,17 +48,13 @@ def picture(frame: VideoFrame, result: FrameResult, settings: Settings) -> bytes
 
 def heard(glimpse: Glimpse, latest: Heard | None, classes: Sequence[str]) -> str:
     """Level, spectrum, and the likeliest kinds of sound; `top` is nil while nobody can say."""
-    top = None
-    if latest is not None:
-        named = zip(classes, latest.probabilities, strict=False)
-        top = sorted(named, key=lambda pair: -pair[1])[:_TOP]
     return text(
         "heard",
         level_dbfs=glimpse.level_dbfs,
         peak_dbfs=glimpse.peak_dbfs,
         bands=glimpse.spectra.shape[1],
         spectra=base64.b64encode(glimpse.spectra.tobytes()).decode(),
-        top=top,
+        top=None if latest is None else latest.top(classes, _TOP),
     )
 
 

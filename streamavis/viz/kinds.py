@@ -1,0 +1,79 @@
+"""What it hears: the likeliest kinds of sound in the air, each with its probability."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, TypeAlias
+
+import cv2
+
+from streamavis.viz.hud import fill
+from streamavis.viz.labels import line_of_text
+from streamavis.viz.palette import DIM, GOOD, SOFT, WHITE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from streamavis.viz.labels import Look
+
+__all__ = ["MOST_KINDS", "Kinds", "draw_kinds", "kinds_width"]
+
+Kinds: TypeAlias = "Sequence[tuple[str, float]]"  # name, probability; the likeliest first
+
+MOST_KINDS = 5  # that a viewer names
+_LEAST = 0.05  # what is less likely is noise to the reader
+_UNKNOWN, _NOTHING = "unknown", "nothing it knows"
+
+
+def kinds_width(look: Look) -> int:
+    """Pixels that suit the panel: always the same, so that nothing moves as names change."""
+    return line_of_text("acoustic guitar 100 %", SOFT, look).size[1] + 2 * look.pad
+
+
+def draw_kinds(canvas: NDArray[np.uint8], kinds: Kinds | None, look: Look) -> list[str]:
+    """Fill a (height, width, 3) panel with a line for each kind, as many as fit.
+
+    Args:
+        canvas: RGB, changed.
+        kinds: what is heard; None: nobody can say.
+        look: of the picture.
+
+    Returns:
+        The words that are shown.
+    """
+    fill(canvas)
+    height, width = canvas.shape[:2]
+    likely = [kind for kind in kinds or () if kind[1] >= _LEAST]
+    if not likely:
+        words = _UNKNOWN if kinds is None else _NOTHING
+        line_of_text(words, SOFT, look).lay(canvas, 0, 0)
+        return [words]
+    bar = max(2, look.pad // 2)
+    rows = max(1, height // look.header)
+    room = width - line_of_text("100 %", WHITE, look).size[1] - look.pad
+    told = []
+    for row, (name, share) in enumerate(likely[:rows]):
+        top = row * height // rows
+        foot = top + look.header - look.pad // 2
+        colour, tint = (WHITE, GOOD) if share >= 0.5 else (SOFT, SOFT)
+        shown, number = _shortened(name, look, room), f"{100 * share:.0f} %"
+        line_of_text(shown, colour, look).lay(canvas, 0, top)
+        figure = line_of_text(number, colour, look)
+        figure.lay(canvas, width - figure.size[1], top)
+        cv2.rectangle(canvas, (0, foot - bar), (width - 1, foot - 1), DIM, -1)
+        cv2.rectangle(canvas, (0, foot - bar), (round(share * width) - 1, foot - 1), tint, -1)
+        told.append(f"{shown} {number}")
+    return told
+
+
+@lru_cache(maxsize=256)
+def _shortened(name: str, look: Look, room: int) -> str:
+    """As much of a name as has room, in pixels."""
+    shown, left = name, len(name)
+    while left and line_of_text(shown, SOFT, look).size[1] > room:
+        left -= 1
+        shown = name[:left].rstrip() + "…"
+    return shown
