@@ -12,8 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from streamavis.masks import encode
-from streamavis.types import SAMPLE_RATE, AudioChunk, FrameResult, Track
+from streamavis.types import SAMPLE_RATE, AudioChunk, FrameResult, Heard, Track
 from streamavis.viz import draw
+from streamavis.viz.kinds import MOST_KINDS
 from streamavis.viz.overlay import draw_tracks
 from streamavis.viz.screen import Health, Screen
 from streamavis_apps.exits import ExitCode
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Figures", "run", "scene"]
 
+_LABELS = ("person", "dog", "guitar", "car", "bell")
 _FPS = 30
 _WARM_UP = 10
 _HARMONICS = 7  # of an outline: neither a circle nor noise
@@ -137,8 +139,8 @@ def _blob(rng: np.random.Generator, number: int, count: int, height: int, width:
     ys, xs = np.nonzero(mask)
     return Track(
         id=number + 1,
-        label=("person", "dog", "guitar", "car", "bell")[number % 5],
-        class_id=number % 5,
+        label=_LABELS[number % len(_LABELS)],
+        class_id=number % len(_LABELS),
         score=0.9,
         sounding=0.9 if number % 2 == 0 else 0.1,
         visible=1.0,
@@ -165,7 +167,8 @@ def _measure(
         draw(image, result, level_dbfs=-20.0)
 
     def shown() -> None:
-        screen.see(image, result)
+        heard = Heard(result.capture_time_ns, tuple(rng.uniform(0, 1, len(_LABELS))))
+        screen.see(image, result, kinds=heard.top(_LABELS, MOST_KINDS))
         screen.render(0)
 
     drawn = {"masks and labels": overlay, "frame of a recording": recorded, "window": shown}

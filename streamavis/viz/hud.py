@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from streamavis.viz.labels import Look, line_of_text
+from streamavis.viz.labels import Look, line_on_ink, put
 from streamavis.viz.palette import BLACK, INK, SOFT, WHITE
 from streamavis.viz.sprites import Layers, Sprite, plate, text
 
@@ -48,7 +48,7 @@ def draw_bar(canvas: NDArray[np.uint8], items: Sequence[Item], look: Look) -> li
 
     def wide(item: Item) -> int:
         lead = 2 * lamp + look.pad if item.dot else 0
-        return lead + line_of_text(item.words, item.colour, look).size[1] + 2 * pad
+        return lead + line_on_ink(item.words, item.colour, look).shape[1] + 2 * pad
 
     room, chosen = width - pad, set()
     for item in sorted(items, key=lambda one: one.rank):
@@ -65,8 +65,7 @@ def draw_bar(canvas: NDArray[np.uint8], items: Sequence[Item], look: Look) -> li
             centre = (x + lamp, height // 2)
             cv2.circle(canvas, centre, lamp, item.colour, -1, cv2.LINE_AA)
             x += 2 * lamp + look.pad
-        words = line_of_text(item.words, item.colour, look)
-        words.lay(canvas, x, round(look.pad * 0.75))
+        put(canvas, line_on_ink(item.words, item.colour, look), x, round(look.pad * 0.75))
         left, right = (left, right - span) if item.right else (left + span, right)
     return [item.words for item in items if item in chosen]
 

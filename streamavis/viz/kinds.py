@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import cv2
 
 from streamavis.viz.hud import fill
-from streamavis.viz.labels import line_of_text
+from streamavis.viz.labels import line_on_ink, put
 from streamavis.viz.palette import DIM, GOOD, SOFT, WHITE
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _UNKNOWN, _NOTHING = "unknown", "nothing it knows"
 
 def kinds_width(look: Look) -> int:
     """Pixels that suit the panel: always the same, so that nothing moves as names change."""
-    return line_of_text("acoustic guitar 100 %", SOFT, look).size[1] + 2 * look.pad
+    return line_on_ink("acoustic guitar 100 %", SOFT, look).shape[1] + 2 * look.pad
 
 
 def draw_kinds(canvas: NDArray[np.uint8], kinds: Kinds | None, look: Look) -> list[str]:
@@ -49,20 +49,20 @@ def draw_kinds(canvas: NDArray[np.uint8], kinds: Kinds | None, look: Look) -> li
     likely = [kind for kind in kinds or () if kind[1] >= _LEAST]
     if not likely:
         words = _UNKNOWN if kinds is None else _NOTHING
-        line_of_text(words, SOFT, look).lay(canvas, 0, 0)
+        put(canvas, line_on_ink(words, SOFT, look), 0, 0)
         return [words]
     bar = max(2, look.pad // 2)
     rows = max(1, height // look.header)
-    room = width - line_of_text("100 %", WHITE, look).size[1] - look.pad
+    room = width - line_on_ink("100 %", WHITE, look).shape[1] - look.pad
     told = []
     for row, (name, share) in enumerate(likely[:rows]):
         top = row * height // rows
         foot = top + look.header - look.pad // 2
         colour, tint = (WHITE, GOOD) if share >= 0.5 else (SOFT, SOFT)
         shown, number = _shortened(name, look, room), f"{100 * share:.0f} %"
-        line_of_text(shown, colour, look).lay(canvas, 0, top)
-        figure = line_of_text(number, colour, look)
-        figure.lay(canvas, width - figure.size[1], top)
+        put(canvas, line_on_ink(shown, colour, look), 0, top)
+        figure = line_on_ink(number, colour, look)
+        put(canvas, figure, max(0, width - figure.shape[1]), top)
         cv2.rectangle(canvas, (0, foot - bar), (width - 1, foot - 1), DIM, -1)
         cv2.rectangle(canvas, (0, foot - bar), (round(share * width) - 1, foot - 1), tint, -1)
         told.append(f"{shown} {number}")
@@ -73,7 +73,7 @@ def draw_kinds(canvas: NDArray[np.uint8], kinds: Kinds | None, look: Look) -> li
 def _shortened(name: str, look: Look, room: int) -> str:
     """As much of a name as has room, in pixels."""
     shown, left = name, len(name)
-    while left and line_of_text(shown, SOFT, look).size[1] > room:
+    while left and line_on_ink(shown, SOFT, look).shape[1] > room:
         left -= 1
         shown = name[:left].rstrip() + "…"
     return shown

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias
 
 import cv2
+import numpy as np
 
 from streamavis.viz.palette import DIM, INK, SOFT, WHITE, Colour, colour_of, mix
 from streamavis.viz.sprites import Hearing, Layers, Sprite, loudspeaker, plate, text
@@ -14,12 +15,11 @@ from streamavis.viz.sprites import Hearing, Layers, Sprite, loudspeaker, plate, 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from streamavis.types import Track
 
-__all__ = ["Look", "Place", "draw_label", "icon", "line_of_text"]
+__all__ = ["Look", "Place", "draw_label", "icon", "line_of_text", "line_on_ink", "put"]
 
 Place: TypeAlias = tuple[int, int, int, int]  # x0, y0, x1, y1
 
@@ -87,6 +87,21 @@ def line_of_text(words: str, colour: Colour, look: Look) -> Sprite:
     layers = Layers(*stencil.shape)
     layers.add(stencil, colour)
     return layers.sprite()
+
+
+@lru_cache(maxsize=1024)
+def line_on_ink(words: str, colour: Colour, look: Look) -> NDArray[np.uint8]:
+    """(h, w, 3) RGB, a line on the colour of bars: to copy costs a quarter of laying it."""
+    sprite = line_of_text(words, colour, look)
+    picture = np.full((*sprite.size, 3), INK, np.uint8)
+    sprite.lay(picture, 0, 0)
+    return picture
+
+
+def put(canvas: NDArray[np.uint8], picture: NDArray[np.uint8], x: int, y: int) -> None:
+    """Copy a picture to (x, y), neither below 0; what is outside of `canvas` is cut."""
+    below = canvas[y : y + picture.shape[0], x : x + picture.shape[1]]
+    below[:] = picture[: below.shape[0], : below.shape[1]]
 
 
 @lru_cache(maxsize=16)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from streamavis.viz.hud import fill
 from streamavis.viz.palette import BLACK, INK, colour_of, mix
 
 if TYPE_CHECKING:
@@ -46,24 +47,24 @@ class Lanes:
                 colour = mix(colour_of(track.id), BLACK, share)
                 self._pixels[self._lane(track.id), places] = colour
 
-    def draw(self, time_ns: int, width: int, height: int) -> NDArray[np.uint8]:
-        """(height, width, 3) RGB: time runs to the right and ends at `time_ns`."""
+    def draw(self, canvas: NDArray[np.uint8], time_ns: int) -> None:
+        """Fill (H, W, 3) RGB: time runs to the right and ends at `time_ns`."""
+        height, width = canvas.shape[:2]
         end = time_ns // _COLUMN_NS + 1
-        order = np.arange(end - self._columns, end) % self._columns
-        picture = np.take(self._pixels, order, axis=1)
+        oldest = end % self._columns
+        picture = np.concatenate([self._pixels[:, oldest:], self._pixels[:, :oldest]], axis=1)
         ahead = 0 if self._last is None else end - 1 - self._last
         if ahead > 0:  # not seen yet
             picture[:, -min(ahead, self._columns) :] = INK
         elif ahead < 0:  # forgotten: what came after `time_ns` lies in their place
             picture[:, : min(-ahead, self._columns)] = INK
+        fill(canvas)
         thick = max(1, height // LANES)
-        scaled = cv2.resize(picture, (width, LANES * thick), interpolation=cv2.INTER_NEAREST)
-        if thick > 2:  # a gap between two lanes
-            for lane in range(1, LANES + 1):
-                cv2.line(scaled, (0, lane * thick - 1), (width - 1, lane * thick - 1), INK)
-        rest = max(height - len(scaled), 0)
-        whole = cv2.copyMakeBorder(scaled, 0, rest, 0, 0, cv2.BORDER_CONSTANT, value=INK)
-        return np.asarray(whole, np.uint8)[:height]
+        gap = 1 if thick > 2 else 0  # between two lanes
+        scaled = cv2.resize(picture, (width, LANES), interpolation=cv2.INTER_NEAREST)
+        for lane in range(min(LANES, height // thick)):
+            top = lane * thick
+            canvas[top : top + thick - gap] = scaled[lane]
 
     def _lane(self, track_id: int) -> int:
         lane = self._owners.pop(track_id, None)

@@ -26,6 +26,7 @@ __all__ = ["Voice", "paint"]
 
 _SHRINK = 4  # the light is computed at 1 / this of the size
 _LARGE = 64  # pixels on a side
+_SLACK = 0.5  # traced pixels that an outline may be off, for fewer corners
 _TINT, _SOUNDING_TINT = 0.2, 0.4  # share of the object's colour inside it
 _RINGS = 24  # steps in which a ring moves outward
 
@@ -73,7 +74,9 @@ def paint(
     else:
         cv2.polylines(canvas, outlines, True, mix(colour, INK, 0.55), 2 * line + 3, cv2.LINE_8)
         cv2.polylines(canvas, outlines, True, colour, 2 * line + 1, cv2.LINE_8)
-        cv2.polylines(canvas, outlines, True, mix(colour, WHITE, 0.8), line - 1 or 1, cv2.LINE_AA)
+        core = max(1, line // 2)
+        edge = cv2.LINE_AA if core == 1 else cv2.LINE_8  # smooth and thick costs as all the rest
+        cv2.polylines(canvas, outlines, True, mix(colour, WHITE, 0.8), core, edge)
     if not outlines:  # it was scaled until nothing was left
         return cut.x, cut.y, cut.x + width, cut.y + height
     left, top, width, height = cv2.boundingRect(max(outlines, key=cv2.contourArea))
@@ -92,16 +95,20 @@ def _traced(cut: Patch, step: int) -> Sequence[NDArray[np.int32]]:
     framed[1:-1, 1:-1] = cut.mask[::step, ::step]
     found, _ = cv2.findContours(framed, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_TC89_KCOS)
     corner = np.array([cut.x - step, cut.y - step], np.int32)
-    return [np.asarray(step * outline + corner, np.int32) for outline in found]
+    # Each corner of a thick line costs a disc, so only those that can be seen.
+    return [
+        np.asarray(step * cv2.approxPolyDP(outline, _SLACK, True) + corner, np.int32)
+        for outline in found
+    ]
 
 
 def _light(canvas: NDArray[np.uint8], cut: Patch, colour: Colour, voice: Voice, line: int) -> None:
     """Light around a mask, and a ring in it that moves outward."""
     margin = max(2, round(10 * line / _SHRINK))  # how far it reaches, at the small size
-    height, width = (-(-side // _SHRINK) for side in cut.mask.shape)
-    small = cv2.resize(cut.mask, (width, height), interpolation=cv2.INTER_NEAREST)
-    edges = (margin,) * 4
-    small = cv2.copyMakeBorder(small * np.uint8(255), *edges, cv2.BORDER_CONSTANT, value=0)
+    # From the middle of each cell: from its corner, the light would lie beside its object.
+    middle = [min(_SHRINK // 2, side - 1) for side in cut.mask.shape]
+    cells = cut.mask[middle[0] :: _SHRINK, middle[1] :: _SHRINK] * np.uint8(255)
+    small = cv2.copyMakeBorder(cells, *(margin,) * 4, cv2.BORDER_CONSTANT, value=0)
     span = 2 * max(1, round(margin / 2)) + 1
     # Blurred twice by a box, the edge becomes a ramp that tells how far away the mask is.
     near = cv2.blur(cv2.blur(small, (span, span)), (span, span))

@@ -7,6 +7,7 @@ they show on dark film and carry dark text. What sounds is never told by colour 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ def colour_of(track_id: int) -> Colour:
     return PALETTE[(track_id - 1) % len(PALETTE)]
 
 
+@lru_cache(maxsize=1024)
 def mix(colour: Colour, other: Colour, share: float) -> Colour:
     """`share` of `other` in `colour`."""
     red, green, blue = (

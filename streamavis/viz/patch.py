@@ -26,28 +26,29 @@ class Patch(NamedTuple):
 def patch(rle: Rle) -> Patch | None:
     """Decode the box around a mask; None if the mask is empty."""
     height = rle.size[0]
-    edges = np.cumsum(_counts(rle.counts))
-    ends = edges[1::2]  # run k of the mask covers [starts[k], ends[k]), down columns
-    starts = edges[0::2][: len(ends)]
-    filled = ends > starts
-    starts, ends = starts[filled], ends[filled]
-    if len(starts) == 0:
+    edges = _counts(rle.counts).cumsum()
+    # Row k: where run k of the mask begins, and its last pixel, counted down columns.
+    runs = edges[: len(edges) // 2 * 2].reshape(-1, 2) - (0, 1)
+    if not (filled := runs[:, 0] <= runs[:, 1]).all():
+        runs = runs[filled]
+    if len(runs) == 0:
         return None
-    columns, tops = np.divmod(starts, height)
-    last_columns, bottoms = np.divmod(ends - 1, height)
-    left, right = int(columns[0]), int(last_columns[-1]) + 1
-    if (columns != last_columns).any():  # a run goes round a column's end
+    columns = runs // height
+    rows = runs - columns * height
+    left, right = int(columns[0, 0]), int(columns[-1, 1]) + 1
+    if (columns[:, 0] != columns[:, 1]).any():  # a run goes round a column's end
         top, bottom = 0, height
     else:
-        top, bottom = int(tops.min()), int(bottoms.max()) + 1
+        top, bottom = int(rows[:, 0].min()), int(rows[:, 1].max()) + 1
     tall = bottom - top
-    bounds = np.empty(2 * len(starts) + 2, np.int64)
+    bounds = np.empty(2 * len(runs) + 2, np.int64)
     bounds[0], bounds[-1] = 0, (right - left) * tall
-    bounds[1:-1:2] = (columns - left) * tall + (tops - top)
-    bounds[2:-1:2] = (last_columns - left) * tall + (bottoms + 1 - top)
+    inner = columns * tall + rows
+    bounds[1:-1] = inner.ravel() - (left * tall + top)
+    bounds[2:-1:2] += 1
     values = np.zeros(len(bounds) - 1, np.uint8)
     values[1::2] = 1
-    upright = np.repeat(values, np.diff(bounds)).reshape(right - left, tall)
+    upright = values.repeat(bounds[1:] - bounds[:-1]).reshape(right - left, tall)
     return Patch(left, top, np.asarray(cv2.transpose(upright), np.uint8))
 
 
@@ -69,13 +70,18 @@ def _counts(text: str) -> NDArray[np.int64]:
 
     From the fourth run on it holds the difference to the run two before.
     """
-    chars = np.frombuffer(text.encode("ascii"), np.uint8).astype(np.int64) - 48
-    lasts = np.flatnonzero(chars & 0x20 == 0)
-    firsts = np.concatenate([[0], lasts[:-1] + 1])
-    place = np.arange(len(chars)) - np.repeat(firsts, lasts - firsts + 1)
-    counts = np.add.reduceat((chars & 0x1F) << (5 * place), firsts)
-    negative = chars[lasts] & 0x10 != 0
-    counts -= np.where(negative, 1 << (5 * (place[lasts] + 1)), 0)
-    counts[1::2] = np.cumsum(counts[1::2])
-    counts[2::2] = np.cumsum(counts[2::2])
+    chars = np.frombuffer(text.encode("ascii"), np.uint8) - np.uint8(48)
+    lasts = (chars < 0x20).nonzero()[0]
+    # From the last character on, each is worth 32 of the one before it.
+    digits = (chars & 0x1F).astype(np.int64)
+    counts = digits[lasts]
+    counts -= (counts & 0x10) << 1  # the sign
+    firsts = np.empty_like(lasts)
+    firsts[0], firsts[1:] = 0, lasts[:-1] + 1
+    lengths = lasts - firsts
+    for behind in range(1, int(lengths.max()) + 1):
+        longer = (lengths >= behind).nonzero()[0]
+        counts[longer] = (counts[longer] << 5) + digits[lasts[longer] - behind]
+    counts[1::2].cumsum(out=counts[1::2])
+    counts[2::2].cumsum(out=counts[2::2])
     return counts

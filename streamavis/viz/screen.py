@@ -119,6 +119,7 @@ class Screen:
         self._latency_ns: float | None = None
         self._toast: tuple[str, int] | None = None  # words, until when
         self._canvas = np.empty((0, 0, 3), np.uint8)
+        self._bar_drawn: list[Item] = []  # what stands in the canvas's bar
 
     def see(
         self,
@@ -192,7 +193,9 @@ class Screen:
             self._draw_picture(view, shown, level, look)
         if plates:
             self._draw_plates(view, look, now_ns)
-        draw_bar(canvas[: look.header], self._bar(), look)
+        if (bar := self._bar()) != self._bar_drawn:
+            draw_bar(canvas[: look.header], bar, look)
+            self._bar_drawn = bar
         moment = Moment(shown.result, level, shown.kinds) if shown else None
         self._strip.draw(canvas[look.header + height :], moment, look)
         return canvas
@@ -200,7 +203,7 @@ class Screen:
     def _blank(self, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
         """The canvas: kept, as to allocate one costs as much as to draw an object."""
         if self._canvas.shape != shape:
-            self._canvas = np.empty(shape, np.uint8)
+            self._canvas, self._bar_drawn = np.empty(shape, np.uint8), []
         return self._canvas
 
     def _draw_picture(

@@ -62,8 +62,8 @@ class SoundView:
         """(height, width, 3) RGB: time runs to the right and ends at `time_ns`, pitch upward."""
         end = time_ns // HOP_NS
         self._compute(end)
-        order = np.arange(end - self._columns, end) % self._columns
-        picture = np.take(self._pixels, order, axis=1)
+        oldest = end % self._columns  # column n and n - columns share a place
+        picture = np.concatenate([self._pixels[:, oldest:], self._pixels[:, :oldest]], axis=1)
         late = end - (self._next or end)  # not heard yet
         if late > 0:
             picture[:, -late:] = 0

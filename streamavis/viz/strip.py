@@ -9,7 +9,7 @@ import cv2
 
 from streamavis.viz.hud import fill
 from streamavis.viz.kinds import draw_kinds, kinds_width
-from streamavis.viz.labels import icon, line_of_text
+from streamavis.viz.labels import icon, line_on_ink, put
 from streamavis.viz.lanes import LANES, Lanes
 from streamavis.viz.overlay import AUDIO_WORDS, METER_DB, share_of
 from streamavis.viz.palette import ALERT, GOOD, SOFT, STATE_COLOURS, WARN
@@ -92,8 +92,7 @@ class SoundStrip:
         top, middle = look.pad, look.pad + sizes.spectrogram
         canvas[top:middle, left:right] = self._sound.spectrogram(time_ns, inner, sizes.spectrogram)
         below = middle + look.pad
-        lanes = self._lanes.draw(time_ns, inner, sizes.lanes)
-        canvas[below : below + sizes.lanes, left:right] = lanes
+        self._lanes.draw(canvas[below : below + sizes.lanes, left:right], time_ns)
 
 
 @dataclass(frozen=True)
@@ -107,7 +106,7 @@ class _Sizes:
     @classmethod
     def of(cls, canvas: NDArray[np.uint8], look: Look) -> _Sizes:
         lanes = _lanes_height(look)
-        widest = look.icon + line_of_text("audio lost", SOFT, look).size[1]
+        widest = look.icon + line_on_ink("audio lost", SOFT, look).shape[1]
         return cls(canvas.shape[0] - lanes - 3 * look.pad, lanes, widest + 8 * look.pad)
 
 
@@ -126,10 +125,10 @@ def _draw_level(
     top, middle = look.pad, look.pad + sizes.spectrogram
     icon(hearing, colour, look).lay(canvas, 2 * look.pad, top + look.pad)
     y = top + look.pad // 2
-    line_of_text(words, colour, look).lay(canvas, look.icon + 3 * look.pad, y)
+    put(canvas, line_on_ink(words, colour, look), look.icon + 3 * look.pad, y)
     if level is not None:
         y += look.header
-        line_of_text(f"{level:.0f} dBFS", SOFT, look).lay(canvas, 2 * look.pad, y)
+        put(canvas, line_on_ink(f"{level:.0f} dBFS", SOFT, look), 2 * look.pad, y)
     share = 0.0 if level is None else share_of(level, METER_DB)
     x, wide = sizes.left - 3 * look.pad, 2 * look.pad
     lit = middle - round(share * sizes.spectrogram)

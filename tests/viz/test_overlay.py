@@ -14,7 +14,9 @@ from streamavis.masks import encode
 from streamavis.types import FrameResult, Track
 from streamavis.viz import colour_of, draw
 from streamavis.viz.labels import Look, draw_label
+from streamavis.viz.objects import Voice, paint
 from streamavis.viz.overlay import draw_tracks
+from streamavis.viz.patch import Patch
 from streamavis.viz.sprites import Layers, loudspeaker, plate, text
 
 SIZES = [(180, 320), (720, 1280)]
@@ -74,6 +76,19 @@ def test_inside_takes_the_tracks_colour_and_outside_is_left_alone(size):
     assert (centre - 90) @ towards > 0.15 * towards @ towards
     far = drawn[size[0] * 9 // 10 :, : size[1] // 5]
     assert (far == 90).all()
+
+
+@pytest.mark.parametrize("side", [40, 41, 42, 43, 287, 288, 289, 290])
+def test_light_lies_around_its_object_and_not_beside_it(side):
+    canvas = np.zeros((480, 640, 3), np.uint8)
+    cut = Patch(200, 100, np.ones((side, side), np.uint8))
+    paint(canvas, cut, (255, 255, 255), Voice(0.9, phase=0.3), line=1)
+    lit = canvas[..., 0] > 0
+    across, down = np.flatnonzero(lit[100 + side // 2]), np.flatnonzero(lit[:, 200 + side // 2])
+    before = 200 - across[0], 100 - down[0]
+    after = across[-1] - (200 + side - 1), down[-1] - (100 + side - 1)
+    assert before == pytest.approx(after, abs=2), "as far to the left and up as right and down"
+    assert min(before) > 5
 
 
 @pytest.mark.parametrize("size", SIZES)

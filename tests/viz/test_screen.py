@@ -15,7 +15,7 @@ from streamavis.types import AudioChunk, Candidate, SourceEvent
 from streamavis.viz.hud import Item, draw_bar, plate_of_text
 from streamavis.viz.kinds import draw_kinds
 from streamavis.viz.labels import Look
-from streamavis.viz.palette import GOOD
+from streamavis.viz.palette import GOOD, WHITE
 from streamavis.viz.screen import Action, Health, Screen, view_size
 
 NS = 1_000_000_000
@@ -101,6 +101,21 @@ def test_a_paused_screen_keeps_its_picture_and_says_so():
     screen.press(ord(" "))
     screen.see(grey(SIZE) + 50, at(2.0))
     assert screen.render(0)[top + 360, 640, 0] == 140
+
+
+def test_a_bar_is_drawn_anew_when_its_words_or_its_size_change():
+    screen = showing()
+    top = Look.of(*SIZE).header
+    screen.tell(Health(frames_per_s=1.0), 0)
+    before = screen.render(0)[:top].copy()
+    screen.tell(Health(frames_per_s=2.0), 0)
+    changed = screen.render(0)[:top].copy()
+    assert (changed != before).any()
+    assert np.array_equal(screen.render(0)[:top], changed)
+    screen.see(grey((400, 800)), at(1.0, (400, 800)))
+    narrow = screen.render(0)
+    assert narrow.shape[1] == 800
+    assert (narrow[: Look.of(400, 800).header] == np.array(WHITE)).all(-1).any()
 
 
 def test_a_live_stream_goes_on_behind_a_pause():

@@ -89,11 +89,17 @@ def at(time_ns: int, *levels: float | None):
     return seen
 
 
+def drawn(lanes: Lanes, time_ns: int) -> np.ndarray:
+    canvas = np.zeros((LANES, 200, 3), np.uint8)
+    lanes.draw(canvas, time_ns)
+    return canvas
+
+
 def test_who_sounded_has_a_line_of_its_colour_for_as_long():
     lanes = Lanes(2.0)
     for n in range(1, 21):
         lanes.see(at(n * NS // 10, 1.0 if n <= 10 else 0.1, 1.0 if n > 15 else 0.2))
-    shown = lanes.draw(2 * NS, 200, LANES)
+    shown = drawn(lanes, 2 * NS)
     assert (shown[0, 15:95] == colour_of(1)).all()
     assert (shown[0, 105:] == INK).all()
     assert (shown[1, :145] == INK).all()
@@ -106,20 +112,20 @@ def test_a_picture_of_the_past_shows_nothing_of_what_came_later():
     lanes = Lanes(2.0)
     for n in range(1, 31):
         lanes.see(at(n * NS // 10, 1.0 if n > 25 else 0.0))
-    assert (lanes.draw(2 * NS, 200, LANES) == INK).all()
-    assert (lanes.draw(3 * NS, 200, LANES)[0, 170:] == colour_of(1)).all()
-    assert (lanes.draw(9 * NS, 200, LANES) == INK).all()
+    assert (drawn(lanes, 2 * NS) == INK).all()
+    assert (drawn(lanes, 3 * NS)[0, 170:] == colour_of(1)).all()
+    assert (drawn(lanes, 9 * NS) == INK).all()
 
 
 def test_more_sounding_tracks_than_lanes_take_turns():
     lanes = Lanes(2.0)
     for n in range(1, 4):
         lanes.see(at(n * NS // 10, *[0.9] * (LANES + 3)))
-    assert (lanes.draw(3 * NS // 10, 200, LANES)[:, -5:] != INK).any(-1).all()
+    assert (drawn(lanes, 3 * NS // 10)[:, -5:] != INK).any(-1).all()
 
 
 def test_time_that_begins_anew_forgets():
     lanes = Lanes(2.0)
     lanes.see(at(5 * NS, 1.0))
     lanes.see(at(NS))
-    assert (lanes.draw(NS, 200, LANES) == INK).all()
+    assert (drawn(lanes, NS) == INK).all()
