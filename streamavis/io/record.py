@@ -39,6 +39,8 @@ _FRAGMENTED = {
     "frag_duration": "500000",  # us, what a kill can cost
     "flush_packets": "1",
 }
+# A track that does not begin at 0 keeps its time only in an index that is written after it began.
+_APART = {"movflags": f"{_FRAGMENTED['movflags']}+delay_moov"}
 
 
 class Recorder:
@@ -59,6 +61,7 @@ class Recorder:
         *,
         fps: float | None = None,
         sound: str | Path | AudioRing | None = None,
+        begin_ns: int = 0,
         threads: int = 1,
     ) -> None:
         """Create `path`, replacing what is there.
@@ -72,6 +75,8 @@ class Recorder:
                 `MediaSource`'s do. Or a ring that somebody writes to while frames come: it must
                 keep as much as the longest pause between frames and 1 s more. Without a file,
                 time begins with the first frame. None: silent.
+            begin_ns: with a file's sound, the stream's time at which the recording begins: that
+                of its first frame, where it is not recorded from the start.
             threads: of the encoder.
 
         Raises:
@@ -85,16 +90,19 @@ class Recorder:
         self._size = (width + width % 2, height + height % 2)
         rate = Fraction(min(max(fps or 25, 1), 240)).limit_denominator(1001)
         self._period = round(_TICKS_PER_S / rate)
-        self._shift: int | None = None if file is None else 0  # ticks from stream to file time
+        begin = Fraction(begin_ns, _NS_PER_S)
+        # Ticks from the stream's to the file's time.
+        self._shift: int | None = None if file is None else -round(begin * _TICKS_PER_S)
         self._last = -1  # the latest frame's file time, ticks
         self._soundtrack: Soundtrack | LiveSoundtrack | None = None
         self._converter = VideoReformatter()  # kept: setting one up takes longer than a frame
         self._open = True
-        self._container = av.open(path, "w", format="mp4", container_options=_FRAGMENTED)
+        options = _FRAGMENTED if file is None else _FRAGMENTED | _APART
+        self._container = av.open(path, "w", format="mp4", container_options=options)
         with self._giving_up():
             self._stream = self._container.add_stream("libx264", rate=rate)
             self._set_encoder_up(round(2 * rate), threads)
-            self._soundtrack = self._sound_of(sound)
+            self._soundtrack = self._sound_of(sound, begin)
             self._container.start_encoding()
 
     def __enter__(self) -> Self:
@@ -149,7 +157,9 @@ class Recorder:
             self._container.close()
         self._release()
 
-    def _sound_of(self, sound: str | Path | AudioRing | None) -> Soundtrack | LiveSoundtrack | None:
+    def _sound_of(
+        self, sound: str | Path | AudioRing | None, begin_s: Fraction
+    ) -> Soundtrack | LiveSoundtrack | None:
         if sound is None:
             return None
         if isinstance(sound, AudioRing):
@@ -158,7 +168,7 @@ class Recorder:
         if media.audio is None:
             media.container.close()
             return None
-        return Soundtrack(media, media.audio, self._container)
+        return Soundtrack(media, media.audio, self._container, begin_s)
 
     def _stream_ns(self, time_s: Fraction) -> int:
         """The stream's time at a time of the file."""

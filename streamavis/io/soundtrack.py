@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import av
@@ -11,7 +13,7 @@ import av
 from streamavis.io.demux import PacketReader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from av.audio.stream import AudioStream
     from av.container import OutputContainer
@@ -26,31 +28,51 @@ _COPIED = frozenset({"aac", "alac", "flac", "mp3", "opus"})
 _NEED_NO_HEADER = frozenset({"mp3"})  # the others' comes from the container; ADTS has none
 _RATE = 48_000  # of what is encoded
 _BIT_RATE = 160_000
+_SOON_S = Fraction(1, 5)  # an mp4 cannot be read before each of its tracks holds something
+_LEAD_S = 2  # read before the beginning: a decoder finds its feet, a seek may be a little off
 
 
 class Soundtrack:
     """Feed a file's sound into an output container as far as its pictures have come.
 
-    Packets are copied as they are where mp4 can hold them; else the sound is decoded and encoded
-    as AAC at 48 kHz, mono or stereo, its gaps filled with silence. Times count from the same
-    origin as `MediaSource`'s; packets that begin before it (an encoder's priming) are left out.
+    Packets are copied as they are where mp4 can hold them and they begin with the pictures; else
+    the sound is decoded and encoded as AAC at 48 kHz, mono or stereo, its gaps filled with silence.
+    Packets that begin before the recording does (or are an encoder's priming) are left out.
     """
 
-    def __init__(self, media: Media, source: AudioStream, container: OutputContainer) -> None:
-        """Add a stream to `container`, which must not have begun; `source` belongs to `media`."""
+    def __init__(
+        self,
+        media: Media,
+        source: AudioStream,
+        container: OutputContainer,
+        begin_s: Fraction = Fraction(0),
+    ) -> None:
+        """Add a stream to `container`, which must not have begun.
+
+        Args:
+            media: the file, this object's to read and to close.
+            source: its sound.
+            container: of the recording.
+            begin_s: where the recording begins, counted as `MediaSource`'s times are.
+        """
+        self._packets: Iterator[Packet[Any]]
         self._media = media
+        self._begin_s = begin_s
         self._source = source
         self._container = container
         context = source.codec_context
         codec = context.codec.canonical_name
-        if codec in _COPIED and (context.extradata or codec in _NEED_NO_HEADER):
+        packets = self._from_begin()
+        early, first = _first(packets)
+        soon = first is not None and _time(first) <= _SOON_S
+        if soon and codec in _COPIED and (context.extradata or codec in _NEED_NO_HEADER):
             self._output = container.add_stream_from_template(source)
-            self._packets = self._copied()
+            self._packets = chain(() if first is None else [first], packets)
         else:
             self._output = container.add_stream("aac", rate=_RATE)
             self._output.codec_context.layout = "stereo" if context.channels > 1 else "mono"
             self._output.codec_context.bit_rate = _BIT_RATE
-            self._packets = self._encoded()
+            self._packets = self._encoded(chain(early, () if first is None else [first], packets))
         self._next: Packet[Any] | None = None
 
     def mux_before(self, time_s: Fraction) -> None:
@@ -59,8 +81,7 @@ class Soundtrack:
             self._next = self._next or next(self._packets, None)
             if self._next is None:
                 return
-            assert self._next.pts is not None and self._next.time_base is not None, "has a time"
-            start_s = self._next.pts * self._next.time_base
+            start_s = _time(self._next)
             if start_s >= time_s:
                 return
             if start_s >= 0:
@@ -76,21 +97,27 @@ class Soundtrack:
         """Release the source."""
         self._media.container.close()
 
-    def _copied(self) -> Iterator[Packet[Any]]:
+    def _from_begin(self) -> Iterator[Packet[Any]]:
+        """Packets of the file on the recording's time, from a little before it begins."""
         time_base = self._source.time_base or Fraction(1, self._source.codec_context.sample_rate)
-        shift = round(self._media.origin_s / time_base)
+        shift = round((self._media.origin_s + self._begin_s) / time_base)
+        if self._begin_s > _LEAD_S and self._media.path is not None:
+            # Hours of a film are not read to get there; where a file cannot be sought in, they are.
+            with suppress(av.error.FFmpegError):
+                self._media.container.seek(shift - round(_LEAD_S / time_base), stream=self._source)
         reader = PacketReader(replace(self._media, video=None), look_ahead=0)
         while (packet := reader.next(self._source)) is not None:
             if packet.pts is not None and packet.dts is not None:
                 packet.pts -= shift
                 packet.dts -= shift
-                yield packet
+                if packet.pts * time_base >= -_LEAD_S:
+                    yield packet
 
-    def _encoded(self) -> Iterator[Packet[Any]]:
+    def _encoded(self, packets: Iterable[Packet[Any]]) -> Iterator[Packet[Any]]:
         encoder = self._output.codec_context
         silence_in_gaps = {"async": "1", "first_pts": "0"}
         resampler = av.AudioResampler(encoder.format, encoder.layout, _RATE, None, silence_in_gaps)
-        for packet in self._copied():
+        for packet in packets:
             try:
                 decoded = self._source.codec_context.decode(packet)
             except av.error.FFmpegError:
@@ -102,3 +129,19 @@ class Soundtrack:
         for resampled in resampler.resample(None):
             yield from self._output.encode(resampled)
         yield from self._output.encode(None)
+
+
+def _first(packets: Iterator[Packet[Any]]) -> tuple[list[Packet[Any]], Packet[Any] | None]:
+    """Packets before the recording begins, and the first in it."""
+    early: list[Packet[Any]] = []
+    for packet in packets:
+        if _time(packet) >= 0:
+            return early, packet
+        early.append(packet)
+    return early, None
+
+
+def _time(packet: Packet[Any]) -> Fraction:
+    """When it begins, s."""
+    assert packet.pts is not None and packet.time_base is not None, "has a time"
+    return packet.pts * packet.time_base

@@ -68,7 +68,7 @@ class RecordSink:
             size: height and width of the frames; None: those of the first, with which the file is
                 then created.
             fps: nominal; each frame keeps its own time.
-            sound: media whose sound is copied, for a file that begins with the stream.
+            sound: media whose sound is copied, from where each file begins.
             has_audio: the stream hears; what it hears is recorded where nothing is copied.
             start: False: record when `toggle` asks for it.
 
@@ -85,12 +85,13 @@ class RecordSink:
         self._copied = sound
         self._lock = threading.Lock()  # of what `toggle` touches
         self._wanted: Path | None = self._path if start else None
+        self._from_start = start  # the next file begins with the stream, not with its first frame
         self._over = ""  # why nothing can be started any more
         self._recorder: Recorder | None = None  # writes to `_open`
         self._open: Path | None = None
         self._span_ns = (0, 0)  # first and latest frame of the file
         if start and size is not None:
-            self._recorder = self._create(self._path, size)
+            self._recorder = self._create(self._path, size, 0)
 
     @property
     def recording(self) -> str:
@@ -115,7 +116,7 @@ class RecordSink:
             if self._wanted is not None:
                 stopped, self._wanted = self._wanted, None
                 return f"recorded {stopped}"
-            self._copied = None
+            self._from_start = False
             self._wanted = _free_name(self._path)
             return f"recording to {self._wanted}"
 
@@ -144,7 +145,8 @@ class RecordSink:
                 return
             time_ns = frame.capture_time_ns
             if self._recorder is None:
-                self._recorder = self._create(wanted, frame.image.shape[:2])
+                begin_ns = 0 if self._from_start else time_ns
+                self._recorder = self._create(wanted, frame.image.shape[:2], begin_ns)
             if self._open is None:
                 self._open, self._span_ns = wanted, (time_ns, time_ns)
             level = level_dbfs(self._heard, time_ns)
@@ -159,9 +161,9 @@ class RecordSink:
         self._end("the stream is over")
         self._finish()
 
-    def _create(self, path: Path, size: tuple[int, ...]) -> Recorder:
+    def _create(self, path: Path, size: tuple[int, ...], begin_ns: int) -> Recorder:
         sound = self._copied or (self._heard if self._has_audio else None)
-        recorder = Recorder(path, size[1], size[0], fps=self._fps, sound=sound)
+        recorder = Recorder(path, size[1], size[0], fps=self._fps, sound=sound, begin_ns=begin_ns)
         self.files.append(path)
         return recorder
 

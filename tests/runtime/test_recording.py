@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import threading
+from itertools import pairwise
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from runtime_fakes import FakeModel, FakeSource, ListSink, clip
@@ -15,6 +18,9 @@ from streamavis.runtime.engine import Engine
 from streamavis.runtime.recording import RecordSink
 from streamavis.runtime.session import Session
 from streamavis.types import AudioChunk, AudioGap, FrameResult, VideoFrame
+
+sys.path.append(str(Path(__file__).parents[1] / "io"))
+from clips import Pictures, Sound, write_clip
 
 NS = 1_000_000_000
 
@@ -103,6 +109,31 @@ def test_the_switch_starts_a_new_file_and_never_replaces_one(tmp_path):
     assert [f.capture_time_ns for f in read(tmp_path / "a-3.mp4")[0]] == [0, NS // 10]
     assert path.read_bytes() == b"precious"
     assert "over" in sink.toggle()
+
+
+def test_a_file_that_is_started_later_has_the_sound_of_the_media(tmp_path):
+    """Not the 16 kHz that the model hears: the media's own, from the first frame on."""
+    media = write_clip(
+        tmp_path / "in.mp4",
+        Pictures(ticks=tuple(range(0, 150, 3))),
+        Sound(layout="stereo", pieces_s=((0, 2.5), (3.0, 5.0))),
+    )
+    sink = RecordSink(tmp_path / "a.mp4", draw=mark, sound=media, has_audio=True, start=False)
+    for n in range(20):
+        put(sink, n)
+    sink.toggle()
+    for n in range(20, 40):
+        put(sink, n)
+    sink.close(None)
+    with av.open(tmp_path / "a.mp4") as container:
+        context = container.streams.audio[0].codec_context
+        assert (context.sample_rate, context.channels) == (48_000, 2)
+    chunks = read(tmp_path / "a.mp4")[1]
+    assert chunks[0].start_time_ns < NS // 20
+    loud = [c.start_time_ns for c in chunks if np.abs(c.samples).max() > 0.2]
+    ends = [a for a, b in pairwise(loud) if b - a > NS // 4]
+    assert len(ends) == 1, "the pause of the media"
+    assert ends[0] == pytest.approx(NS // 2, abs=NS // 10), "where the media has it"
 
 
 def test_a_file_that_is_asked_for_is_replaced_and_named_early(tmp_path):
