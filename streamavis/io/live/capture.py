@@ -64,3 +64,7 @@ class Device:
     give_up_s: float = 1.5  # nothing for this long: it is opened anew
     opening_s: float = 10.0  # what opening may take
     longest_delay_s: float = 0.06  # its sound is waited for no longer than this
+    longest_pause_s: float = 5.0  # between two attempts to open it
+    # Why it certainly cannot be opened now, "" otherwise: asked in a moment (patience in s), where
+    # to open it is dear.
+    problem: Callable[[float], str] | None = None

@@ -23,6 +23,8 @@ class FakeDevice:
     Attributes:
         opened: how often it was opened.
         refuses: why it cannot be opened; "" where it can.
+        missing: why it certainly cannot be opened; "" where it may be.
+        asked: how often that was asked.
         stubborn: an abort is ignored, as by a driver that hangs, until this is set to False.
     """
 
@@ -39,7 +41,8 @@ class FakeDevice:
         self.fps = fps
         self.has_sound = modality == "audio" if has_sound is None else has_sound
         self.opened = 0
-        self.refuses = ""
+        self.refuses = self.missing = ""
+        self.asked = 0
         self.stubborn = False
         self._changed = threading.Condition()
         self._orders: list[Captured | Exception | None] = []
@@ -47,7 +50,7 @@ class FakeDevice:
     @property
     def device(self) -> Device:
         """What a `LiveSource` takes."""
-        return Device(self.name, self.modality, self._open)
+        return Device(self.name, self.modality, self._open, problem=self._problem)
 
     def put(self, item: Captured) -> None:
         """Capture this."""
@@ -79,6 +82,10 @@ class FakeDevice:
 
     def _open(self, clock: Clock) -> Capture:
         return _FakeCapture(self)
+
+    def _problem(self, patience_s: float) -> str:
+        self.asked += 1
+        return self.missing
 
     def next_order(self, capture: _FakeCapture) -> Captured | Exception | None:
         """For a capture: wait for the next order; the end where it was aborted."""

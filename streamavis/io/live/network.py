@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -10,6 +11,7 @@ import av
 
 from streamavis.errors import InputError
 from streamavis.io.live.capture import Capture, Captured, Device
+from streamavis.io.live.probe import is_waited_for, network_problem
 from streamavis.io.live.stream_sound import StreamSound
 from streamavis.io.live.timeline import StreamTimeline
 from streamavis.io.pictures import upright_rgb
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["COUNTED_FORMATS", "network_device"]
 
 _OPEN_S = 5.0
+_PAUSE_S, _LISTENING_PAUSE_S = 5.0, 0.25  # between attempts; to listen is to wait already
 _READ_S = 1.5  # a read that is blocked ends by itself after this
 # Found out from the first half second: what a live stream is, not what a film may be. What is read
 # meanwhile is kept (no `fflags=nobuffer`): it may hold the only key frame for seconds to come.
@@ -65,6 +68,8 @@ def network_device(address: Address, modality: Modality, *, with_sound: bool = T
         open_capture,
         opening_s=_OPEN_S + _READ_S,
         longest_delay_s=_LONGEST_DELAY_S,
+        longest_pause_s=_LISTENING_PAUSE_S if is_waited_for(address) else _PAUSE_S,
+        problem=partial(network_problem, address),
     )
 
 

@@ -27,6 +27,9 @@ _STALL_PERIODS = 5
 _SHORTEST_DELAY_S = 0.25
 _LONGEST_DELAY_S = 5.0
 _JITTER = 0.2
+_ASKED_EVERY_S = 0.8  # a device that is missing
+_ANSWER_S = 0.5  # what it is granted to answer
+_MISSING_S = 30.0  # one that is said to be missing is tried even so: the answer may be wrong
 _FAILED_AFTER_S = 30.0  # broken this long: `failed`, told to people, still tried
 _WELL_AFTER_S = 5.0  # an attempt that ran this long ends the outage before it
 _MOST_HANGING = 4  # workers that a driver does not let go
@@ -34,13 +37,15 @@ _STARVED_NS = 50_000_000  # this process woke so much too late: it was held up, 
 _LET_GO_S = 0.5  # granted to a worker that was told to end, before the next opens the device
 
 
-def retry_delay_s(outage_s: float, jitter: random.Random) -> float:
+def retry_delay_s(
+    outage_s: float, jitter: random.Random, longest_s: float = _LONGEST_DELAY_S
+) -> float:
     """How long to wait before the next attempt: a tenth of the outage, 0.25 to 5 s, +-20 %.
 
     So a camera that was away for a moment is back in a moment, and one that is gone for good
     costs next to nothing.
     """
-    delay_s = min(max(outage_s / 10, _SHORTEST_DELAY_S), _LONGEST_DELAY_S)
+    delay_s = min(max(outage_s / 10, _SHORTEST_DELAY_S), longest_s)
     return delay_s * jitter.uniform(1 - _JITTER, 1 + _JITTER)
 
 
@@ -63,7 +68,9 @@ class Supervisor:
     """Runs a device's captures, one after the other, until it ends or is stopped.
 
     Two threads: one is inside the driver, the other one watches it. States are as in
-    `SourceState`; `failed` means broken for over 30 s, and is still tried every 5 s.
+    `SourceState`; `failed` means broken for over 30 s, and is still tried every 5 s. While a
+    device tells in a moment that it is not there, it is asked every second, and opened as soon
+    as it is back, however long it was away; only twice a minute it is opened all the same.
     """
 
     def __init__(
@@ -101,6 +108,7 @@ class Supervisor:
         self._state: SourceState | None = None
         self._reason = ""
         self._with_sound = False
+        self._back_ns = 0  # when it broke, or was seen to be back since
         self._running: Capture | None = None
         self._thread = threading.Thread(
             target=self._run, name=f"streamavis-watch {device.name}", daemon=True
@@ -183,19 +191,36 @@ class Supervisor:
             now_ns = self._clock.now_ns()
             ran_ns = 0 if attempt.first_ns is None else attempt.last_ns - attempt.first_ns
             if broken_since_ns is None or ran_ns >= _WELL_AFTER_S * _NS:
-                broken_since_ns = now_ns
-            self._pause((now_ns - broken_since_ns) / _NS, attempt.reason)
+                broken_since_ns = self._back_ns = now_ns
+            failed = now_ns - broken_since_ns >= _FAILED_AFTER_S * _NS
+            self._change("failed" if failed else "reconnecting", attempt.reason)
+            self._pause()
 
-    def _pause(self, outage_s: float, reason: str) -> None:
-        """Say that it is broken, and wait until the next attempt is due."""
-        until_ns = self._clock.now_ns() + round(retry_delay_s(outage_s, self._jitter) * _NS)
-        state: SourceState = "failed" if outage_s >= _FAILED_AFTER_S else "reconnecting"
-        self._change(state, reason)
-        self._clock.wait_until(until_ns, self._stopped)
+    def _pause(self) -> None:
+        """Wait until the next attempt is due."""
+        begin_ns = self._clock.now_ns()
+        if self._is_missing():
+            while self._clock.now_ns() - begin_ns < _MISSING_S * _NS and not self._stopped.is_set():
+                self._wait(_ASKED_EVERY_S)
+                if not self._is_missing():
+                    self._back_ns = self._clock.now_ns()  # if it is not ready yet, it is soon
+                    break
+        else:
+            self._wait(self._device.longest_pause_s)
         while len(self._hanging) >= _MOST_HANGING and not self._stopped.is_set():
             self._change("failed", f"{_MOST_HANGING} attempts hang in its driver; waiting for one")
             self._clock.wait_until(self._clock.now_ns() + _NS, self._stopped)
             self._hanging = [thread for thread in self._hanging if thread.is_alive()]
+
+    def _wait(self, longest_s: float) -> None:
+        """A tenth of the time since it broke, or was last seen to be back."""
+        now_ns = self._clock.now_ns()
+        delay_s = retry_delay_s((now_ns - self._back_ns) / _NS, self._jitter, longest_s)
+        self._clock.wait_until(now_ns + round(delay_s * _NS), self._stopped)
+
+    def _is_missing(self) -> bool:
+        ask = self._device.problem
+        return ask is not None and not self._stopped.is_set() and ask(_ANSWER_S) != ""
 
     def _begin(self) -> _Attempt:
         attempt = _Attempt(self._device.open(self._clock), last_ns=self._clock.now_ns())

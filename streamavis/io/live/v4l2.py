@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import av
@@ -18,7 +19,7 @@ from streamavis.io.pictures import upright_rgb
 from streamavis.types import Stage, VideoFrame
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from av.video.codeccontext import VideoCodecContext
 
@@ -44,16 +45,23 @@ def v4l2_device(address: Address) -> Device:
         raise InputError(f"{address.name}: {_NOT_LINUX}")
     options = {_OPTION_NAMES[key]: value for key, value in address.options}
     request = Request("packets", address.target, "v4l2", options)
-    return pumped_device(request, address.name)
+
+    def problem(_patience_s: float) -> str:
+        there = Path(address.target).exists()
+        return "" if there else f"{address.name}: no such device; `streamavis devices` lists them"
+
+    return pumped_device(request, address.name, problem)
 
 
-def pumped_device(request: Request, name: str) -> Device:
-    """Whatever libavformat can open, read in a child process."""
+def pumped_device(
+    request: Request, name: str, problem: Callable[[float], str] | None = None
+) -> Device:
+    """Whatever libavformat can open, read in a child process; `problem` as `Device` has it."""
 
     def open_capture(clock: Clock) -> Capture:
         return _PumpedCapture(request, name, clock)
 
-    return Device(name, "video", open_capture)
+    return Device(name, "video", open_capture, problem=problem)
 
 
 class _PumpedCapture:

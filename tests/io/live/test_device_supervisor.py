@@ -197,6 +197,69 @@ def test_what_stays_away_is_failed_but_still_tried():
         watched.expect("running")
 
 
+def step(watched, seconds):
+    """Let time pass in the steps in which the supervisor waits."""
+    clock, until_ns = watched.clock, watched.clock.now_ns() + round(seconds * NS)
+    while clock.now_ns() < until_ns:
+        until(lambda: clock.next_awaited_ns() - clock.now_ns() <= NS)
+        clock.advance(clock.next_awaited_ns() - clock.now_ns())
+
+
+def until_opened(watched, times):
+    """As `step`, until it is opened, which nobody waits a second for."""
+
+    def opened():
+        due_ns = watched.clock.next_awaited_ns() - watched.clock.now_ns()
+        if watched.fake.opened < times and due_ns <= NS:
+            watched.clock.advance(due_ns)
+        return watched.fake.opened >= times
+
+    until(opened)
+
+
+@pytest.mark.parametrize("outage_s", [1, 20, 300])
+def test_a_camera_that_tells_when_it_is_back_is_opened_within_a_second_however_long(outage_s):
+    with Watched() as watched:
+        watched.run()
+        watched.fake.refuses = watched.fake.missing = "fake: no route to host"
+        watched.fake.fail("fake: unplugged")
+        watched.expect("reconnecting")
+        step(watched, outage_s)
+        assert watched.fake.opened <= 3 + outage_s / 28, "dear"
+        assert watched.fake.asked <= 12 + outage_s / 0.6, "cheap, but not for nothing"
+        opened, gone_ns = watched.fake.opened, watched.clock.now_ns()
+        watched.fake.refuses = watched.fake.missing = ""
+        until_opened(watched, opened + 1)
+        assert watched.clock.now_ns() - gone_ns <= NS
+        watched.fake.put(frame(watched.clock.now_ns()))
+        while watched.next(SourceEvent).state != "running":
+            pass
+
+
+def test_one_that_is_back_before_it_is_ready_is_tried_again_soon():
+    with Watched() as watched:
+        watched.run()
+        watched.fake.refuses = watched.fake.missing = "fake: no route to host"
+        watched.fake.fail("fake: unplugged")
+        watched.expect("reconnecting")
+        step(watched, 100)
+        watched.fake.missing, watched.fake.refuses = "", "fake: still starting"
+        until_opened(watched, watched.fake.opened + 1)
+        while "still starting" not in watched.next(SourceEvent).reason:
+            pass
+        until(lambda: watched.clock.next_awaited_ns() - watched.clock.now_ns() <= 3 * NS // 10)
+
+
+def test_one_that_is_said_to_be_missing_and_is_not_is_found_all_the_same():
+    with Watched() as watched:
+        watched.run()
+        watched.fake.missing = "fake: no answer"
+        watched.fake.fail("fake: unplugged")
+        begin_ns = watched.clock.now_ns()
+        until_opened(watched, watched.fake.opened + 1)
+        assert watched.clock.now_ns() - begin_ns <= 31 * NS
+
+
 def test_an_end_is_an_end():
     ended = threading.Event()
     clock, fake, said = ManualClock(), FakeDevice(), queue.Queue()
