@@ -13,6 +13,7 @@ from rich.console import Console
 
 from streamavis.errors import InputError, OutputError
 from streamavis.io.live import LiveSource
+from streamavis.io.live.devices import check_camera, sound_device
 from streamavis.runtime.clock import Clock, MonotonicClock
 from streamavis.wire import Hello
 from streamavis_apps.commands.options import View
@@ -34,6 +35,8 @@ __all__ = ["Live", "Running", "follow", "named", "ready", "run"]
 
 _NAMED = re.compile(r"([A-Za-z0-9_-]{1,64})=([a-z0-9]+:.+|browser)", re.DOTALL)
 _DRAW_S = 0.2
+_ANSWER_S = 3.0  # what a camera's host is granted, before all else is made ready
+_USUAL = (720, 1280)  # of the pictures the model is warmed up with: height, width
 _LEAVE_S = 0.3  # what a closed device is granted to let go; its thread is left behind after that
 
 
@@ -114,6 +117,16 @@ def ready(plan: Live, console: Console, stop: Stop) -> Iterator[Running]:
         if lending:
             where = f"open {outputs.told['view']} and lend it a camera"
             console.print(where, markup=False, soft_wrap=True)
+        _check_addresses(plan, cameras, console)
+        # No camera runs while torch loads, which holds up every other thread for seconds: what
+        # came meanwhile would only wait for the first result.
+        with console.status(f"loading {plan.model} and measuring this machine"):
+            # Brings torch: a bad address is told without it.
+            from streamavis import checkpoint
+            from streamavis.runtime.admission import admit, measure
+
+            model = checkpoint.load(plan.model)
+            measure(model, [_USUAL] * len(cameras), clock)  # the first steps are slow
         sources: dict[str, LiveSource] = {}
         for name, address in cameras.items():
             camera = (outputs.camera if address == BROWSER else None) or address
@@ -122,12 +135,7 @@ def ready(plan: Live, console: Console, stop: Stop) -> Iterator[Running]:
                     camera, plan.microphone, clock, sound_offset_s=plan.sound_offset_s
                 )
             stack.callback(_release, sources[name])
-        with console.status(f"loading {plan.model} and measuring this machine"):
-            # Brings torch, which takes seconds to load: a bad address is told without it.
-            from streamavis import checkpoint
-            from streamavis.runtime.admission import admit, measure
-
-            model = checkpoint.load(plan.model)
+        if len(sources) > 1:
             sizes = [(s.info.height, s.info.width) for s in sources.values()]
             admit(measure(model, sizes, clock), plan.least_hz)
         board = LiveBoard(console)
@@ -136,6 +144,20 @@ def ready(plan: Live, console: Console, stop: Stop) -> Iterator[Running]:
             address = stack.enter_context(serve_metrics(plan.metrics, lambda: engine.reports))
             outputs.told["metrics"] = address
         yield Running(engine, board, outputs.told)
+
+
+def _check_addresses(plan: Live, cameras: dict[str, str], console: Console) -> None:
+    """Refuse what certainly cannot be opened, before the model is loaded.
+
+    Raises:
+        InputError: an address is none, or nobody answers there.
+    """
+    if plan.microphone not in (None, "none"):
+        sound_device(plan.microphone)
+    for name, address in cameras.items():
+        if address != BROWSER:
+            with console.status(f"asking for {name}"):
+                check_camera(address, _ANSWER_S)
 
 
 def _check_lending(cameras: int, view: View) -> None:

@@ -20,6 +20,7 @@ from streamavis_apps.live_sinks import Wanted, address_of, path_of
 from streamavis_apps.metrics import serve_metrics
 
 from streamavis.errors import CapacityError, InputError, OutputError, WireError
+from streamavis.io.live import LiveSource
 from streamavis.io.media import MediaSource
 from streamavis.runtime.admission import Cost, admit, measure
 from streamavis.runtime.clock import ManualClock
@@ -116,6 +117,40 @@ def test_what_cannot_be_opened_is_told_before_anything_is_written(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         watch(Live(cameras=("nothing.mp4",), wanted=wanted))
     assert not wanted.jsonl.exists()
+
+
+@pytest.mark.parametrize(
+    ("plan", "told"),
+    [
+        (Live(cameras=("http://me:secret@127.0.0.1:1/x.mjpeg",)), "connection refused"),
+        (Live(cameras=(ENDLESS, "camera:77")), "no such device"),
+        (Live(cameras=(ENDLESS,), microphone="camera:0"), "without sound"),
+        (Live(cameras=("rtsq://host/x",)), "is not known"),
+    ],
+)
+def test_a_wrong_address_is_told_before_the_model_is_loaded(monkeypatch, plan, told):
+    monkeypatch.setattr("streamavis.checkpoint.load", lambda name: pytest.fail("loaded"))
+    with pytest.raises(InputError, match=told) as refused:
+        watch(plan)
+    assert "secret" not in str(refused.value)
+
+
+def test_no_camera_runs_before_the_model_is_ready(monkeypatch):
+    """What is captured while torch loads would only wait, and look like a stall."""
+    done = []
+
+    class Source(LiveSource):
+        def __init__(self, *args, **options):
+            done.append("open")
+            super().__init__(*args, **options)
+
+    monkeypatch.setattr("streamavis_apps.live.LiveSource", Source)
+    model = FakeModel(on_step=lambda _: done.append("step"))
+    monkeypatch.setattr("streamavis.checkpoint.load", lambda name: done.append("load") or model)
+    watch(Live(cameras=(ENDLESS,), seconds=0.1))
+    assert done[:2] == ["load", "step"], "warmed up, too"
+    assert done.index("open") > done.index("step")
+    assert done.count("open") == 1
 
 
 def test_an_output_that_is_named_twice_is_refused(tmp_path):

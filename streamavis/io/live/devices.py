@@ -14,7 +14,7 @@ from streamavis.io.live.v4l2 import v4l2_device
 if TYPE_CHECKING:
     from streamavis.io.live.capture import Device
 
-__all__ = ["camera_device", "sound_device"]
+__all__ = ["camera_device", "check_camera", "sound_device"]
 
 
 def camera_device(address: str, *, with_sound: bool = True) -> Device:
@@ -29,6 +29,19 @@ def camera_device(address: str, *, with_sound: bool = True) -> Device:
     if parsed.kind is Kind.NETWORK:
         return network_device(parsed, "video", with_sound=with_sound)
     return v4l2_device(parsed)
+
+
+def check_camera(address: str, patience_s: float) -> None:
+    """Refuse a camera that certainly cannot be opened, before anything is made ready for it.
+
+    Raises:
+        InputError: the address is not one of a camera, or within `patience_s` nobody answers
+            there, or its node is missing; says which.
+    """
+    device = camera_device(address)
+    problem = "" if device.problem is None else device.problem(patience_s)
+    if problem:
+        raise InputError(problem)
 
 
 def sound_device(address: str) -> Device:
