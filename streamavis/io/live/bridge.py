@@ -17,6 +17,7 @@ __all__ = ["TimeBridge"]
 
 _NS = 1_000_000_000
 _WINDOW_NS = _NS
+_FIRST_WINDOW_NS = 900_000_000  # of a line that was only just laid: right again within a second
 _FEWEST = 8  # observations a window needs
 _BANDWIDTH = 0.02  # of the loop, in cycles per window
 _OMEGA = 2 * math.pi * _BANDWIDTH
@@ -51,6 +52,7 @@ class TimeBridge:
         self._begin_ns = 0  # of the window, on the clock
         self._residuals: list[float] = []
         self._early_ns = 0.0  # smallest residual of the window, where it is a proof
+        self._new = False  # the line was only just laid
         self._latest = (0, 0)
         self._errors: list[float] = []  # of the latest windows, while out of lock
 
@@ -74,12 +76,23 @@ class TimeBridge:
         if self._lower:
             self._early_ns = min(self._early_ns, residual)
         enough = len(self._residuals) >= _FEWEST
-        if enough and arrival_ns - self._begin_ns >= _WINDOW_NS:
+        window_ns = _FIRST_WINDOW_NS if self._new else _WINDOW_NS
+        if enough and arrival_ns - self._begin_ns >= window_ns:
             self._learn(device_ns, arrival_ns)
 
     def residual_ns(self, device_ns: int, arrival_ns: int) -> int:
         """How late `arrival_ns` is against the line, without learning from it."""
         return arrival_ns - self.on_clock(device_ns)
+
+    def begin_anew(self, now_ns: int) -> None:
+        """Forget what came before: where the line lies is known less well than before.
+
+        The next window, which begins at `now_ns`, moves it by all of its error.
+        """
+        self._residuals.clear()
+        self._early_ns = 0.0
+        self._begin_ns = now_ns
+        self._new = True
 
     def _line(self, device_ns: int) -> float:
         assert self._device_ns is not None, "an anchor is set with the first observation"
@@ -99,13 +112,18 @@ class TimeBridge:
         """End a window: move the line, and begin the next window on it."""
         error = min(self._residuals) if self._lower else statistics.median(self._residuals)
         self._judge(error)
-        if abs(error) <= _LOCKED_NS:
+        if abs(error) <= _LOCKED_NS and not self._new:
             rate = self._rate + _RATE_GAIN * error / (arrival_ns - self._begin_ns)
             self._rate = min(max(rate, -_MOST_RATE), _MOST_RATE)
-        if error > _REANCHOR_NS or error < -(_LOCKED_NS if self._lower else _REANCHOR_NS):
+        if (
+            self._new
+            or error > _REANCHOR_NS
+            or error < -(_LOCKED_NS if self._lower else _REANCHOR_NS)
+        ):
             step = error
         else:
             step = _PHASE_GAIN * min(max(error, -_STEP_NS), _STEP_NS)
+        self._new = False
         # With the old rate up to here: the line must not break under a change of rate.
         moved = round(self._residuals[-1] - step)
         self._anchor(device_ns, arrival_ns - moved)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
 
 from streamavis.io.live.bridge import TimeBridge
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 __all__ = ["Block", "Placed", "SampleClock"]
@@ -16,6 +18,7 @@ __all__ = ["Block", "Placed", "SampleClock"]
 _NS = 1_000_000_000
 _SETTLE_BLOCKS = 5
 _SETTLE_NS = 150_000_000  # sound held back until it is known where it belongs
+_USUAL_BLOCKS = 200  # from which is known how late blocks usually are
 _OLDEST_ADC_NS = _NS
 _ADC_TRIAL_NS = 2 * _NS  # how long ADC times must agree with the count before they are used
 _ADC_SPREAD_NS = 5_000_000
@@ -70,6 +73,7 @@ class SampleClock:
         self._last_adc_ns = 0
         self._adc_offset_ns = 0  # of ADC time to the count, as the trial began
         self._adc_since_ns: int | None = None  # when the trial began; None: no sane time yet
+        self._usual: deque[int] = deque(maxlen=_USUAL_BLOCKS)  # how late the latest blocks were
         self._late_ns: list[int] = []  # of the blocks since the last one that was in time
         self._in_time_ns = 0  # when that one came
 
@@ -146,13 +150,28 @@ class SampleClock:
                 late.append(self._bridge.residual_ns(*self._observation(block, count)))
                 count += len(block.samples) + block.missed
             lost_ns = sorted(late)[len(late) // 2] if self.by_adc else min(late)
+            lost_ns -= 0 if self.by_adc else self._usual_ns(len(late))
             self._count += max(0, round(lost_ns * self._rate / _NS))
+            self._bridge.begin_anew(held[0].arrival_ns)
         return [self._put(block) for block in held]
+
+    def _usual_ns(self, blocks: int) -> int:
+        """How late the promptest of so many blocks is at the least, mostly: jitter, and no loss.
+
+        What is taken for a loss and is none shows with the next prompt block, the other way round
+        only after a while: so a low share of what was seen.
+        """
+        late = np.array(self._usual)
+        if len(late) < 2 * blocks:
+            return 0
+        spans = np.lib.stride_tricks.sliding_window_view(late, blocks)
+        return int(np.quantile(spans.min(axis=1), 0.2))
 
     def _put(self, block: Block) -> Placed:
         assert self._bridge is not None, "settled"
         device_ns, seen_ns = self._observation(block, self._count)
         self._bridge.observe(device_ns, seen_ns)
+        self._usual.append(self._bridge.residual_ns(device_ns, seen_ns))
         self._watch(device_ns, seen_ns)
         cause, self._cause = self._cause, ""
         start_ns = self._bridge.on_clock(self._device_ns(self._count))

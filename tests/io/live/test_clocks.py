@@ -106,6 +106,28 @@ def test_every_overflow_is_a_gap_of_the_right_length_and_soon_forgotten(jitter):
     assert max(one[100:].max() for one in within) < 5
 
 
+HEAVY = {
+    "even": lambda random: random.uniform(0, 0.04),
+    "coin": lambda random: 0.03 * (random.random() < 0.5),
+}
+
+
+@pytest.mark.parametrize(
+    ("jitter", "share", "limit_ms"),
+    [("busy", 99, 0.5), ("stalls", 99, 0.5), ("even", 85, 4.6), ("coin", 99, 0.5)],
+)
+def test_a_second_after_an_overflow_time_is_right_again(monkeypatch, jitter, share, limit_ms):
+    """As far as it can be known by then where every block is up to 40 ms late."""
+    monkeypatch.setattr(f"{__name__}.JITTER", JITTER | HEAVY)
+    after = []
+    for seed in range(4):
+        random = np.random.default_rng(seed)
+        losses = {int(n): int(random.integers(1, 51)) for n in range(1000, 12_000, 400)}
+        error, _ = errors_ms(Card(50, jitter, seed=seed), 12_000, losses)
+        after += [error[n + 100] for n in losses]
+    assert np.percentile(after, share) < limit_ms
+
+
 @pytest.mark.parametrize("blocks", [4, 40])
 def test_a_loss_that_nobody_announced_is_noticed_within_a_second(blocks):
     error, _ = errors_ms(Card(50), 2000, {1000: blocks}, announced=False)
