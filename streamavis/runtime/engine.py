@@ -33,6 +33,7 @@ __all__ = ["Engine", "EngineReport", "Feed", "Source"]
 
 _POLL_S = 0.1  # how often a waiting engine looks whether it was cancelled
 _LOOK_S = 0.1  # how often somebody looks after live streams
+_SHORTEST_LOOK_S = 0.002
 _STOP_S = 1.5  # what a stop grants sources and sinks together; the promise is 2 s
 _LEAVE_S = 0.3  # of that a source that is inside its driver, before the sinks are told
 _FINISH_S = 60.0  # what the end of a recording grants the sinks to write what they have
@@ -265,8 +266,16 @@ class Engine:
         return [result for result in results if result is not None]
 
     def _watching(self) -> None:
-        while not self._ended.wait(_LOOK_S):
+        while not self._ended.wait(self._until_look_s()):
             self._look()
+
+    def _until_look_s(self) -> float:
+        """Until the next round, or until an input that stays silent counts as gone."""
+        due_ns = min((d for lane in self._lanes if (d := lane.silent_at_ns())), default=None)
+        if due_ns is None:
+            return _LOOK_S
+        left_s = (due_ns - self._clock.now_ns()) / 1e9
+        return min(max(left_s, _SHORTEST_LOOK_S), _LOOK_S)
 
     def _look(self) -> None:
         """Notice silent inputs, stuck workers and too much work, ten times a second."""

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 __all__ = ["LOST_AFTER_S", "Arrivals", "Health"]
 
-# With the tenth of a second a status may be late, silence is told within half a second.
+# Told at once by who looks at `due_ns`; a status that is only sent now and then tells it a tenth
+# of a second later. Both are within half a second.
 LOST_AFTER_S = 0.4
 _PERIODS = 4  # a slow camera is granted this many; the fifth is told
 _GONE: frozenset[SourceState] = frozenset({"stalled", "reconnecting", "failed", "ended"})
@@ -113,7 +114,7 @@ class Health:
                 self._change(event, now_ns)
 
     def look(self, now_ns: int) -> list[SourceEvent]:
-        """News that nobody told: inputs that have fallen silent. Call it ten times a second."""
+        """News that nobody told: inputs that have fallen silent. Call it at `due_ns` and then."""
         news = []
         with self._lock:
             for modality, known in self._inputs.items():
@@ -126,14 +127,23 @@ class Health:
                 self._change(event, now_ns)
         return news
 
+    def due_ns(self) -> int | None:
+        """When `look` will have news if nothing comes until then; None: nothing runs."""
+        with self._lock:
+            running = [m for m, known in self._inputs.items() if known.state == "running"]
+            return min((self._limit_ns(modality) + 1 for modality in running), default=None)
+
     def _is_gone(self, modality: Modality, now_ns: int) -> bool:
-        known = self._inputs[modality]
-        if known.state in _GONE:
+        if self._inputs[modality].state in _GONE:
             return True
+        return now_ns > self._limit_ns(modality)
+
+    def _limit_ns(self, modality: Modality) -> int:
+        """Until when its silence is none."""
         limit_ns = round(LOST_AFTER_S * 1e9)
         if modality == "video":
             limit_ns = max(limit_ns, _PERIODS * self._frames.period_ns)
-        return now_ns - self._last_ns(modality) > limit_ns
+        return self._last_ns(modality) + limit_ns
 
     def _runs(self, modality: Modality, now_ns: int) -> SourceEvent | None:
         known = self._inputs[modality]

@@ -277,6 +277,10 @@ class Lane:
             for event in self._health.look(now_ns):
                 self._tell(event)
 
+    def silent_at_ns(self) -> int | None:
+        """When `look` will find an input silent if nothing comes until then; None: nothing runs."""
+        return None if self._health is None else self._health.due_ns()
+
     def note_worker(self, sentence: str) -> None:
         """Note that a worker is stuck, or moves again."""
         self._journal.note("worker", sentence)

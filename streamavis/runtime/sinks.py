@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
+from streamavis.errors import WireError
 from streamavis.io.jsonl import JsonlWriter
+from streamavis.types import SourceEvent
 from streamavis.wire import EndOfStream, Hello, Publisher, StageLatency, Status
 from streamavis.wire.checks import MAX_TEXT
 
@@ -14,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from streamavis.runtime.delivery import EngineReport, Phase
-    from streamavis.types import FrameResult, SourceState, VideoFrame
+    from streamavis.types import AudioChunk, AudioGap, FrameResult, Heard, SourceState, VideoFrame
     from streamavis.wire.schema import EndReason
 
 
@@ -105,6 +108,12 @@ class PublishSink:
             self._publisher.hello(self._hello)
         self._publisher.publish(result)
         self._last = result
+
+    def notice(self, item: AudioChunk | AudioGap | SourceEvent | Heard) -> None:
+        """Tell at once how a source is doing that has changed, between two statuses."""
+        if isinstance(item, SourceEvent) and self._report is not None:
+            with suppress(WireError):  # the stream has ended meanwhile
+                self._publisher.status(self._status())
 
     def close(self, report: EngineReport) -> None:
         """Say that the stream is over, and give the address back."""

@@ -54,6 +54,23 @@ def test_silence_is_noticed_and_told_once():
 
 
 @given(st.floats(10, 2000))
+def test_what_is_due_is_news_then_and_not_before(period_ms):
+    health, _ = running(period_ms, until_ms=round(40 * period_ms))
+    due = health.due_ns()
+    assert health.look(due - 1) == []
+    first = health.look(due)
+    assert [event.modality for event in first][-1] == "audio", "sound has no period to wait for"
+    if len(first) == 1:
+        later = health.due_ns()
+        assert later > due
+        assert health.look(later - 1) == []
+        assert [event.modality for event in health.look(later)] == ["video"]
+    assert health.due_ns() is None
+    health.sound(due + 5 * NS)
+    assert health.due_ns() == pytest.approx(due + 5 * NS + LOST_AFTER_S * NS, abs=2)
+
+
+@given(st.floats(10, 2000))
 def test_a_camera_is_granted_four_periods_where_that_is_longer(period_ms):
     health, last = running(period_ms, until_ms=round(40 * period_ms))
     limit = max(LOST_AFTER_S * 1e9, 4 * period_ms * MS)

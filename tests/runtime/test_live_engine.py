@@ -74,6 +74,22 @@ def test_a_stalled_stream_delays_nobody_and_is_told():
     rig.end()
 
 
+def test_whoever_looks_after_streams_is_there_when_one_falls_silent():
+    rig = Rig("a", "b")
+    assert rig.engine._until_look_s() == pytest.approx(0.1), "nothing runs yet"
+    rig.one("a")
+    rig.clock.advance(200 * MS)
+    rig.one("b")
+    assert rig.engine._until_look_s() == pytest.approx(0.1)
+    rig.clock.advance(170 * MS)
+    assert rig.engine._until_look_s() == pytest.approx(0.03, abs=0.001), "a, in 30 ms"
+    rig.clock.advance(31 * MS)
+    rig.engine._look()
+    assert [rig.report(name).video for name in "ab"] == ["lost", "ok"]
+    assert rig.engine._until_look_s() == pytest.approx(0.1), "b, in 200 ms"
+    rig.end()
+
+
 def test_a_source_that_breaks_ends_its_own_stream_only(caplog):
     rig = Rig("good", "bad")
     rig.one("bad")

@@ -12,7 +12,7 @@ from streamavis.errors import TruncatedInputError
 from streamavis.runtime.engine import Engine
 from streamavis.runtime.session import Session
 from streamavis.runtime.sinks import PublishSink
-from streamavis.types import FrameResult
+from streamavis.types import FrameResult, SourceEvent
 from streamavis.wire import EndOfStream, Hello, Message, Status, Subscriber
 
 
@@ -60,6 +60,22 @@ def test_readers_are_told_that_the_input_broke_off():
     source = FakeSource(clip(5), error=TruncatedInputError("breaks off"))
     end = publish(source, TruncatedInputError)[-1]
     assert (end.reason, end.detail, end.processed) == ("failed", "the input broke off", 5)
+
+
+def test_a_source_that_changes_is_told_at_once_and_not_with_the_next_status(monkeypatch):
+    monkeypatch.setattr("streamavis.wire.publisher.STATUS_INTERVAL_S", 3600.0)
+    hello = Hello(model="fake", classes=CLASSES, size=(90, 160), has_audio=False)
+    sink = PublishSink("tcp://127.0.0.1:*", "cam", hello)
+    session = Session(FakeModel(), stream="cam", has_audio=False)
+    report = Engine(FakeSource(clip(3)), session, speed=None).report
+    sink.start(lambda: report)
+    with Subscriber(sink.endpoint, stream="cam", kinds=("status",)) as subscriber:
+        assert subscriber.receive(60.0) is not None, "on joining"
+        report.phase, report.source = "running", "stalled"
+        sink.notice(SourceEvent("cam", "video", "stalled", 0))
+        assert subscriber.receive(60.0).source == "stalled"
+        sink.close(report)
+        sink.notice(SourceEvent("cam", "video", "running", 0))  # too late is no failure
 
 
 def test_the_status_follows_the_stream():
