@@ -28,6 +28,8 @@ _COPIED = frozenset({"aac", "alac", "flac", "mp3", "opus"})
 _NEED_NO_HEADER = frozenset({"mp3"})  # the others' comes from the container; ADTS has none
 _RATE = 48_000  # of what is encoded
 _BIT_RATE = 160_000
+_PAUSE_S = Fraction(6, 5)  # what is left to the resampler, which knows its length to the sample
+_BLOCK = 1024  # samples; where none is named, the resampler passes on what needs no conversion
 _SOON_S = Fraction(1, 5)  # an mp4 cannot be read before each of its tracks holds something
 _LEAD_S = 2  # read before the beginning: a decoder finds its feet, a seek may be a little off
 
@@ -116,7 +118,19 @@ class Soundtrack:
     def _encoded(self, packets: Iterable[Packet[Any]]) -> Iterator[Packet[Any]]:
         encoder = self._output.codec_context
         silence_in_gaps = {"async": "1", "first_pts": "0"}
-        resampler = av.AudioResampler(encoder.format, encoder.layout, _RATE, None, silence_in_gaps)
+        resampler = av.AudioResampler(
+            encoder.format, encoder.layout, _RATE, _BLOCK, silence_in_gaps
+        )
+        for frame in self._decoded(packets):
+            for resampled in resampler.resample(frame):
+                yield from self._output.encode(resampled)
+        for resampled in resampler.resample(None):
+            yield from self._output.encode(resampled)
+        yield from self._output.encode(None)
+
+    def _decoded(self, packets: Iterable[Packet[Any]]) -> Iterator[av.AudioFrame]:
+        """Sound on the recording's time; a long pause is silence second by second, not at once."""
+        until_s, frame = Fraction(0), None
         for packet in packets:
             try:
                 decoded = self._source.codec_context.decode(packet)
@@ -124,11 +138,27 @@ class Soundtrack:
                 continue  # a corrupt packet: `async` fills its place
             for frame in decoded:
                 frame.time_base = packet.time_base
-                for resampled in resampler.resample(frame):
-                    yield from self._output.encode(resampled)
-        for resampled in resampler.resample(None):
-            yield from self._output.encode(resampled)
-        yield from self._output.encode(None)
+                start_s = until_s if frame.time is None else Fraction(frame.time)
+                while start_s - until_s > _PAUSE_S:
+                    yield _silent_second(frame, until_s)
+                    until_s += 1
+                yield frame
+                until_s = max(until_s, start_s + Fraction(frame.samples, frame.sample_rate))
+        if frame is None:  # a track without anything would keep the file from being read
+            silent = av.AudioFrame("fltp", "mono", _RATE)
+            silent.sample_rate = _RATE
+            yield _silent_second(silent, until_s)
+
+
+def _silent_second(like: av.AudioFrame, start_s: Fraction) -> av.AudioFrame:
+    silent = av.AudioFrame(like.format, like.layout, like.sample_rate)
+    zero = b"\x80" if like.format.name.startswith("u8") else b"\0"
+    for plane in silent.planes:
+        plane.update(zero * plane.buffer_size)
+    silent.sample_rate = like.sample_rate
+    silent.time_base = like.time_base or Fraction(1, like.sample_rate)
+    silent.pts = round(start_s / silent.time_base)
+    return silent
 
 
 def _first(packets: Iterator[Packet[Any]]) -> tuple[list[Packet[Any]], Packet[Any] | None]:

@@ -149,6 +149,33 @@ def test_pictures_and_sound_that_do_not_begin_together_stay_apart(tmp_path, code
     assert_in_step(ours, theirs)
 
 
+@pytest.mark.parametrize("codec", ["aac", "pcm_u8"])
+def test_a_file_whose_sound_begins_late_can_be_read_before_that(tmp_path, codec):
+    pictures = Pictures(ticks=tuple(range(0, 270, 3)))
+    sound = Sound(codec, pieces_s=((6.4, 8.0),))
+    clip = write_clip(tmp_path / "in.mkv", pictures, sound)
+    path = tmp_path / "out.mp4"
+    with Recorder(path, 64, 48, fps=10, sound=clip) as recorder:
+        for n in range(30):
+            recorder.write(GREY, n * S // 10)
+        assert len(read(path)[0]) >= 20, "if it were killed now"
+        for n in range(30, 90):
+            recorder.write(GREY, n * S // 10)
+    wave = timeline(read(path)[1], 9 * 16_000)
+    loud = np.flatnonzero(np.abs(wave) > 0.25)
+    assert (loud[0] / 16_000, loud[-1] / 16_000) == pytest.approx((6.4, 8.0), abs=0.03)
+    assert np.abs(wave[: 6 * 16_000]).max() < 0.01
+
+
+def test_a_track_of_sound_that_holds_nothing_does_no_harm(tmp_path):
+    clip = write_clip(tmp_path / "in.mkv", Pictures(), Sound("pcm_s16le", pieces_s=()))
+    path = tmp_path / "out.mp4"
+    with Recorder(path, 64, 48, fps=10, sound=clip) as recorder:
+        for n in range(30):
+            recorder.write(GREY, n * S // 10)
+    assert len(read(path)[0]) == 30
+
+
 def assert_in_step(ours: np.ndarray, theirs: np.ndarray) -> None:
     """The tone begins, pauses and ends at the same moments, from 0.1 s on."""
     begin, count = 1600, min(len(ours), len(theirs)) - 3200
@@ -171,8 +198,9 @@ def timeline(chunks: list[AudioChunk], samples: int) -> np.ndarray:
     return whole
 
 
-def test_a_gap_in_encoded_sound_is_filled_with_silence(tmp_path):
-    sound = Sound("pcm_s16le", pieces_s=((0, 0.3), (0.6, 1.0)))
+@pytest.mark.parametrize("codec", ["pcm_s16le", "pcm_f32le"])
+def test_a_gap_in_encoded_sound_is_filled_with_silence(tmp_path, codec):
+    sound = Sound(codec, pieces_s=((0, 0.3), (0.6, 1.0)))
     clip = write_clip(tmp_path / "in.mkv", Pictures(), sound)
     frames, _ = read(clip)
     times = [f.capture_time_ns for f in frames]
