@@ -217,6 +217,8 @@ class Supervisor:
         now_ns = self._clock.now_ns()
         delay_s = retry_delay_s((now_ns - self._back_ns) / _NS, self._jitter, longest_s)
         self._clock.wait_until(now_ns + round(delay_s * _NS), self._stopped)
+        with self._moved:
+            self._moved.notify_all()  # `wait_first` looks whether its patience is at an end
 
     def _is_missing(self) -> bool:
         ask = self._device.problem

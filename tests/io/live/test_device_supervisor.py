@@ -3,6 +3,7 @@
 import queue
 import random
 import threading
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -379,6 +380,31 @@ def test_no_sound_of_the_camera_where_it_comes_from_elsewhere():
         sounds = [item for item in source if isinstance(item, AudioChunk)]
     assert source.join(SOON_S)
     assert all(not chunk.samples.any() for chunk in sounds)
+
+
+@pytest.mark.parametrize("missing", ["", "eyes: no such device"])
+def test_patience_has_an_end(missing):
+    eyes, clock, told = FakeDevice(), ManualClock(), []
+    eyes.refuses, eyes.missing = "eyes: not there", missing
+
+    def open_it():
+        with pytest.raises(InputError, match="not there"):
+            LiveSource(eyes.device, "none", clock, patience_s=10.0)
+        told.append(clock.now_ns())
+
+    opener = threading.Thread(target=open_it)
+    opener.start()
+
+    def over():
+        with suppress(TimeoutError):  # nobody waits any more
+            due_ns = clock.next_awaited_ns(0.05) - clock.now_ns()
+            if due_ns <= LONGEST_PAUSE_NS and not told:
+                clock.advance(due_ns)
+        return told
+
+    until(over)
+    opener.join(SOON_S)
+    assert 10 * NS <= told[0] < 25 * NS
 
 
 @pytest.mark.parametrize("which", ["eyes", "ears"])
