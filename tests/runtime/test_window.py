@@ -277,6 +277,7 @@ def test_without_a_display_the_window_is_refused_in_a_sentence(monkeypatch):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the variables are X11's and Wayland's")
 def test_a_display_that_is_not_there_is_noticed_in_a_child(monkeypatch):
+    monkeypatch.setattr(window, "_OPEN_S", PATIENCE_S)
     monkeypatch.setenv("DISPLAY", ":4711")
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     assert "cannot open a window" in display_problem()
@@ -287,6 +288,9 @@ def test_a_display_that_is_not_there_is_noticed_in_a_child(monkeypatch):
 @pytest.fixture
 def display(monkeypatch):
     """A virtual display; its number, and its server's process."""
+    # Windows are not killed here because a loaded machine is slow to open or to close one.
+    monkeypatch.setattr(window, "_OPEN_S", PATIENCE_S)
+    monkeypatch.setattr(window, "_LEAVE_S", PATIENCE_S)
     if shutil.which("Xvfb") is None or shutil.which("xdotool") is None:
         pytest.skip("needs Xvfb and xdotool (Debian: xvfb xdotool)")
     reader, writer = os.pipe()

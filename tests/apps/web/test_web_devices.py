@@ -21,7 +21,7 @@ from streamavis_apps.live import Live, run
 from streamavis_apps.live_sinks import Wanted
 from streamavis_apps.web.browser import BrowserSource
 from streamavis_apps.web.view import WebView
-from web_rig import chromium, until
+from web_rig import chromium, until, visited
 
 pytestmark = pytest.mark.browser
 
@@ -96,6 +96,7 @@ def live(**wanted):
     assert not thread.is_alive()
 
 
+@pytest.mark.timeout(300)
 def test_what_sounds_is_marked_on_the_visitors_own_picture_when_it_sounds(tmp_path, monkeypatch):
     """A red box walks to the right for 6 s, and a tone is heard while it is in its second third."""
     monkeypatch.setattr("streamavis.checkpoint.load", lambda name: NowModel())
@@ -114,8 +115,7 @@ def test_what_sounds_is_marked_on_the_visitors_own_picture_when_it_sounds(tmp_pa
         return [document.getElementById("picture").dataset.seq, row];
     }"""
     with chromium(*flags) as browser, live() as address:
-        page = browser.new_page(viewport={"width": 1100, "height": 800})
-        page.goto(address)
+        page = visited(browser, address, viewport={"width": 1100, "height": 800})
         page.get_by_role("button", name=LEND).click()
         page.get_by_role("button", name="Stop sending").wait_for()
         page.locator("#curtain").wait_for(state="hidden")
@@ -126,7 +126,7 @@ def test_what_sounds_is_marked_on_the_visitors_own_picture_when_it_sounds(tmp_pa
             seen[seq] = rows
             return len(seen) > 70
 
-        until(watch, "seventy pictures", 60)
+        until(watch, "seventy pictures", 200)
         assert page.get_by_role("meter", name="Sound level").get_attribute("aria-valuenow")
         page.get_by_role("button", name="Stop sending").click()
         page.get_by_text("camera browser reconnecting: the browser left").first.wait_for()
@@ -156,8 +156,7 @@ def asking():
 
 def test_without_permission_the_page_says_what_to_do(asking):
     with chromium(FAKE) as browser:
-        page = browser.new_page()
-        page.goto(asking.url)
+        page = visited(browser, asking.url)
         page.get_by_text("This server looks through your camera").wait_for()
         page.get_by_role("button", name=LEND).click()
         page.get_by_text("was not allowed. Allow both for this page").first.wait_for()
@@ -166,9 +165,8 @@ def test_without_permission_the_page_says_what_to_do(asking):
 
 def test_a_second_visitor_is_told_that_the_camera_is_in_use(asking):
     with chromium(ALLOWED, FAKE) as browser:
-        first, second = (browser.new_context().new_page() for _ in range(2))
+        first, second = (visited(browser.new_context(), asking.url) for _ in range(2))
         for page in (first, second):
-            page.goto(asking.url)
             page.get_by_role("button", name=LEND).wait_for()
         first.get_by_role("button", name=LEND).click()
         first.get_by_role("button", name="Stop sending").wait_for()
@@ -183,8 +181,7 @@ def test_the_camera_goes_on_when_the_server_is_back():
     view = WebView(port=0, source=source)
     port = int(re.search(r":(\d+)/", view.url)[1])
     with chromium(ALLOWED, FAKE) as browser:
-        page = browser.new_page()
-        page.goto(view.url)
+        page = visited(browser, view.url)
         page.get_by_role("button", name=LEND).click()
         until(lambda: source.busy, "the first camera")
         view.close()
@@ -244,8 +241,7 @@ def test_the_drawn_world_through_nano_and_a_browser(tmp_path):
         said = next(line for line in server.stdout if "open http" in line)
         address = re.search(r"open (http\S+)", said)[1]
         with chromium(*flags) as browser:
-            page = browser.new_page(viewport={"width": 1100, "height": 1100})
-            page.goto(address)
+            page = visited(browser, address, viewport={"width": 1100, "height": 1100})
             page.get_by_role("button", name=LEND).click()
             page.locator("#curtain").wait_for(state="hidden", timeout=120_000)
             seen = {}

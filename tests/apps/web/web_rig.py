@@ -65,6 +65,14 @@ def shot(seq: int, *tracks: Track, boot_id: str = "boot") -> tuple[VideoFrame, F
     return frame, result
 
 
+def visited(context: Any, url: str, **options: Any) -> Any:
+    """A new page of a browser or a context, at `url`, that waits as patiently as tests do."""
+    page = context.new_page(**options)
+    page.set_default_timeout(DEADLINE_S * 1000)
+    page.goto(url)
+    return page
+
+
 @contextlib.contextmanager
 def chromium(*flags: str) -> Iterator[Any]:
     """A headless Chromium of this system; skips the test where there is none."""
@@ -74,7 +82,10 @@ def chromium(*flags: str) -> Iterator[Any]:
     sync_api = pytest.importorskip("playwright.sync_api", reason="needs pip install playwright")
     with sync_api.sync_playwright() as driver:
         browser = driver.chromium.launch(
-            executable_path=executable, headless=True, args=[*FLAGS, *flags]
+            executable_path=executable,
+            headless=True,
+            args=[*FLAGS, *flags],
+            timeout=DEADLINE_S * 1000,
         )
         try:
             yield browser
