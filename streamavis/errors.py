@@ -11,6 +11,7 @@
     ├── OutputError           a result file cannot be written
     ├── CapacityError         the machine is too slow for what is asked of it
     └── WireError             a message or an address is refused
+        ├── KeyFileError          a key is missing, damaged or open to others
         ├── SchemaError           the message does not follow the schema
         └── SchemaVersionError    the message has another major version
 
@@ -23,6 +24,7 @@ __all__ = [
     "CapacityError",
     "CheckpointError",
     "InputError",
+    "KeyFileError",
     "MissingExtraError",
     "ModelOutputError",
     "OutputError",
@@ -83,6 +85,10 @@ class CapacityError(StreamAVISError):
 
 class WireError(StreamAVISError):
     """A message or an address is refused."""
+
+
+class KeyFileError(WireError):
+    """A key file or the key folder is missing, damaged or open to others; never tells a secret."""
 
 
 class SchemaError(WireError):

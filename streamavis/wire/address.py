@@ -1,4 +1,4 @@
-"""Addresses this version may use: loopback and local sockets, nothing a network can reach."""
+"""Addresses: this machine's own for everybody, a network's only for those who say how."""
 
 from __future__ import annotations
 
@@ -10,37 +10,81 @@ from pathlib import Path
 
 from streamavis.errors import WireError
 
-__all__ = ["host_boot_id", "to_bind", "to_connect"]
+__all__ = ["host_boot_id", "is_local", "to_bind", "to_connect"]
 
 _TCP = re.compile(r"tcp://(?P<host>\[[0-9A-Fa-f:.]+\]|[^:/;\[\]\s]+):(?P<port>\*|\d{1,5})")
 _IPC = re.compile(r"ipc://(?P<path>[^\0*][^\0]*)")
+# A host name of RFC 1123; one whose last label is a number would be read as an address.
+_NAME = re.compile(
+    r"(?!.{254})(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)*"
+    r"(?![0-9]+$)[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+)
 _FORMS = "tcp://127.0.0.1:PORT, tcp://127.0.0.1:* (any free port) or ipc://PATH"
 
 
-def to_bind(address: str) -> str:
+def to_bind(address: str, *, beyond: bool = False) -> str:
     """Return what a publisher may bind for `address`.
 
+    Args:
+        address: a port of this machine or a local socket.
+        beyond: it may be one that other machines reach.
+
     Raises:
-        WireError: it is malformed, not loopback, or a file that a bind would destroy.
+        WireError: it is malformed, out of bounds, or a file that a bind would destroy.
     """
     if match := _IPC.fullmatch(address):
         _check_ipc(Path(match["path"]))
         return address
-    return _loopback(address)
+    host, port = _parts(address)
+    host = "0.0.0.0" if host == "*" else host
+    ip = _ip(host)
+    if ip is None and beyond:
+        raise WireError(f"{address} names no address of this machine; bind tcp://0.0.0.0:{port}")
+    if not beyond and not _is_loopback(host):
+        raise WireError(
+            f"{address} can be reached from other machines, and without keys nothing leaves this "
+            f"one; make some (streamavis keys init, then add NAME) and publish with them, say "
+            f"--insecure (insecure=True) where anybody may listen, or use {_FORMS}"
+        )
+    return _endpoint(host, port)
 
 
-def to_connect(address: str) -> str:
+def to_connect(address: str, *, beyond: bool = False) -> str:
     """Return what a subscriber may connect to for `address`.
 
+    Args:
+        address: a publisher's.
+        beyond: it may be one on another machine.
+
     Raises:
-        WireError: it is malformed, not loopback, or names no port.
+        WireError: it is malformed, out of bounds, or names no port or machine.
     """
     if _IPC.fullmatch(address):
         return address
-    endpoint = _loopback(address)
-    if endpoint.endswith(":*"):
+    host, port = _parts(address)
+    ip = _ip(host)
+    if port == "*":
         raise WireError(f"{address} names no port; connect to the publisher's `endpoint`")
-    return endpoint
+    if host == "*" or (ip is not None and ip.is_unspecified):
+        raise WireError(f"{address} names no machine; use the address of the publisher's")
+    if not beyond and not _is_loopback(host):
+        raise WireError(
+            f"{address} is another machine, and without a key anybody could answer for it; read "
+            "with the key file made there by `streamavis keys add NAME`: --key FILE (key=FILE), "
+            "or say --insecure (insecure=True)"
+        )
+    if ip is None and not _NAME.fullmatch(host):
+        raise WireError(f"{address} names no machine: {host!r} is neither an address nor a name")
+    return _endpoint(host, port)
+
+
+def is_local(address: str) -> bool:
+    """Say whether only this machine can reach `address`.
+
+    Raises:
+        WireError: it is malformed.
+    """
+    return _IPC.fullmatch(address) is not None or _is_loopback(_parts(address)[0])
 
 
 @cache
@@ -52,27 +96,36 @@ def host_boot_id() -> str | None:
         return None
 
 
-def _loopback(address: str) -> str:
-    # Built anew from the parts that were understood, so that nothing else reaches the library.
+def _parts(address: str) -> tuple[str, str]:
+    """Return host and port of a TCP address; the port in plain digits, or `*`."""
     match = _TCP.fullmatch(address)
     if match is None:
         raise WireError(f"{address[:200]!r} is no address; use {_FORMS}")
     host, port = match["host"].strip("[]"), match["port"]
     if port != "*" and int(port) > 65_535:
         raise WireError(f"{address} has port {port}, expected 1 to 65535 or *")
-    if host == "localhost":
-        host = "127.0.0.1"
-    try:
-        ip = ipaddress.ip_address(host)
-    except ValueError:
-        ip = None
-    if ip is None or not ip.is_loopback:
-        raise WireError(
-            f"{address} is not loopback, and keys are not part of this version: "
-            f"without them nothing may be reachable from a network; use {_FORMS}"
-        )
     port = "*" if port == "*" or int(port) == 0 else str(int(port))
+    return "127.0.0.1" if host == "localhost" else host, port
+
+
+def _endpoint(host: str, port: str) -> str:
+    # Built anew from the parts that were understood, so that nothing else reaches the library.
+    ip = _ip(host)
+    if ip is None:
+        return f"tcp://{host}:{port}"
     return f"tcp://[{ip}]:{port}" if ip.version == 6 else f"tcp://{ip}:{port}"
+
+
+def _ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
+
+
+def _is_loopback(host: str) -> bool:
+    ip = _ip(host)
+    return ip is not None and ip.is_loopback
 
 
 def _check_ipc(path: Path) -> None:

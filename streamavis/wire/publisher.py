@@ -8,16 +8,18 @@ import secrets
 import socket
 import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import zmq
 
 from streamavis.errors import WireError
 from streamavis.types import FrameResult, Stage
-from streamavis.wire.address import host_boot_id, to_bind
+from streamavis.wire.address import host_boot_id, is_local, to_bind
 from streamavis.wire.codec import encode
+from streamavis.wire.guard import Guard
 from streamavis.wire.outbox import Outbox
+from streamavis.wire.outlet import Outlet
 from streamavis.wire.schema import (
     KINDS,
     EndOfStream,
@@ -29,23 +31,20 @@ from streamavis.wire.schema import (
     kind_of,
     topic,
 )
+from streamavis.wire.ticker import Ticker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
     from types import TracebackType
 
-__all__ = ["STATUS_INTERVAL_S", "Publisher", "StatusTicker"]
+__all__ = ["STATUS_INTERVAL_S", "Publisher"]
 
 STATUS_INTERVAL_S: Final = 0.1  # twice the promised 5 Hz, so that a late tick keeps the promise
 
-# Twice the messages of a tick (a frame and a status): more keeps a slow reader in the past, less
-# than a burst drops messages for healthy ones.
-_SEND_MARK: Final = 4
-_LINGER_MS: Final = 200  # for the end of stream to leave
 _REPEATS: Final = 5  # of the end of stream, where a reader may have missed it
 _REPEAT_S: Final = 0.1
 _JOIN_S: Final = 1.0
-_MAX_SUBSCRIPTION: Final = 4_096  # bytes; all a reader ever sends
 _MAX_GREETED: Final = 1_000  # subscriptions a round, so that no reader can hold up the rest
 
 _Signed = TypeVar("_Signed", Hello, Status, EndOfStream)
@@ -53,29 +52,8 @@ _Signed = TypeVar("_Signed", Hello, Status, EndOfStream)
 _log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
-class StatusTicker:
-    """Says when the next status is due, by the clock it is given."""
-
-    clock: Callable[[], int]  # monotonic ns
-    due_ns: int = 0
-
-    def wait_ms(self) -> int:
-        """Return how long to wait for the next tick, 0 to `STATUS_INTERVAL_S` in ms."""
-        wait_ns = self.due_ns - self.clock()
-        return min(max(0, -(-wait_ns // 1_000_000)), round(STATUS_INTERVAL_S * 1_000))
-
-    def tick(self) -> bool:
-        """Return True once per interval; ticks that were missed are not made up for."""
-        now_ns = self.clock()
-        if now_ns < self.due_ns:
-            return False
-        self.due_ns = now_ns + round(STATUS_INTERVAL_S * 1e9)
-        return True
-
-
 class Publisher:
-    """Publishes one stream's results on loopback; nothing here ever waits for a reader.
+    """Publishes one stream's results; nothing here ever waits for a reader.
 
     A context manager. All methods may be called from any thread.
     """
@@ -87,23 +65,30 @@ class Publisher:
         *,
         hello: Hello,
         status: Callable[[], Status] | None = None,
+        keys: Path | None = None,
+        insecure: bool = False,
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         """Bind, and start answering readers.
 
         Args:
             address: `tcp://127.0.0.1:PORT`, `tcp://127.0.0.1:*` for any free port, or
-                `ipc://PATH`.
+                `ipc://PATH`; with keys, or insecurely, `tcp://ADDRESS:PORT` of this machine too.
             stream: 1 to 64 letters, digits, `_` or `-`.
             hello: what late joiners are told at once; its `boot_id` becomes that of every
                 message, a random one if it is empty.
             status: called ten times a second by the publisher's own thread, so it must return at
                 once and be safe to call there; None: send only what `status()` is given.
+            keys: folder with the publisher's key and its clients', as `keys.KeyFolder` makes it:
+                everything is encrypted, and only listed clients may read. It is watched: whoever
+                is revoked is out within half a second.
+            insecure: let whoever can reach the address read, in clear.
             clock: monotonic ns, of the engine's stamps.
 
         Raises:
-            WireError: the address is malformed, not loopback, in use or cannot be bound, or the
-                stream name or `hello` is not allowed.
+            WireError: the address is malformed, beyond this machine without keys, in use or
+                cannot be bound, or the stream name or `hello` is not allowed.
+            KeyFileError: `keys` is damaged, open to others, or lists nobody.
         """
         self.stream = stream
         self._topics = {kind: topic(stream, kind) for kind in KINDS}
@@ -111,17 +96,14 @@ class Publisher:
         self._clock = clock
         self._make_status = status
         self._status_failing = False
-        self._ticker = StatusTicker(clock)
+        self._ticker = Ticker(clock, STATUS_INTERVAL_S)
         self._outbox = Outbox()
         self._last_status: Status | None = None
         self._last_seq: int | None = None
         self._ended = self._closed = False
-        self._has_lost = False  # a reader at its mark has missed something
         self._put(self._sign(hello))
-        endpoint = to_bind(address)
-        self._context = zmq.Context()
-        self._socket = self._bind(endpoint)
-        self.endpoint: str = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
+        self._outlet = _open(address, keys, insecure, clock)
+        self.endpoint: str = self._outlet.endpoint
         self._ear, self._bell = socket.socketpair()
         self._ear.setblocking(False)
         self._bell.setblocking(False)
@@ -178,7 +160,7 @@ class Publisher:
         if self._thread.is_alive():
             _log.warning("publisher of %s: status() does not return, socket left", self.stream)
             return
-        self._context.term()
+        self._outlet.term()
         self._ear.close()
         self._bell.close()
 
@@ -213,29 +195,6 @@ class Publisher:
             dropped=last.dropped,
         )
 
-    def _bind(self, endpoint: str) -> zmq.Socket[bytes]:
-        xpub = self._context.socket(zmq.XPUB)
-        # Options count only for what is bound after them.
-        xpub.set(zmq.SNDHWM, _SEND_MARK)
-        xpub.set(zmq.LINGER, _LINGER_MS)
-        xpub.set(zmq.HEARTBEAT_IVL, 500)
-        xpub.set(zmq.HEARTBEAT_TIMEOUT, 1_500)
-        xpub.set(zmq.MAXMSGSIZE, _MAX_SUBSCRIPTION)
-        xpub.set(zmq.XPUB_NODROP, 1)  # tells of a reader at its mark: see `_hand_over`
-        xpub.set(zmq.XPUB_VERBOSE, 1)  # the second reader of a topic is a late joiner too
-        xpub.set(zmq.IPV6, int("[" in endpoint))
-        try:
-            xpub.bind(endpoint)
-        except zmq.ZMQError as error:
-            xpub.close()
-            self._context.term()
-            if error.errno == zmq.EADDRINUSE:
-                cure = "it is in use; choose another port, or tcp://127.0.0.1:* for a free one"
-            else:
-                cure = str(error.strerror)
-            raise WireError(f"cannot publish on {endpoint}: {cure}") from error
-        return xpub
-
     def _send(self, message: Message) -> None:
         if self._ended:
             raise WireError(f"stream {self.stream!r} has ended; open another Publisher")
@@ -257,30 +216,25 @@ class Publisher:
     # What follows runs in the publisher's thread, the only one that touches the socket.
 
     def _run(self) -> None:
-        poller = zmq.Poller()
-        poller.register(self._socket, zmq.POLLIN)
-        poller.register(self._ear, zmq.POLLIN)
         try:
             while not self._closed:
-                poller.poll(self._ticker.wait_ms() if self._make_status else None)
+                self._outlet.wait(self._ear, self._ticker.wait_ms() if self._make_status else None)
                 with contextlib.suppress(BlockingIOError):
                     self._ear.recv(4_096)
+                self._outlet.attend()
                 self._greet()
                 if self._make_status and self._ticker.tick():
                     self._report(self._make_status)
                 self._flush()
             self._flush()  # what was handed over between the last round and the end
         finally:
-            self._socket.close()
+            self._outlet.close()
 
     def _greet(self) -> None:
         """Tell new readers what they subscribed to and would otherwise have missed."""
         asked: set[Kind] = set()
-        with contextlib.suppress(zmq.Again):
-            for _ in range(_MAX_GREETED):
-                event = self._socket.recv(zmq.NOBLOCK)
-                if event[:1] == b"\1":
-                    asked |= {kind for kind in KINDS if self._topics[kind].startswith(event[1:])}
+        for prefix in self._outlet.subscriptions(_MAX_GREETED):
+            asked |= {kind for kind in KINDS if self._topics[kind].startswith(prefix)}
         self._outbox.repeat(asked)
 
     def _report(self, make_status: Callable[[], Status]) -> None:
@@ -295,19 +249,9 @@ class Publisher:
 
     def _flush(self) -> None:
         for data in self._outbox.take():
-            self._hand_over(data)
+            self._outlet.send(data)
             if data.startswith(self._topics["eos"]):
                 self._repeat(data)
-
-    def _hand_over(self, data: bytes) -> None:
-        """Send without ever blocking; a reader at its mark loses the message."""
-        try:
-            self._socket.send(data, zmq.NOBLOCK)
-        except zmq.Again:  # NODROP: nobody got it, and one reader is the reason
-            self._has_lost = True
-            self._socket.set(zmq.XPUB_NODROP, 0)
-            self._socket.send(data)
-            self._socket.set(zmq.XPUB_NODROP, 1)
 
     def _repeat(self, data: bytes) -> None:
         """Say the last words again for a while if a reader may have missed them.
@@ -315,6 +259,23 @@ class Publisher:
         A reader that has lost something gets nothing until it has made room, and ZeroMQ does not
         say when that is. The others hear them twice, as they do when somebody joins late.
         """
-        for _ in range(_REPEATS if self._has_lost else 0):
+        for _ in range(_REPEATS if self._outlet.has_lost else 0):
             time.sleep(_REPEAT_S)
-            self._hand_over(data)
+            self._outlet.send(data)
+
+
+def _open(address: str, keys: Path | None, insecure: bool, clock: Callable[[], int]) -> Outlet:
+    """Bind `address`, beyond this machine only with keys or where that was spelled out."""
+    if keys is not None and insecure:
+        raise WireError(f"keys ({keys}) and insecure exclude each other; leave one out")
+    if keys is not None and not zmq.has("curve"):
+        raise WireError("this pyzmq knows no CURVE; run: pip install --force-reinstall pyzmq")
+    endpoint = to_bind(address, beyond=keys is not None or insecure)
+    outlet = Outlet(endpoint, None if keys is None else Guard(keys, clock), clock)
+    if insecure and not is_local(endpoint):
+        _log.warning(
+            "INSECURE: %s is published without keys; whoever reaches this machine can read it, "
+            "and whoever is on the way can change it",
+            outlet.endpoint,
+        )
+    return outlet

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections import deque
@@ -13,7 +14,9 @@ from streamavis.errors import SchemaError, SchemaVersionError, WireError
 from streamavis.types import FrameResult
 from streamavis.wire.address import to_connect
 from streamavis.wire.ages import Age, AgeBook
-from streamavis.wire.codec import MAX_MESSAGE, decode
+from streamavis.wire.codec import decode
+from streamavis.wire.keys import ClientKey
+from streamavis.wire.link import Link
 from streamavis.wire.schema import (
     KINDS,
     MAJOR,
@@ -26,14 +29,16 @@ from streamavis.wire.schema import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection
+    from pathlib import Path
     from types import TracebackType
 
 __all__ = ["Subscriber"]
 
 _MAX_ROUND: Final = 1_000  # messages read before the clock is looked at; ZeroMQ's receive mark
 _FRAMES: Final[tuple[Kind, ...]] = ("frame",)
-_RECONNECT_MS: Final = (100, 1_000)  # a restarted engine is heard again within a second
+
+_log = logging.getLogger(__name__)
 
 
 class Subscriber:
@@ -63,28 +68,38 @@ class Subscriber:
         follow: bool = False,
         dead_man_s: float = 0.5,
         on_silence: Callable[[], None] | None = None,
+        key: str | Path | None = None,
+        insecure: bool = False,
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         """Connect; the publisher may be started later, or again.
 
         Args:
-            address: the publisher's `endpoint`, such as `tcp://127.0.0.1:5555`.
+            address: the publisher's `endpoint`, such as `tcp://127.0.0.1:5555`; on another
+                machine `tcp://HOST:PORT`, with a key, or insecurely.
             stream: the stream to read; None: whichever the address has.
             kinds: what is yielded; hello, status and eos are read in any case.
             latest_only: skip to the newest message of each kind, for readers slower than frames.
             follow: wait for the next engine when a stream ends.
             dead_man_s: how long nothing of `kinds` may arrive before the silence counts.
             on_silence: called once per silence, by the thread that reads, while it reads.
+            key: this reader's key file, made by `streamavis keys add NAME` where the publisher
+                runs. It is read once. With it nothing but that publisher is believed.
+            insecure: believe whoever answers at the address, and read in clear.
             clock: monotonic ns, of this machine if ages are to be exact.
 
         Raises:
-            WireError: the address is malformed or not loopback, a name or a kind is unknown.
+            WireError: the address is malformed, or beyond this machine without a key; a name or a
+                kind is unknown.
+            KeyFileError: the key file is absent, damaged, or others may read it.
         """
         if not kinds or not set(kinds) <= KINDS.keys():
             raise WireError(f"kinds is {kinds!r}, expected some of {', '.join(KINDS)}")
         if not 0 < dead_man_s < math.inf:
             raise WireError(f"dead_man_s is {dead_man_s}, expected a positive number of seconds")
-        endpoint = to_connect(address)
+        if key is not None and insecure:
+            raise WireError(f"key ({key}) and insecure exclude each other; leave one out")
+        endpoint = to_connect(address, beyond=key is not None or insecure)
         if stream is not None:
             check_stream_name(stream)
         self.refused = 0
@@ -102,16 +117,28 @@ class Subscriber:
         self._last: FrameResult | None = None
         self._ages = AgeBook()
         self._pending: deque[bytes] = deque()
+        self._told: set[str] = set()  # refusals, since the last success
+        client = None if key is None else ClientKey.read(key)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._sockets = self._connect(endpoint, stream)
+        self._links = self._connect(endpoint, stream, client)
         self._poller = zmq.Poller()
-        for socket in self._sockets:
-            self._poller.register(socket, zmq.POLLIN)
+        for link in self._links:
+            self._poller.register(link.socket, zmq.POLLIN)
+            self._poller.register(link.monitor, zmq.POLLIN)
 
     @property
     def silent(self) -> bool:
         """True when nothing of `kinds` has been received for `dead_man_s`, or ever."""
         return self._clock() - self._heard_ns >= self._dead_man_ns
+
+    @property
+    def refusal(self) -> str | None:
+        """Why the publisher does not let this reader in, one sentence; None: it has not refused.
+
+        A reader that is refused goes on trying, every 5 to 6 seconds in the end, whenever it
+        reads. What it is refused for is logged, once.
+        """
+        return next((link.refusal for link in self._links if link.refusal), None)
 
     def age(self, result: FrameResult) -> Age:
         """Return how long ago the frame of `result` was taken."""
@@ -147,8 +174,8 @@ class Subscriber:
     def close(self) -> None:
         """Disconnect."""
         if not self._context.closed:
-            for socket in self._sockets:
-                socket.close(0)
+            for link in self._links:
+                link.close()
             self._context.term()
 
     def __iter__(self) -> Self:
@@ -170,40 +197,23 @@ class Subscriber:
     ) -> None:
         self.close()
 
-    def _connect(self, endpoint: str, stream: str | None) -> list[zmq.Socket[bytes]]:
+    def _connect(self, endpoint: str, stream: str | None, key: ClientKey | None) -> list[Link]:
+        def link(*prefixes: bytes, conflate: bool = False) -> Link:
+            return Link(
+                self._context, endpoint, prefixes, key=key, conflate=conflate, clock=self._clock
+            )
+
         # The next major version is asked for only to say that it cannot be read.
         later = b"avis%d." % (MAJOR + 1)
         if stream is None:
-            return [self._socket(endpoint, [b"avis%d." % MAJOR, later])]
+            return [link(b"avis%d." % MAJOR, later)]
         if self._latest_only and len(self._kinds) == 1:
             # CONFLATE keeps one message whatever its kind, so the others have a socket of their
             # own. It is the second, to be read after the first: an eos ends what came before it.
             (kind,) = self._kinds
             others = [topic(stream, other) for other in KINDS if other != kind]
-            return [
-                self._socket(endpoint, [topic(stream, kind)], conflate=True),
-                self._socket(endpoint, [*others, later]),
-            ]
-        return [self._socket(endpoint, [*(topic(stream, kind) for kind in KINDS), later])]
-
-    def _socket(
-        self, endpoint: str, prefixes: Iterable[bytes], *, conflate: bool = False
-    ) -> zmq.Socket[bytes]:
-        sub = self._context.socket(zmq.SUB)
-        # Options count only for what is connected after them. RCVHWM stays at its default: with
-        # a small one the backlog waits at the sender, where it cannot be skipped.
-        sub.set(zmq.CONFLATE, int(conflate))
-        sub.set(zmq.LINGER, 0)
-        sub.set(zmq.HEARTBEAT_IVL, 500)
-        sub.set(zmq.HEARTBEAT_TIMEOUT, 1_500)
-        sub.set(zmq.RECONNECT_IVL, _RECONNECT_MS[0])
-        sub.set(zmq.RECONNECT_IVL_MAX, _RECONNECT_MS[1])
-        sub.set(zmq.MAXMSGSIZE, MAX_MESSAGE)
-        sub.set(zmq.IPV6, int("[" in endpoint))
-        for prefix in prefixes:
-            sub.subscribe(prefix)
-        sub.connect(endpoint)
-        return sub
+            return [link(topic(stream, kind), conflate=True), link(*others, later)]
+        return [link(*(topic(stream, kind) for kind in KINDS), later)]
 
     def _wait_ms(self, deadline_s: float | None) -> int | None:
         waits_s = []
@@ -211,6 +221,8 @@ class Subscriber:
             waits_s.append(deadline_s - time.monotonic())
         if not self._silence_told:
             waits_s.append((self._heard_ns + self._dead_man_ns - self._clock()) / 1e9)
+        dues_ns = [link.due_ns for link in self._links if link.due_ns is not None]
+        waits_s += [(due_ns - self._clock()) / 1e9 for due_ns in dues_ns]
         return max(0, math.ceil(min(waits_s) * 1e3)) if waits_s else None
 
     @property
@@ -231,14 +243,24 @@ class Subscriber:
     def _fill(self, wait_ms: int | None) -> bool:
         """Read what has arrived within `wait_ms` into `_pending`; False: nothing has."""
         ready = dict(self._poller.poll(wait_ms))
-        for socket in self._sockets:
-            if socket not in ready:
+        for link in self._links:
+            link.attend()
+            if link.socket not in ready:
                 continue
             if self._latest_only:
-                self._pending.extend(_newest(socket))
+                self._pending.extend(_newest(link.socket))
             else:
-                self._pending.append(socket.recv())
-        return bool(ready)
+                self._pending.append(link.socket.recv())
+        self._tell_refusal()
+        return bool(self._pending)
+
+    def _tell_refusal(self) -> None:
+        refusal = self.refusal
+        if refusal is None:
+            self._told.clear()
+        elif refusal not in self._told:
+            self._told.add(refusal)
+            _log.warning("%s", refusal)
 
     def _accept(self, data: bytes) -> Message | None:
         try:

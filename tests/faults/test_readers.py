@@ -102,10 +102,12 @@ def test_a_half_dead_engine_is_dropped_by_the_heartbeat():
         endpoint = engine.stdout.readline().strip()
         with Subscriber(endpoint) as robot:
             assert robot.receive(DEADLINE_S) is not None
-            monitor = robot._sockets[0].get_monitor_socket(zmq.EVENT_DISCONNECTED)
+            socket = robot._links[0].socket
+            socket.monitor("inproc://heartbeat", zmq.EVENT_DISCONNECTED)
+            monitor = robot._context.socket(zmq.PAIR)
+            monitor.connect("inproc://heartbeat")
             engine.send_signal(signal.SIGSTOP)
             seen = monitor.poll(DEADLINE_S * 1e3)
-            robot._sockets[0].disable_monitor()
             monitor.close(0)
             assert seen, "no DISCONNECTED event"
     finally:

@@ -9,7 +9,7 @@ from wire_samples import hello
 
 from streamavis.errors import WireError
 from streamavis.wire import Publisher, Subscriber
-from streamavis.wire.address import to_bind, to_connect
+from streamavis.wire.address import is_local, to_bind, to_connect
 
 
 @pytest.mark.parametrize(
@@ -44,9 +44,34 @@ def test_loopback_may_be_bound(address, endpoint):
     ],
 )
 @pytest.mark.parametrize("use", [to_bind, to_connect])
-def test_beyond_loopback_is_refused_because_there_are_no_keys(use, address):
-    with pytest.raises(WireError, match="keys are not part of this version"):
+def test_beyond_loopback_is_refused_without_keys(use, address):
+    assert not is_local(address)
+    with pytest.raises(WireError, match="without (a )?key|names no machine"):
         use(address)
+
+
+@pytest.mark.parametrize(
+    ("address", "bound", "connected"),
+    [
+        ("tcp://10.0.0.5:5555", "tcp://10.0.0.5:5555", "tcp://10.0.0.5:5555"),
+        ("tcp://[fd00::2]:5555", "tcp://[fd00::2]:5555", "tcp://[fd00::2]:5555"),
+        ("tcp://0.0.0.0:5555", "tcp://0.0.0.0:5555", None),
+        ("tcp://*:5555", "tcp://0.0.0.0:5555", None),
+        ("tcp://[::]:5555", "tcp://[::]:5555", None),
+        ("tcp://robot.example.org:5555", None, "tcp://robot.example.org:5555"),
+        ("tcp://eth0:5555", None, "tcp://eth0:5555"),
+        ("tcp://2130706433:5555", None, None),
+        ("tcp://10.0.0.5;127.0.0.1:5555", None, None),
+        ("tcp://-a:5555", None, None),
+    ],
+)
+def test_beyond_loopback_with_keys(address, bound, connected):
+    for use, expected in ((to_bind, bound), (to_connect, connected)):
+        if expected is None:
+            with pytest.raises(WireError):
+                use(address, beyond=True)
+        else:
+            assert use(address, beyond=True) == expected
 
 
 @pytest.mark.parametrize(

@@ -23,8 +23,9 @@ from streamavis.wire import (
 )
 from streamavis.wire.address import host_boot_id
 from streamavis.wire.outbox import MAX_FRAMES, Outbox
-from streamavis.wire.publisher import StatusTicker
+from streamavis.wire.publisher import STATUS_INTERVAL_S
 from streamavis.wire.schema import KINDS
+from streamavis.wire.ticker import Ticker
 
 ADDRESS = "tcp://127.0.0.1:*"
 RUNNING = Status(source="running", audio="ok", video="ok", captured=5, processed=3)
@@ -127,7 +128,7 @@ def test_status_ticks_without_results_by_the_clock_it_is_given():
 
 def test_the_ticker_keeps_five_hertz_and_makes_up_for_nothing():
     clock = Ticks()
-    ticker = StatusTicker(clock)
+    ticker = Ticker(clock, STATUS_INTERVAL_S)
     ticks = 0
     for clock.now_ns in range(0, 2_000_000_000, 7_000_000):
         ticks += ticker.tick()
