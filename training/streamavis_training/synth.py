@@ -219,7 +219,9 @@ def write_movie(path: Path, made: WorldClip) -> None:
             sound = av.AudioFrame.from_ndarray(made.waveform[None, heard:until], "fltp", "mono")
             sound.sample_rate, sound.pts, heard = SAMPLE_RATE, heard, until
             file.mux(audio.encode(sound))
+            # One thread: with several, swscale at times spoils pixels of odd sizes.
             picture = av.VideoFrame.from_ndarray(frame, "rgb24")
+            picture = picture.reformat(format=video.pix_fmt, threads=1)
             picture.pts, picture.time_base = n, 1 / rate
             file.mux(video.encode(picture))
         for stream in (audio, video):

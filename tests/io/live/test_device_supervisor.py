@@ -194,7 +194,7 @@ def test_what_stays_away_is_failed_but_still_tried():
         assert 30 <= (watched.expect("failed").time_ns - begin_ns) / NS <= 36
         watched.fake.refuses = ""
         watched.fake.put(frame(0))
-        watched.pass_s(6.0)
+        watched.pass_pause()
         watched.expect("running")
 
 
