@@ -21,6 +21,7 @@ from streamavis_apps.commands import (
     devices,
     doctor,
     inspect,
+    keys,
     live,
     replay,
     segment,
@@ -112,4 +113,5 @@ app.command("convert")(convert.command)
 app.command("segment")(segment.command)
 app.command("inspect")(inspect.command)
 app.command("doctor")(doctor.command)
+app.add_typer(keys.app, name="keys")
 app.add_typer(bench.app, name="bench")

@@ -14,6 +14,7 @@ from streamavis.runtime.sinks import JsonlSink, PublishSink
 from streamavis.viz import draw
 from streamavis_apps.commands.options import View, Web
 from streamavis_apps.live_views import open_view
+from streamavis_apps.publishing import keys_for
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -36,6 +37,8 @@ class Wanted:
     web: Web | None = None  # where the view in a browser is served
     lending: bool = False  # a visitor of it is asked for a camera
     publish: str | None = None  # address
+    keys: Path | None = None  # folder; see `keys_for`
+    insecure: bool = False
     jsonl: Path | None = None
     record: Path | None = None
 
@@ -102,7 +105,8 @@ class Outputs:
         # The address first: when it is in use, no file has been replaced yet.
         if wanted.publish is not None:
             address = address_of(wanted.publish, stream, place) if several else wanted.publish
-            wire = PublishSink(address, stream, hello)
+            keys = keys_for(address, wanted.keys, wanted.insecure)
+            wire = PublishSink(address, stream, hello, keys=keys, insecure=wanted.insecure)
             sinks.append(wire)
             self.told[f"results{of_stream}"] = wire.endpoint
         if wanted.jsonl is not None:

@@ -20,6 +20,7 @@ from streamavis.viz import draw
 from streamavis.wire import Hello
 from streamavis_apps.exits import ExitCode, Stop, stop_on_signals
 from streamavis_apps.progress import ReplayProgress
+from streamavis_apps.publishing import keys_for
 from streamavis_apps.summary import print_summary
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ class Replay:
     speed: float | None = 1.0  # times real time; None or infinity: as fast as possible
     model: str = "nano"  # shipped name or file
     publish: str | None = None  # address
+    keys: Path | None = None  # folder; see `keys_for`
+    insecure: bool = False
     jsonl: Path | None = None
     record: Path | None = None
     window: bool = False
@@ -122,7 +125,8 @@ def ready(plan: Replay, stop: Stop) -> Iterator[Ready]:
         wire: PublishSink | None = None
         # The address first: when it is in use, no earlier output has been replaced yet.
         if plan.publish is not None:
-            wire = PublishSink(plan.publish, plan.stream, hello)
+            keys = keys_for(plan.publish, plan.keys, plan.insecure)
+            wire = PublishSink(plan.publish, plan.stream, hello, keys=keys, insecure=plan.insecure)
             sinks.append(wire)
         if plan.jsonl is not None:
             sinks.append(JsonlSink(plan.jsonl, stamps=plan.stamps))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from contextlib import nullcontext
@@ -20,6 +21,7 @@ from streamavis_apps.tables import board_panel
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
 __all__ = ["Lines", "Picture", "Screen", "follow", "run"]
 
@@ -32,6 +34,8 @@ def run(
     stream: str | None = None,
     plain: bool = False,
     wait_s: float | None = None,
+    key: Path | None = None,
+    insecure: bool = False,
     ready_fd: int | None = None,
     console: Console | None = None,
     stop: Stop | None = None,
@@ -43,18 +47,25 @@ def run(
         stream: name of the stream; None: whichever the address has.
         plain: print changes, a line each; also done where the console is no terminal.
         wait_s: how long nothing at all may arrive; None: for ever.
+        key: this reader's key file.
+        insecure: read in clear from another machine.
         ready_fd: file descriptor that gets a byte, and is closed, with the first message; for
             a parent process that must not begin before somebody listens.
         console: where to draw; standard output by default.
         stop: ends it from outside; SIGINT and SIGTERM do by default.
 
     Raises:
-        WireError: the address is refused, the publisher has another major version, or nothing
-            arrived for `wait_s`.
+        WireError: the address or the key is refused, the publisher has another major version, or
+            nothing arrived for `wait_s`.
     """
     console = console or Console(highlight=False)
     guard: AbstractContextManager[Stop] = nullcontext(stop) if stop else stop_on_signals()
-    with Subscriber(address, stream=stream, kinds=("frame", "status")) as subscriber, guard as stop:
+    # The screen tells why a publisher refuses; whoever set logging up gets both.
+    logging.getLogger("streamavis.wire.subscriber").addHandler(logging.NullHandler())
+    subscriber = Subscriber(
+        address, stream=stream, kinds=("frame", "status"), key=key, insecure=insecure
+    )
+    with subscriber, guard as stop:
         board = Board()
         if ready_fd is not None:
             subscriber.receive(wait_s)
@@ -95,10 +106,11 @@ def follow(
         if message is not None:
             heard_s = time.monotonic()
         elif wait_s is not None and time.monotonic() - heard_s > wait_s:
-            raise WireError(
-                f"nothing arrived for {wait_s:g} s; start a publisher at that address, such as: "
+            cure = subscriber.refusal or (
+                "start a publisher at that address, such as: "
                 "streamavis replay FILE --publish ADDRESS"
             )
+            raise WireError(f"nothing arrived for {wait_s:g} s; {cure}")
 
 
 class Lines:
@@ -108,6 +120,7 @@ class Lines:
         self._console = console
         self._origin_ns: int | None = None
         self._told_silence = False
+        self._told_refusals: set[str] = set()
         self._print("", f"waiting for {address}")
 
     def tell(self, board: Board, change: str) -> None:
@@ -120,7 +133,13 @@ class Lines:
         self._print(f"{(result.capture_time_ns - self._origin_ns) / 1e9:.1f} s", change)
 
     def refresh(self, board: Board, subscriber: Subscriber) -> None:
-        """Print it once when a stream falls silent."""
+        """Print it once when a stream falls silent, and when its publisher refuses this reader."""
+        refusal = subscriber.refusal
+        if refusal is None:
+            self._told_refusals.clear()
+        elif refusal not in self._told_refusals:
+            self._told_refusals.add(refusal)
+            self._print("", f"{refusal}; waiting")
         silent = subscriber.silent and board.result is not None
         if silent and not self._told_silence:
             self._print("", "nothing arrives any more; waiting")
@@ -147,8 +166,10 @@ class Picture:
         if now_s - self._drawn_s < _TICK_S and subscriber.end is None:
             return
         self._drawn_s = now_s
-        if board.result is None:
-            self._live.update(Text(f"waiting for {self._address}", style="dim"), refresh=True)
+        refusal = subscriber.refusal
+        if board.result is None or refusal is not None:
+            waiting = Text(f"waiting for {self._address}", style="dim")
+            self._live.update(Text(refusal, "yellow") if refusal else waiting, refresh=True)
             return
         title = f"{board.result.stream} at {self._address}"
         age = None if subscriber.silent else subscriber.age(board.result)

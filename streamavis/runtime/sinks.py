@@ -74,18 +74,28 @@ class PublishSink:
     name: Literal["publish"] = "publish"
     inline: Literal[True] = True
 
-    def __init__(self, address: str, stream: str, hello: Hello) -> None:
+    def __init__(
+        self,
+        address: str,
+        stream: str,
+        hello: Hello,
+        *,
+        keys: Path | None = None,
+        insecure: bool = False,
+    ) -> None:
         """Bind `address` and greet readers; `streamavis.wire.Publisher` says what it may be.
 
-        The engine must run under this sink's `boot_id`.
+        The engine must run under this sink's `boot_id`. `keys` and `insecure` are the publisher's.
 
         Raises:
-            WireError: the address is refused or in use.
+            WireError: the address is refused or in use, or the keys cannot be used.
         """
         self._hello = hello
         self._report: Callable[[], EngineReport] | None = None
         self._last: FrameResult | None = None
-        self._publisher = Publisher(address, stream, hello=hello, status=self._status)
+        self._publisher = Publisher(
+            address, stream, hello=hello, status=self._status, keys=keys, insecure=insecure
+        )
 
     @property
     def boot_id(self) -> str:

@@ -23,6 +23,7 @@ COMMANDS = [
     "convert",
     "segment",
     "doctor",
+    "keys",
     "bench",
 ]
 
@@ -58,11 +59,23 @@ def test_help_lists_every_command_and_exit_code():
     assert "3 the input broke off" in plain(result.stdout)
 
 
-@pytest.mark.parametrize("name", [*COMMANDS, "bench kernels", "bench pipeline", "bench world"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *COMMANDS,
+        "keys init",
+        "keys add",
+        "keys revoke",
+        "keys list",
+        "bench kernels",
+        "bench pipeline",
+        "bench world",
+    ],
+)
 def test_each_help_says_what_it_does_with_an_example(name):
     result = invoke(*name.split(), "--help")
     assert result.exit_code == 0
-    if name not in ("doctor", "bench"):
+    if name not in ("doctor", "keys", "bench"):
         assert f"streamavis {name}" in result.stdout.split("Example")[1]
 
 
@@ -82,6 +95,12 @@ def test_version():
         "synth --out x --n 1 --seed 1 --size 320",
         "synth --out x --n 1 --seed 1 --size 8x8",
         "view",
+        "view tcp://10.0.0.5:5555 --key a.key --insecure",
+        "replay clip.mp4 --keys dir",
+        "replay clip.mp4 --insecure",
+        "replay clip.mp4 --publish tcp://10.0.0.5:5555 --keys dir --insecure",
+        "live --keys dir",
+        "keys add robot1 --public x --out y",
         "unheard-of",
     ],
 )

@@ -157,11 +157,13 @@ def test_a_truncated_file_keeps_what_could_be_decoded(media, tmp_path):
         (["--jsonl", "{tmp}/x.mp4", "--record", "{tmp}/x.mp4"], "two names"),
         (["--jsonl", "{tmp}/no/such/folder/x.jsonl"], "no/such/folder"),
         (["--record", "{tmp}/no/such/folder/x.mp4"], "no/such/folder"),
-        (["--publish", "tcp://0.0.0.0:5555"], "0.0.0.0"),
+        (["--publish", "tcp://0.0.0.0:5555"], "0.0.0.0:5555 reaches beyond this machine"),
+        (["--publish", "tcp://0.0.0.0:5555", "--keys", "{tmp}/none"], "streamavis keys init"),
         (["--publish", "5555"], "5555"),
     ],
 )
-def test_an_output_that_cannot_be_is_refused(media, tmp_path, options, said):
+def test_an_output_that_cannot_be_is_refused(media, tmp_path, options, said, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))  # no keys of whoever runs this
     clip = write_clip(tmp_path / "clip.mp4")
     before = clip.read_bytes()
     options = [part.format(clip=clip, tmp=tmp_path) for part in options]

@@ -57,6 +57,14 @@ FAULTS = {
         "wire/test_codec.py::test_many_mutations_are_read_or_refused",
         "wire/test_publisher.py::test_noise_on_the_port_is_survived",
     ],
+    "wrong or absent key": [
+        "faults/test_keys.py::test_a_wrong_or_absent_key_gets_nothing_and_both_sides_say_why",
+        "faults/test_keys.py::test_a_reader_with_a_key_believes_no_clear_publisher",
+        "faults/test_keys.py::test_older_protocols_are_no_way_around",
+        "faults/test_keys.py::test_a_refused_reader_comes_back_more_and_more_slowly",
+        "faults/test_keys.py::test_whoever_is_revoked_is_out_and_the_others_are_back",
+        "faults/test_keys.py::test_a_fault_of_the_authenticator_lets_nobody_in",
+    ],
     "error or NaN in the model": [
         "runtime/test_live_engine.py::test_a_model_that_breaks_is_started_anew_within_three_frames",
         "runtime/test_live_engine.py::test_a_model_that_is_given_up_is_tried_slowly_and_comes_back",

@@ -46,7 +46,7 @@ def test_loopback_may_be_bound(address, endpoint):
 @pytest.mark.parametrize("use", [to_bind, to_connect])
 def test_beyond_loopback_is_refused_without_keys(use, address):
     assert not is_local(address)
-    with pytest.raises(WireError, match="without (a )?key|names no machine"):
+    with pytest.raises(WireError, match=r"without (a )?key|names no machine"):
         use(address)
 
 

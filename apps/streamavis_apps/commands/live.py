@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-from streamavis_apps.commands.options import Listen, Model, Token, View, Web
+from streamavis_apps.commands.options import (
+    Insecure,
+    Keys,
+    Listen,
+    Model,
+    Token,
+    View,
+    Web,
+    check_publish,
+)
 
 __all__ = ["command"]
 
@@ -44,6 +53,8 @@ def command(
         str | None,
         typer.Option(metavar="ADDRESS", help="Publish results, e.g. tcp://127.0.0.1:5555."),
     ] = None,
+    keys: Keys = None,
+    insecure: Insecure = False,
     sound_offset: Annotated[
         float,
         typer.Option(
@@ -78,8 +89,10 @@ def command(
       streamavis live --view window
       streamavis live --camera browser --view web
       streamavis live --camera rtsp://user:pw@10.0.0.5/cam --publish tcp://127.0.0.1:5555
+      streamavis live --mic none --publish tcp://0.0.0.0:5555   [dim]after: streamavis keys init[/]
       streamavis live --camera door=camera:0 --camera yard=camera:2 --mic none --jsonl out.jsonl
     """
+    check_publish(publish, keys, insecure)
     from streamavis_apps.live import Live, run
     from streamavis_apps.live_sinks import Wanted
 
@@ -89,7 +102,13 @@ def command(
         sound_offset_s=sound_offset / 1e3,
         model=model,
         wanted=Wanted(
-            view=view, web=Web(listen, token), publish=publish, jsonl=jsonl, record=record
+            view=view,
+            web=Web(listen, token),
+            publish=publish,
+            keys=keys,
+            insecure=insecure,
+            jsonl=jsonl,
+            record=record,
         ),
         metrics=metrics,
         least_hz=min_rate,

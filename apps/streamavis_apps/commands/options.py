@@ -3,18 +3,22 @@
 import math
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 __all__ = [
     "Address",
+    "Insecure",
+    "Keys",
     "Listen",
     "Model",
     "Size",
     "Token",
     "View",
     "Web",
+    "check_publish",
     "parse_listen",
     "parse_size",
     "parse_speed",
@@ -71,6 +75,32 @@ Token = Annotated[
         help="The web viewer's token; without one it is random where one is needed.",
     ),
 ]
+
+Keys = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Encrypt --publish, for the clients listed in this key folder alone.",
+        show_default="beyond this machine ~/.config/streamavis/keys; on it, none",
+    ),
+]
+
+Insecure = Annotated[
+    bool,
+    typer.Option(
+        "--insecure", help="--publish beyond this machine without keys: anybody may read."
+    ),
+]
+
+
+def check_publish(publish: str | None, keys: Path | None, insecure: bool) -> None:
+    """Refuse `--keys` and `--insecure` where they would do nothing, or contradict each other."""
+    if keys is not None and insecure:
+        raise typer.BadParameter("--keys and --insecure exclude each other.")
+    if publish is None and (keys is not None or insecure):
+        name = "--insecure" if insecure else "--keys"
+        raise typer.BadParameter(f"{name} belongs to --publish ADDRESS.")
+
 
 Model = Annotated[
     str,

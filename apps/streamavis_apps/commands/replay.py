@@ -5,7 +5,17 @@ from typing import Annotated
 
 import typer
 
-from streamavis_apps.commands.options import Listen, Model, Token, View, Web, parse_speed
+from streamavis_apps.commands.options import (
+    Insecure,
+    Keys,
+    Listen,
+    Model,
+    Token,
+    View,
+    Web,
+    check_publish,
+    parse_speed,
+)
 
 __all__ = ["command"]
 
@@ -25,6 +35,8 @@ def command(
         str | None,
         typer.Option(metavar="ADDRESS", help="Publish results, e.g. tcp://127.0.0.1:5555."),
     ] = None,
+    keys: Keys = None,
+    insecure: Insecure = False,
     jsonl: Annotated[
         Path | None,
         typer.Option(metavar="OUT", help="Write one JSON line per frame, masks as COCO RLE."),
@@ -57,8 +69,10 @@ def command(
       streamavis replay clip.mp4
       streamavis replay clip.mp4 --speed max --jsonl out.jsonl --record out.mp4
       streamavis replay clip.mp4 --publish tcp://127.0.0.1:5555 --view window
+      streamavis replay clip.mp4 --publish tcp://0.0.0.0:5555   [dim]after: streamavis keys init[/]
       streamavis replay clip.mp4 --view web
     """
+    check_publish(publish, keys, insecure)
     from streamavis_apps.replay import Replay, run
 
     plan = Replay(
@@ -66,6 +80,8 @@ def command(
         speed=speed,
         model=model,
         publish=publish,
+        keys=keys,
+        insecure=insecure,
         jsonl=jsonl,
         record=record,
         window=view is View.WINDOW,

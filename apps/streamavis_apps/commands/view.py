@@ -1,5 +1,6 @@
 """`streamavis view`: its command line."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -27,22 +28,47 @@ def command(
             help="Give up, with exit code 1, when nothing arrives for this long.",
         ),
     ] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="This reader's key file, made by `streamavis keys add NAME` over there.",
+        ),
+    ] = None,
+    insecure: Annotated[
+        bool,
+        typer.Option("--insecure", help="Believe whoever answers on another machine, in clear."),
+    ] = False,
     ready_fd: Annotated[
         int | None,
         typer.Option(hidden=True, help="Write a byte here once the publisher is heard."),
     ] = None,
 ) -> None:
-    """Show who sounds right now, from a publisher anywhere on this machine.
+    """Show who sounds right now, from a publisher here or on another machine.
 
     A live table of the tracks, the state of sound and picture, the age of
     what you see and how many frames were missed. Ends with the stream; one
     that falls silent is waited for. Where the output is no terminal, a line
-    is printed whenever something changes.
+    is printed whenever something changes. A publisher on another machine is
+    read with a key file.
 
     [bold]Examples[/]
       streamavis view tcp://127.0.0.1:5555
       streamavis view tcp://127.0.0.1:5555 --plain | tee changes.txt
+      streamavis view tcp://10.0.0.5:5555 --key robot1.key
     """
+    if key is not None and insecure:
+        raise typer.BadParameter("--key and --insecure exclude each other.")
     from streamavis_apps.view import run
 
-    raise typer.Exit(run(address, stream=stream, plain=plain, wait_s=wait, ready_fd=ready_fd))
+    raise typer.Exit(
+        run(
+            address,
+            stream=stream,
+            plain=plain,
+            wait_s=wait,
+            key=key,
+            insecure=insecure,
+            ready_fd=ready_fd,
+        )
+    )
