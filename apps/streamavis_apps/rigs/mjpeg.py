@@ -40,7 +40,7 @@ class MjpegCamera:
     Attributes:
         frozen: while set, the picture stays the same.
         hanging: while set, connections stay open and nothing is sent.
-        connections: so far.
+        connections: that asked for pictures, so far.
     """
 
     def __init__(
@@ -72,6 +72,7 @@ class MjpegCamera:
         self._claps = claps
         self._on_departure = on_departure
         self._stopped = threading.Event()
+        self._counting = threading.Lock()
         self._port = port
         self._clients: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
@@ -126,13 +127,16 @@ class MjpegCamera:
         with suppress(OSError):
             while True:
                 client, _ = server.accept()
-                self.connections += 1
                 self._clients.append(client)
-                self._spawn(partial(self._serve, client, self.connections))
+                self._spawn(partial(self._serve, client))
 
-    def _serve(self, client: socket.socket, connection: int) -> None:
+    def _serve(self, client: socket.socket) -> None:
         with suppress(OSError), client:
-            client.recv(65536)
+            if not client.recv(65536):
+                return  # who only asks whether anybody answers gets no picture
+            with self._counting:
+                self.connections += 1
+                connection = self.connections
             client.sendall(f"HTTP/1.0 200 OK\r\nContent-Type: {_KIND}\r\n\r\n".encode())
             begin_s, tick, sent, body = time.monotonic(), 0, 0, b""
             while not self._stopped.wait(max(0.0, begin_s + tick / self.fps - time.monotonic())):
