@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from streamavis.errors import ShapeError
@@ -77,6 +77,23 @@ def test_a_flicker_or_a_weak_object_is_never_born():
         assert book.update(0.1 * n, see(*things)) == []
 
 
+@given(
+    n_init=st.integers(1, 3),
+    scores=st.lists(
+        st.sampled_from([0.3, 0.49, 0.5, 0.6, 0.69, 0.7, 0.9]), min_size=8, max_size=16
+    ),
+)
+@example(n_init=2, scores=[0.9, 0.9, 0.5, 0.49, 0.5])
+def test_a_birth_takes_more_than_staying_in_view(n_init, scores):
+    book = TrackBook(TrackConfig(n_init=n_init, score_on=0.7, score_off=0.5))
+    in_a_row, born = 0, False
+    for n, score in enumerate(scores):
+        shown = book.update(0.1 * n, see(Thing(slot=2, look=1, score=score)))
+        in_a_row = in_a_row + 1 if score >= 0.7 else 0
+        born = born or in_a_row == n_init
+        assert by_slot(shown) == ({2: 1} if born and score >= 0.5 else {})
+
+
 def test_two_of_one_class_cross_while_their_slots_swap():
     book = TrackBook()
     for n in range(29):
@@ -117,6 +134,35 @@ def test_one_that_leaves_is_found_again_for_five_seconds(away_s, same):
     back = [book.update(0.1 + away_s + 0.1 * n, see(Thing(slot=6, look=1))) for n in range(2)]
     assert (back[-1][0].id == before.id) is same
     assert (len(back[0]) == 1) is same, "a known object is reported at once, a new one is not"
+
+
+@pytest.mark.parametrize(("gone_s", "expected"), [(5.0, 1), (5.125, 2)])
+def test_the_fifth_second_belongs_to_those_that_may_return(gone_s, expected):
+    book = TrackBook()
+    for t in (0.0, 0.5):  # halves and eighths are exact
+        book.update(t, see(Thing(slot=0, look=1)))
+    book.update(0.5 + gone_s, see())
+    for t in (6.0, 6.5):
+        ids = by_slot(book.update(t, see(Thing(slot=0, look=1))))
+    assert ids == {0: expected}
+
+
+def test_of_two_lost_doubles_the_one_seen_last_returns():
+    def show(*things: Thing) -> Sightings:
+        seen = see(*things)
+        seen.embeddings[:] = np.eye(1, CHANNELS)  # exactly equal, whatever averages do
+        return seen
+
+    book = TrackBook()
+    early, late = Thing(slot=0, look=1), Thing(slot=1, look=1, at=(0, 20))
+    for first, last in ((early, late), (late, early)):
+        book.new_epoch()
+        for t in (0.0, 0.1):
+            ids = by_slot(book.update(t, show(early, late)))
+        book.update(0.2, show(last))
+        book.update(0.3, show())
+        back = replace(first, slot=5, at=(20, 10))
+        assert by_slot(book.update(0.4, show(back))) == {5: ids[last.slot]}
 
 
 def test_a_repeated_time_does_not_keep_what_has_left():
@@ -230,6 +276,19 @@ def test_an_object_that_turns_slowly_is_known_by_its_new_side():
     assert by_slot(book.update(14.0, see(Thing(slot=5, look=2)))) == {5: 1}
 
 
+def test_an_unlike_view_does_not_change_what_an_object_looks_like():
+    book = TrackBook(TrackConfig(jump_cosine=-1.0))
+    for t in (0.0, 0.1):
+        book.update(t, see(Thing(slot=0, look=1)))
+    assert book.state is not None
+    before = book.state.embeddings.copy()
+    for n in range(30):
+        seen = see(Thing(slot=0, look=2))
+        seen.embeddings[0] -= (seen.embeddings[0] @ before[0]) * before[0]  # not alike at all
+        assert by_slot(book.update(0.2 + 0.1 * n, seen)) == {0: 1}
+    np.testing.assert_allclose(book.state.embeddings, before, atol=1e-6)
+
+
 def test_two_slots_on_one_object_are_one_track_and_the_first_keeps_it():
     book = TrackBook()
     for t in (0.0, 0.1):
@@ -303,6 +362,15 @@ def test_a_dip_in_sound_is_held_for_one_frame():
             said.append(tracked.sounding >= 0.5)
     #                       0.0    0.9   0.4   0.4    0.9   0.2    0.4    0.6   0.4   0.6
     assert said == [False, True, True, False, True, False, False, True, True, True]
+
+
+def test_sound_is_not_held_over_a_frame_out_of_view():
+    book = TrackBook()
+    for t in (0.0, 0.1):
+        book.update(t, see(Thing(slot=0, look=1, sounding=0.9)))
+    book.update(0.2, see())
+    (back,) = book.update(0.3, see(Thing(slot=0, look=1, sounding=0.4)))
+    assert back.sounding == pytest.approx(0.4)
 
 
 def test_unknown_sound_stays_unknown():
