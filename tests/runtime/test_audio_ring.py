@@ -121,6 +121,14 @@ def test_sound_that_starts_late_leaves_a_gap_until_it_fills_the_window():
     assert states == ["lost", "gap", "ok"]
 
 
+@pytest.mark.parametrize(("late", "state"), [(RATE // 2, "ok"), (RATE // 2 + 1, "gap")])
+def test_sound_may_start_half_a_second_late(late, state):
+    ring = AudioRing()
+    ring.window(0)
+    write(ring, late, late + 100)
+    assert ring.window(at(late + 100)).state == state
+
+
 def test_sound_that_stops_is_a_gap_then_lost_and_then_comes_back():
     ring = AudioRing()
     write(ring, 0, 20_000)
@@ -152,6 +160,22 @@ def test_time_that_starts_anew_starts_the_ring_anew():
     assert not window.samples[:-1000].any()
 
 
+@pytest.mark.parametrize(("back", "anew"), [(RATE - 1, False), (RATE, True)])
+def test_one_second_back_is_where_a_clock_began_anew(back, anew):
+    ring = AudioRing()
+    write(ring, 0, 50_000)
+    write(ring, 50_000 - back, 50_100 - back)
+    assert ring.end_time_ns == at(50_100 - back if anew else 50_000)
+
+
+@pytest.mark.parametrize(("off", "joined"), [(80, True), (81, False), (-80, True), (-81, False)])
+def test_start_times_are_trusted_to_five_milliseconds(off, joined):
+    ring = AudioRing()
+    write(ring, 0, 20_000)
+    write(ring, 20_000 + off, 21_000 + off)
+    assert (ring.end_time_ns == at(21_000)) is joined
+
+
 def test_what_has_been_overwritten_is_missing_not_wrong():
     ring = AudioRing(seconds=1.0)
     write(ring, 0, 40_000)
@@ -180,6 +204,10 @@ def test_samples_that_are_not_finite_are_a_gap():
     window = ring.window(at(17_000))
     assert window.state == "gap"
     assert np.isfinite(window.samples).all()
+    size = len(ring.to_bytes())
+    for n in range(17_000, 18_000):  # a microphone that stays broken takes no more memory
+        ring.write(AudioChunk(broken[:1], at(n)))
+    assert len(ring.to_bytes()) == size
 
 
 @pytest.mark.parametrize("samples", [np.zeros((2, 5), np.float32), np.zeros(5)])
