@@ -109,6 +109,7 @@ def test_a_microphone_that_goes_away_leaves_sounding_unknown_until_it_is_back():
     assert said[2.0] == ("ok", pytest.approx(0.98, abs=0.01))
     assert said[2.15][0] == "gap"
     assert said[2.15][1] is not None, "its last sound is fresh"
+    assert said[2.2] == ("gap", None), "nothing of the last 200 ms was heard"
     assert said[2.3] == ("gap", None)
     assert said[2.6] == ("lost", None)
     assert said[3.45] == ("lost", None)
@@ -133,6 +134,31 @@ def test_a_pause_is_measured_in_frames_where_frames_are_rare():
     assert model.state.steps.tolist() == [2], "the model forgot what was before"
     unknown = Session(FakeModel(), stream="cam", has_audio=False)
     assert [unknown.see(frame(20 * n, n)).epoch for n in range(4)] == [0, 1, 1, 1]
+
+
+def test_what_is_rebuilt_starts_an_epoch_without_a_past():
+    model = FakeModel()
+    session = Session(model, stream="cam", has_audio=False)
+    past = session.state
+    results = []
+    for n in range(6):
+        if n == 3:
+            session.rebuild()
+        results.append(session.see(frame(n / 10, n)))
+    assert [result.epoch for result in results] == [0, 0, 0, 1, 1, 1]
+    ids = [[track.id for track in result.tracks] for result in results]
+    assert ids == [[], [1, 2], [1, 2]] * 2
+    assert session.state is past, "who holds the past need not be told"
+    assert past.tensors()[0].tolist() == [3]
+
+
+def test_of_too_many_tracks_the_best_are_reported():
+    whole, cut = (Session(FakeModel(), stream="cam", has_audio=False) for _ in range(2))
+    cut.max_tracks = 1
+    for n in range(3):
+        every, best = whole.see(frame(n / 10, n)).tracks, cut.see(frame(n / 10, n)).tracks
+    assert every[0].score != every[1].score
+    assert [track.id for track in best] == [max(every, key=lambda track: track.score).id]
 
 
 def test_time_that_goes_back_starts_an_epoch_and_sound_follows():
