@@ -11,6 +11,7 @@ from tiny import CONFIG, Clip, clip, network
 from streamavis.model import StepOutput, StreamAVIS, nano, r50, swin_l
 from streamavis.model.fusion_deformable import DeformableFusion
 from streamavis.model.fusion_dense import DenseFusion
+from streamavis.model.memory import plan_clip
 from streamavis.model.resnet import ResNetConfig, resnet101
 from streamavis.model.swin import SwinConfig
 
@@ -119,6 +120,20 @@ def test_with_audio_off_sound_changes_nothing(audio, hears):
     b = model(c.frames, 0.1 * c.audio, c.times_s)
     for name in ("class_logits", "sounding_logits", "mask_logits", "count_logits", "frame_queries"):
         assert torch.equal(getattr(a, name), getattr(b, name)) != hears, name
+
+
+@pytest.mark.parametrize("layers", [0, 1, 2])
+def test_audio_layers_tell_every_object_what_is_heard(layers):
+    model, c = network(audio_layers=layers), a_frame_per_second(3)
+    plan = plan_clip(
+        model.config.memory, model.init_state(1).counters, c.times_s, c.active, c.reset
+    )
+    queries = torch.randn(1, 3, CONFIG.frame_queries, CONFIG.channels)
+    quiet, loud = (
+        model.object_encoder(queries, audio, plan, model.init_state(1).object_rings)
+        for audio in torch.randn(2, 1, 3, CONFIG.audio_channels)
+    )
+    assert (quiet != loud).any(-1).tolist() == [[[layers > 0] * CONFIG.frame_queries] * 3]
 
 
 @pytest.mark.parametrize(
