@@ -270,6 +270,17 @@ def test_identity_does_not_hear():
     assert not any("audio" in name for name, _ in model.identity.named_parameters())
 
 
+def test_a_view_is_one_stream_in_the_same_memory():
+    model, c = network(), clip(4, 1, 1)
+    state = model.init_state(3)
+    untouched = state.clone()
+    model.step(c.frames[:, 0], c.audio[:, 0], state.view(1), times_s=c.times_s[:, 0])
+    assert state.counters.written.tolist() == [0, 1, 0]
+    for now, then in zip(state.tensors(), untouched.tensors(), strict=True):
+        assert torch.equal(now[[0, 2]], then[[0, 2]])
+    assert not torch.equal(state.slots[1], untouched.slots[1])
+
+
 def test_forward_leaves_the_state_it_was_given_alone():
     model = network()
     c = clip(4, 1, 4)
