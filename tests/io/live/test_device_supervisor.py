@@ -256,6 +256,7 @@ def test_one_that_is_said_to_be_missing_and_is_not_is_found_all_the_same():
         watched.run()
         watched.fake.missing = "fake: no answer"
         watched.fake.fail("fake: unplugged")
+        watched.expect("reconnecting")
         begin_ns = watched.clock.now_ns()
         until_opened(watched, watched.fake.opened + 1)
         assert watched.clock.now_ns() - begin_ns <= 31 * NS
