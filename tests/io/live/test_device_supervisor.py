@@ -64,9 +64,13 @@ class Watched:
     def pass_s(self, seconds):
         self.clock.advance(round(seconds * NS))
 
-    def pass_pause(self):
-        """Let the pause between two attempts pass; who still watches one waits for 10 s."""
+    def await_watcher(self):
+        """Until the watcher waits no more for what an opening may take, which is 10 s."""
         until(lambda: self.clock.next_awaited_ns() - self.clock.now_ns() <= LONGEST_PAUSE_NS)
+
+    def pass_pause(self):
+        """Let the pause between two attempts pass."""
+        self.await_watcher()
         self.clock.advance(self.clock.next_awaited_ns() - self.clock.now_ns())
 
     def hang(self):
@@ -83,6 +87,7 @@ class Watched:
         self.fake.put(frame(self.clock.now_ns()))
         self.expect("running")
         self.next(VideoFrame)
+        self.await_watcher()
         for _ in range(frames):
             self.clock.advance(period_ns)
             self.see()
