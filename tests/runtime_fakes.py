@@ -199,6 +199,11 @@ def until(condition: Callable[[], object], deadline_s: float = 60.0) -> None:
         pause.wait(0.001)
 
 
+def our_threads() -> int:
+    """How many threads are ours; one that was told to end may still be on its way out."""
+    return sum(thread.name.startswith("streamavis") for thread in threading.enumerate())
+
+
 def assert_no_threads(prefix: str = "streamavis") -> None:
     """Every thread of this name is told to end; it may take a moment on a loaded machine."""
     for thread in threading.enumerate():

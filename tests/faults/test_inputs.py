@@ -6,7 +6,7 @@ import threading
 
 import pytest
 from live_rig import MS, Rig, see
-from runtime_fakes import CLASSES, NS, FakeModel, Tap, until
+from runtime_fakes import CLASSES, NS, FakeModel, Tap, our_threads, until
 
 from streamavis.io.live import Device, LiveSource
 from streamavis.runtime.clock import ManualClock
@@ -151,7 +151,7 @@ class Flaky:
 def test_a_hundred_breaks_leave_no_thread_behind(hangs):
     clock, opened = ManualClock(10 * NS), []
     device = Device("flaky", "video", open=lambda clock: Flaky(clock, hangs=hangs, opened=opened))
-    before = threading.active_count()
+    before = our_threads()
     most, over = 0, threading.Event()
     with LiveSource(device, "none", clock) as source:
         session = Session(FakeModel(), stream="cam", has_audio=False, clock=clock)
@@ -172,7 +172,7 @@ def test_a_hundred_breaks_leave_no_thread_behind(hangs):
         pause = threading.Event()
         while len(opened) < 100:
             assert runner.is_alive()
-            most = max(most, threading.active_count())
+            most = max(most, our_threads())
             pause.wait(0.01)
         engine.stop()
         runner.join()
@@ -180,8 +180,8 @@ def test_a_hundred_breaks_leave_no_thread_behind(hangs):
         assert source.join(60)
         over.set()
         ticker.join()
-    assert most <= before + 9, "one worker at a time, whatever became of those before"
-    until(lambda: threading.active_count() == before)
+    assert most <= before + 7, "one worker at a time, whatever became of those before"
+    until(lambda: our_threads() <= before)
     report = engine.report
     assert report.captured == report.processed + sum(report.dropped.values())
 

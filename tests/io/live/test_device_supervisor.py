@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import numpy as np
 import pytest
-from runtime_fakes import until
+from runtime_fakes import our_threads, until
 
 from streamavis.errors import InputError
 from streamavis.io.live import FakeDevice, LiveSource
@@ -142,18 +142,20 @@ def test_a_hiccup_ends_without_a_new_connection():
 
 def test_a_hundred_hangs_leave_no_thread_behind():
     with Watched() as watched:
-        before = threading.active_count()
+        assert watched.fake.wait_opened(1)
+        before = our_threads()
         for _ in range(100):
             watched.run(frames=2)
             watched.hang()
         assert watched.fake.opened == 101
-        until(lambda: threading.active_count() == before)
+        until(lambda: our_threads() <= before)
 
 
 def test_workers_that_a_driver_does_not_let_go_are_bounded():
     with Watched() as watched:
         watched.fake.stubborn = True
-        before = threading.active_count()
+        assert watched.fake.wait_opened(1)
+        before = our_threads()
         for _ in range(3):
             watched.run(frames=2)
             watched.hang()
@@ -165,7 +167,7 @@ def test_workers_that_a_driver_does_not_let_go_are_bounded():
         watched.pass_pause()
         assert "4 attempts hang" in watched.expect("failed").reason
         assert watched.fake.opened == 4
-        until(lambda: threading.active_count() == before + 3)
+        until(lambda: our_threads() == before + 3)
         watched.fake.let_go()
         while not watched.fake.wait_opened(5, timeout_s=0.2):  # their threads take a moment
             watched.pass_pause()
@@ -345,14 +347,14 @@ def test_a_source_merges_both_and_knows_its_size():
 
 
 def test_closing_ends_a_blocked_iteration_at_once_and_every_thread():
-    before = threading.active_count()
+    before = our_threads()
     merged = Merged()
     merged.source.close()
     merged.until(lambda item: item is None)
     merged.source.close()
     assert merged.source.join(SOON_S)
     merged.reader.join(SOON_S)
-    until(lambda: threading.active_count() == before)
+    until(lambda: our_threads() <= before)
 
 
 def test_the_picture_goes_on_without_the_microphone():
