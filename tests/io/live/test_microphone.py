@@ -98,16 +98,17 @@ def test_a_microphone_is_listed_heard_lost_and_found_again(server):
         Reader(LiveSource(camera.url, "mic:mic")) as reader,
     ):
         assert reader.source.info.has_audio
-        onsets = []
-        while len(onsets) < 4:
+        # The null sink of a busy machine slips; the simulations are exact.
+        onsets, apart_s = [], np.zeros(0)
+        while len(apart_s) < 2 or np.abs(apart_s[-2:] - 1).max() > 0.06:
+            assert len(onsets) < 40, apart_s
             chunk = reader.until(lambda item: isinstance(item, AudioChunk))[-1]
             loud = np.flatnonzero(np.abs(chunk.samples) > 0.1)
             if len(loud):
                 heard_ns = chunk.start_time_ns + loud[0] * 62_500
                 if not onsets or heard_ns - onsets[-1] > 5e8:
                     onsets.append(heard_ns)
-        # The null sink of a busy machine slips; the simulations are exact.
-        assert np.median(np.diff(onsets[1:])) / 1e9 == pytest.approx(1.0, abs=0.2)
+                    apart_s = np.diff(onsets[1:]) / 1e9
         server.freeze()  # no callback comes any more, and nobody says so
         stalled = audio(reader, "stalled")
         assert re.search(r"no sound for \d+\.\d s", stalled.reason)
