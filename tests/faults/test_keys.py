@@ -15,7 +15,7 @@ from streamavis.wire.handshakes import RefusalLog
 from streamavis.wire.schema import KINDS
 from streamavis.wire.zap import Authenticator
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 ADDRESS = "tcp://127.0.0.1:*"
 HELLO = Hello(model="fake", classes=("dog",), size=(6, 8))
 ALL = tuple(KINDS)
