@@ -72,6 +72,19 @@ def test_masks_equal_upsampling_everything(seed, network, size, bias):
     assert np.array_equal(mask[clear], values[clear] > 0)
 
 
+@given(st.integers(0, 1000), st.floats(-3, 2))
+def test_a_score_is_how_sure_of_the_class_times_how_sure_inside_the_mask(seed, bias):
+    out = output((40, 56), seed=seed)
+    out.mask_logits += bias
+    out.mask_logits[0, 0] = 0.0  # no more in than out
+    seen = to_host(out, (40, 56)).sightings(hears=True)
+    sure = out.class_logits[0].softmax(-1)[:, :-1].amax(-1)
+    inside = out.mask_logits[0, :, :10, :14]
+    cells = inside > 0
+    where = torch.where(cells, inside.sigmoid(), 0.0).sum((1, 2)) / cells.sum((1, 2)).clamp_min(1)
+    np.testing.assert_allclose(seen.scores, sure * where, rtol=1e-5)
+
+
 def test_a_lone_cell_keeps_its_whole_peak():
     logits = np.full((16, 16), -1.0, np.float32)
     logits[7, 9] = 8.0
