@@ -58,7 +58,7 @@ def test_masks_lie_where_the_objects_are(pool):
     rng = [np.random.default_rng(3) for _ in range(2)]
     a, b = (pool.batch(BATCH, r) for r in rng)
     assert torch.equal(a.truth.masks, b.truth.masks)
-    visible = a.truth.visible
+    visible = a.truth.seen
     area = a.truth.masks.sum((-2, -1))
     assert (area[visible] >= 1).all()
     assert (a.truth.masks.sum(2) <= 1 + 1e-6).all(), "a cell belongs to one object at a time"

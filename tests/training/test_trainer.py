@@ -32,8 +32,8 @@ def batches(step: int) -> Iterator[Batch]:
         truth = Truth(
             masks=masks,
             class_ids=torch.tensor([[0, 1], [2, -1]]),
-            visible=torch.tensor([[True, True], [True, False]])[:, None].repeat(1, 4, 1),
-            sounding=torch.tensor([[True, False], [False, False]])[:, None].repeat(1, 4, 1),
+            visible=torch.tensor([[True, True], [True, False]])[:, None].repeat(1, 4, 1).float(),
+            sounding=torch.tensor([[True, False], [False, False]])[:, None].repeat(1, 4, 1).float(),
             heard=torch.zeros(2, 4, 3),
             level=torch.full((2, 4, 2), float("nan")),
         )

@@ -16,14 +16,24 @@ __all__ = ["Batch", "Truth"]
 
 @dataclass
 class Truth:
-    """The truth about a batch of clips. Empty object rows have class -1 and are never visible."""
+    """The ground truth of a batch of clips. Empty object rows have class -1 and visible 0.
+
+    `visible`, `sounding` and `heard` are float32: 1 yes, 0 no, NaN unknown.
+    """
 
     masks: Tensor  # (B, T, N, H4, W4) float 0..1, share of each stride-4 cell the object covers
     class_ids: Tensor  # (B, N) int64
-    visible: Tensor  # (B, T, N) bool
-    sounding: Tensor  # (B, T, N) bool
-    heard: Tensor  # (B, T, K) 0 or 1, classes in the air, on or off screen; NaN where unknown
+    visible: Tensor  # (B, T, N); where 1, the mask is given
+    sounding: Tensor  # (B, T, N)
+    heard: Tensor  # (B, T, K) classes that are heard, on or off screen
     level: Tensor  # (B, T, N) 0..1, momentary loudness that drives the pose; NaN where unknown
+    # (B, T, H4, W4) 0..1, share of each cell that may show unlabelled objects. None: all labelled.
+    ignore: Tensor | None = None
+
+    @property
+    def seen(self) -> Tensor:
+        """(B, T, N) bool: the object is in view and its mask is given."""
+        return self.visible == 1
 
     def during(self, part: slice) -> Truth:
         """The same clips, some of their frames."""
@@ -34,6 +44,7 @@ class Truth:
             self.sounding[:, part],
             self.heard[:, part],
             self.level[:, part],
+            None if self.ignore is None else self.ignore[:, part],
         )
 
     def frame(self) -> Truth:
@@ -50,6 +61,7 @@ class Truth:
             each(self.sounding),
             each(self.heard),
             each(self.level),
+            None if self.ignore is None else each(self.ignore),
         )
 
 

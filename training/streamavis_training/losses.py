@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 __all__ = ["LossWeights", "hearing_losses", "losses", "ordinal_count_loss", "set_losses"]
 
 
+_NOT_ASKED = -100  # class target of a query that takes no class loss
+
+
 @dataclass(frozen=True)
 class LossWeights:
     """Weight of each term; class, bce and dice as Mask2Former."""
@@ -57,8 +60,10 @@ def losses(output: ClipOutput, truth: Truth, weights: LossWeights) -> dict[str, 
     if output.pose_map is not None:
         terms["pose_map"] = weights.level * _pose_map_loss(output.pose_map, truth)
     if output.count_logits is not None:
-        number = (truth.sounding & truth.visible).sum(-1).flatten()
-        count = ordinal_count_loss(output.count_logits.flatten(0, 1), number)
+        sounding = torch.where(truth.seen, truth.sounding, 0.0).sum(-1).flatten()
+        known = ~sounding.isnan()
+        logits = output.count_logits.flatten(0, 1)[known]
+        count = ordinal_count_loss(logits, sounding[known].long())
         terms["count"] = weights.count * count
     return terms
 
@@ -70,21 +75,29 @@ def set_losses(
 
     A matched query has its object's class from the first frame the object is visible in, also
     while it is hidden later; before that, and unmatched, it is no object. Masks are compared in
-    the frames where the object is visible.
+    the frames where the object is visible. What the truth does not label is not punished: neither
+    a matched query before its object is known to be visible, nor an unmatched one whose mask lies
+    mostly where objects are unlabelled.
 
     Args:
         class_logits: (B, T, Q, K+1); mask_logits: (B, T, Q, H4, W4).
     """
     none = class_logits.shape[-1] - 1
     target = torch.full(class_logits.shape[:3], none, device=class_logits.device)
-    met = truth.visible.cumsum(1).bool()[pairs.clip, :, pairs.object]  # (n, T)
+    if truth.ignore is not None:
+        target[_mostly_inside(mask_logits, truth.ignore)] = _NOT_ASKED
+    met = truth.seen.cumsum(1).bool()[pairs.clip, :, pairs.object]  # (n, T)
     classes = truth.class_ids[pairs.clip, pairs.object][:, None]
-    target[pairs.clip, :, pairs.query] = torch.where(met, classes, none)
+    unmet = torch.where(truth.visible[pairs.clip, :, pairs.object].isnan(), _NOT_ASKED, none)
+    target[pairs.clip, :, pairs.query] = torch.where(met, classes, unmet)
     balance = torch.ones(none + 1, device=class_logits.device)
     balance[none] = weights.no_object
-    class_loss = F.cross_entropy(class_logits.flatten(0, 2), target.flatten(), balance)
+    asked = target != _NOT_ASKED
+    class_loss = F.cross_entropy(
+        class_logits[asked], target[asked], balance, reduction="sum"
+    ) / balance[target[asked]].sum().clamp_min(1e-6)
 
-    seen = truth.visible[pairs.clip, :, pairs.object]  # (n, T)
+    seen = truth.seen[pairs.clip, :, pairs.object]  # (n, T)
     logits = mask_logits[pairs.clip, :, pairs.query][seen].float().flatten(1)
     masks = truth.masks[pairs.clip, :, pairs.object][seen].flatten(1)
     count = max(len(logits), 1)
@@ -106,9 +119,8 @@ def hearing_losses(
     Args:
         heard_logits, heard_level: (B, T, K).
     """
-    known = ~truth.heard.isnan()
     return {
-        "heard": weights.heard * _masked_bce(heard_logits, truth.heard.nan_to_num(), known),
+        "heard": weights.heard * _known_bce(heard_logits, truth.heard),
         "loudness": weights.level * _loudness_loss(heard_level, truth),
     }
 
@@ -116,8 +128,9 @@ def hearing_losses(
 def _slot_losses(
     output: ClipOutput, truth: Truth, pairs: Match, weights: LossWeights
 ) -> dict[str, Tensor]:
-    seen = truth.visible[pairs.clip, :, pairs.object]  # (n, T)
-    sounding = truth.sounding[pairs.clip, :, pairs.object].float()
+    visible = truth.visible[pairs.clip, :, pairs.object]  # (n, T)
+    seen = visible == 1
+    sounding = truth.sounding[pairs.clip, :, pairs.object]
     level = truth.level[pairs.clip, :, pairs.object]
 
     def of(x: Tensor) -> Tensor:
@@ -125,17 +138,26 @@ def _slot_losses(
 
     terms: dict[str, Tensor] = {}
     if output.pose_level is not None:  # who sounds is taught; else it is who is found
-        heard = _masked_bce(of(output.sounding_logits), sounding, seen)
+        heard = _known_bce(of(output.sounding_logits), sounding.masked_fill(~seen, torch.nan))
         terms["sounding"] = weights.sounding * heard
     if output.visible_logits is not None:
-        everywhere = torch.ones_like(seen)
-        visible = _masked_bce(of(output.visible_logits), seen.float(), everywhere)
-        terms["visible"] = weights.visible * visible
+        terms["visible"] = weights.visible * _known_bce(of(output.visible_logits), visible)
     if output.pose_level is not None:
         known = seen & ~level.isnan()
         terms["pose"] = weights.level * _masked_distance(of(output.pose_level), level, known)
     terms["identity"] = weights.identity * _identity_loss(of(output.identity), seen)
     return terms
+
+
+def _mostly_inside(mask_logits: Tensor, area: Tensor) -> Tensor:
+    """(B, T, Q, H4, W4), (B, T, H4, W4) -> (B, T, Q) bool: over half of the mask lies in `area`."""
+    inside = (mask_logits.detach() > 0).float()
+    return (inside * area[:, :, None]).sum((-2, -1)) > 0.5 * inside.sum((-2, -1)).clamp_min(1)
+
+
+def _known_bce(logits: Tensor, target: Tensor) -> Tensor:
+    """Mean over the targets that are not NaN."""
+    return _masked_bce(logits, target.nan_to_num(), ~target.isnan())
 
 
 def _masked_bce(logits: Tensor, target: Tensor, where: Tensor) -> Tensor:
@@ -170,7 +192,7 @@ def _identity_loss(identity: Tensor, seen: Tensor, temperature: float = 0.1) -> 
 
 def _loudness_loss(heard_level: Tensor, truth: Truth) -> Tensor:
     """Loudness of each class that is heard from an object in view; the loudest one counts."""
-    known = truth.sounding & ~truth.level.isnan()
+    known = (truth.sounding == 1) & ~truth.level.isnan()
     level = torch.where(known, truth.level, 0.0)
     classes = truth.class_ids.clamp_min(0)[:, None].expand_as(level)
     target = torch.zeros_like(heard_level).scatter_reduce(-1, classes, level, "amax")

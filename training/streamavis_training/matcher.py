@@ -51,9 +51,9 @@ def match(
         truth: of the same clips. Costs are averaged over the frames an object is visible in.
     """
     cost = _cost(class_logits, mask_logits, truth, weights)  # (B, T, Q, N)
-    seen = truth.visible[:, :, None].float()  # (B, T, 1, N)
+    seen = truth.seen[:, :, None].float()  # (B, T, 1, N)
     mean = ((cost * seen).sum(1) / seen.sum(1).clamp_min(1)).cpu().numpy()
-    present = truth.visible.any(1).cpu().numpy()
+    present = truth.seen.any(1).cpu().numpy()
     clips, queries, objects = [], [], []
     for b in range(mean.shape[0]):
         columns = present[b].nonzero()[0]

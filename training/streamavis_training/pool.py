@@ -186,6 +186,7 @@ class Pool:
                 **{
                     name: torch.stack([getattr(c.truth, name)[0] for c in clips])
                     for name in Truth.__dataclass_fields__
+                    if name != "ignore"  # all is labelled here
                 }
             ),
         )
@@ -211,8 +212,8 @@ class Pool:
         truth = Truth(
             masks=masks[None],
             class_ids=torch.from_numpy(files["class_ids"].copy())[None],
-            visible=visible[None],
-            sounding=torch.from_numpy(sounding.copy())[None],
+            visible=visible[None].float(),
+            sounding=torch.from_numpy(sounding.copy())[None].float(),
             heard=torch.from_numpy(heard)[None],
             level=torch.from_numpy(files["level"][at].copy())[None],
         )
@@ -243,8 +244,8 @@ class Pool:
         truth = Truth(
             masks=torch.zeros(count, 1, MAX_OBJECTS, 0, 0),
             class_ids=torch.from_numpy(self._files["class_ids"][rows]),
-            visible=of("visible"),
-            sounding=of("sounding"),
+            visible=of("visible").float(),
+            sounding=of("sounding").float(),
             heard=of("heard").float(),
             level=of("level"),
         )
