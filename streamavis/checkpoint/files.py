@@ -15,6 +15,7 @@ from streamavis.checkpoint.vggish import vggish_from_reference
 from streamavis.errors import CheckpointError
 from streamavis.model.avism import AVISM, AVISMConfig
 from streamavis.model.backbone import NanoConfig
+from streamavis.model.efficientnet import EfficientNetLiteConfig
 from streamavis.model.resnet import ResNetConfig
 from streamavis.model.streamavis import StreamAVIS, StreamAVISConfig
 from streamavis.model.swin import SwinConfig
@@ -44,6 +45,12 @@ _WRITERS = (
     "a file that `streamavis train` or `streamavis convert --causal` wrote, or a shipped name"
 )
 _OFFLINE_WRITER = "a file that `streamavis convert` wrote without --causal"
+_BACKBONES: dict[str, type[Any]] = {
+    "nano": NanoConfig,
+    "efficientnet-lite0": EfficientNetLiteConfig,
+    "resnet": ResNetConfig,
+    "swin": SwinConfig,
+}
 Network = TypeVar("Network", StreamAVIS, AVISM)
 
 
@@ -106,7 +113,15 @@ def save(
     header = {
         "kind": _OFFLINE_KIND if isinstance(model, AVISM) else _KIND,
         "version": str(_VERSION),
-        "config": json.dumps(dataclasses.asdict(model.config)),
+        "config": json.dumps(
+            dataclasses.asdict(model.config)
+            | {
+                "backbone": {
+                    "kind": _kind(model.config),
+                    **dataclasses.asdict(model.config.backbone),
+                }
+            }
+        ),
         **(notes or {}),
     }
     try:
@@ -195,11 +210,15 @@ def load_vggish(name_or_path: str | Path) -> VGGish | None:
     return vggish_from_reference(state) if state else None
 
 
+def _kind(config: StreamAVISConfig | AVISMConfig) -> str:
+    return next(name for name, kind in _BACKBONES.items() if type(config.backbone) is kind)
+
+
 def _backbone(values: dict[str, Any]) -> Any:
-    """The configuration of a backbone, which is told by what it has."""
+    """The configuration of a backbone. Files before kinds were written are told by their keys."""
     lists = {name: tuple(x) if isinstance(x, list) else x for name, x in values.items()}
-    kinds: dict[str, type[Any]] = {"blocks": ResNetConfig, "embed": SwinConfig}
-    return next((kind for key, kind in kinds.items() if key in lists), NanoConfig)(**lists)
+    untagged = "resnet" if "blocks" in lists else "swin" if "embed" in lists else "nano"
+    return _BACKBONES[lists.pop("kind", untagged)](**lists)
 
 
 def _header(path: Path, kind: str, cure: str) -> dict[str, str]:
