@@ -210,15 +210,19 @@ def load_vggish(name_or_path: str | Path) -> VGGish | None:
     return vggish_from_reference(state) if state else None
 
 
-def _kind(config: StreamAVISConfig | AVISMConfig) -> str:
-    return next(name for name, kind in _BACKBONES.items() if type(config.backbone) is kind)
+def _written(config: StreamAVISConfig | AVISMConfig) -> dict[str, Any]:
+    """A configuration as it is written: its backbone says of which kind it is."""
+    values = dataclasses.asdict(config)
+    kind = next(name for name, kind in _BACKBONES.items() if type(config.backbone) is kind)
+    return values | {"backbone": {"kind": kind, **values["backbone"]}}
 
 
 def _backbone(values: dict[str, Any]) -> Any:
     """The configuration of a backbone. Files before kinds were written are told by their keys."""
     lists = {name: tuple(x) if isinstance(x, list) else x for name, x in values.items()}
     untagged = "resnet" if "blocks" in lists else "swin" if "embed" in lists else "nano"
-    return _BACKBONES[lists.pop("kind", untagged)](**lists)
+    kind = str(lists.pop("kind", untagged))
+    return _BACKBONES[kind](**lists)
 
 
 def _header(path: Path, kind: str, cure: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 as a backbone: a light convolutional network with ImageNet weights to start from.
+"""EfficientNet-Lite0 as a backbone: light, convolutional, with ImageNet weights to start from.
 
 Tan and Le, "EfficientNet", 2019, table 1, in the Lite variant (ReLU6, no squeeze-and-excitation).
 Batch norms are folded into the convolutions, so there are none: a backbone with published weights
@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import torch.nn.functional as F
 from torch import Tensor, nn
-
 
 __all__ = ["EfficientNetLite", "EfficientNetLiteConfig"]
 

@@ -11,9 +11,9 @@ from streamavis.errors import CheckpointError
 from streamavis.model.backbone import PIXEL_MEAN, PIXEL_STD
 from streamavis.model.efficientnet import EfficientNetLite, EfficientNetLiteConfig
 
-BLOCKS = [(1, 16, 3, 1)] + [(6, 24, 3, 2), (6, 24, 3, 1)] + [(6, 40, 5, 2), (6, 40, 5, 1)]
-BLOCKS += [(6, 80, 3, 2)] + [(6, 80, 3, 1)] * 2 + [(6, 112, 5, 1)] * 3
-BLOCKS += [(6, 192, 5, 2)] + [(6, 192, 5, 1)] * 3 + [(6, 320, 3, 1)]
+BLOCKS = [(1, 16, 3, 1), (6, 24, 3, 2), (6, 24, 3, 1), (6, 40, 5, 2), (6, 40, 5, 1)]
+BLOCKS += [(6, 80, 3, 2), *[(6, 80, 3, 1)] * 2, *[(6, 112, 5, 1)] * 3]
+BLOCKS += [(6, 192, 5, 2), *[(6, 192, 5, 1)] * 3, (6, 320, 3, 1)]
 TAPS = {2: 24, 4: 40, 10: 112, 15: 320}
 
 
