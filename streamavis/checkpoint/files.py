@@ -113,15 +113,7 @@ def save(
     header = {
         "kind": _OFFLINE_KIND if isinstance(model, AVISM) else _KIND,
         "version": str(_VERSION),
-        "config": json.dumps(
-            dataclasses.asdict(model.config)
-            | {
-                "backbone": {
-                    "kind": _kind(model.config),
-                    **dataclasses.asdict(model.config.backbone),
-                }
-            }
-        ),
+        "config": json.dumps(_written(model.config)),
         **(notes or {}),
     }
     try:
