@@ -163,7 +163,9 @@ def configuration(name_or_path: str | Path) -> StreamAVISConfig:
     header = metadata(path)
     try:
         values: dict[str, Any] = json.loads(header["config"])
-        values["classes"] = tuple(values["classes"])
+        for name in ("classes", "audio_widths"):
+            if name in values:
+                values[name] = tuple(values[name])
         if "backbone" in values:
             values["backbone"] = _backbone(values["backbone"])
         return StreamAVISConfig(**values)

@@ -22,7 +22,10 @@ def nano(classes: tuple[str, ...]) -> StreamAVISConfig:
     Its backbone is meant to start from ImageNet weights (`streamavis_training.imagenet`).
     """
     return StreamAVISConfig(
-        classes=classes, backbone=EfficientNetLiteConfig(), pixel_decoder="hybrid"
+        classes=classes,
+        backbone=EfficientNetLiteConfig(),
+        pixel_decoder="hybrid",
+        audio_widths=(24, 64, 128, 192),
     )
 
 

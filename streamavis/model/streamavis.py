@@ -74,6 +74,7 @@ class StreamAVISConfig:
     pixel_hidden: int = 256  # width of the feed-forward blocks in the pixel decoder
     audio: Audio = "causal"
     audio_channels: int = 128
+    audio_widths: tuple[int, ...] = (16, 32, 64, 96)  # of the causal encoder's convolutions
     vggish: VGGishWeights = "absent"  # its weights in this network, where `audio` is "vggish"
     fusion: FrameFusion = "deformable"  # how sound enters the frame's queries
     count_levels: int = 0  # ACVIS's count token, where there is no count head
@@ -437,4 +438,4 @@ def _audio_encoder(c: StreamAVISConfig) -> CausalAudioEncoder | VGGishEncoder | 
         return VGGishEncoder(classes, weights=c.vggish, taught=c.sounding == "taught")
     if c.audio == "none":
         return DeafEncoder(c.audio_channels, classes)
-    return CausalAudioEncoder(c.audio_channels, classes)
+    return CausalAudioEncoder(c.audio_channels, classes, c.audio_widths)
