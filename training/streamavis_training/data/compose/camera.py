@@ -20,6 +20,7 @@ __all__ = ["BORDER", "Camera", "Ground", "Rectangle", "background", "panel_backg
 
 BORDER = IGNORED - 1  # id of borders around a whole picture: surely no object
 Rectangle = tuple[int, int, int, int]  # left, top, right, bottom in pixels
+_ROOMS = 0.75  # share of rooms where a room is preferred
 _MARGIN = 1.6  # source pixels per pixel above which a picture is shrunk before it is warped
 
 
@@ -130,10 +131,18 @@ def background(
     camera: Camera,
     size: tuple[int, int],
     rng: np.random.Generator,
+    *,
+    room: bool = False,
 ) -> Ground:
-    """A picture without objects of the classes, filling the frame; mirrored beyond its edges."""
+    """A picture without objects of the classes, filling the frame; mirrored beyond its edges.
+
+    Args:
+        room: rather the inside of a building, where there are such pictures.
+    """
     height, width = size
-    entry = library.backgrounds[int(rng.integers(len(library.backgrounds)))]
+    rooms = library.rooms if room and rng.random() < _ROOMS else []
+    choice = rooms or library.backgrounds
+    entry = choice[int(rng.integers(len(choice)))]
     fit = min(entry.height / height, entry.width / width)
     scale = fit * rng.uniform(0.4, 1.0)
     half = scale >= 2
@@ -160,7 +169,7 @@ def panel_background(
     frames[:] = rng.choice([0, 20, 255]) if rng.random() < 0.7 else rng.uniform(0, 255, 3)
     still = Camera(np.eye(2, 3)[None])
     for left, top, right, bottom in panels:
-        one = background(library, still, (bottom - top, right - left), rng)
+        one = background(library, still, (bottom - top, right - left), rng, room=True)
         frames[0, top:bottom, left:right] = one.frames[0]
     return Ground(frames, None, [], True)
 

@@ -37,6 +37,7 @@ class Cutout:
     height: int
     width: int
     truncated: tuple[bool, bool, bool, bool]  # left, top, right, bottom edge cut by its picture
+    face: bool | None  # whether a face is visible; None: not stated
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ class Background:
     tier: str
     split: str
     source: str
+    room: bool  # the inside of a building, as behind a webcam
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,7 @@ class _Cutout(msgspec.Struct):
     h: int
     source: str = ""
     truncated: tuple[bool, bool, bool, bool] = (False, False, False, False)
+    face_visible: bool | None = None
 
 
 class _Sound(msgspec.Struct):
@@ -124,6 +127,7 @@ class _Background(msgspec.Struct):
     split: str
     group: str = ""
     source: str = ""
+    form: str = ""
 
 
 class _Index(msgspec.Struct):
@@ -268,8 +272,8 @@ def _index(file: Path, content: bytes) -> Catalogue:
     cutouts = []
     for c in index.cutouts:
         _check(file, c.file, c.split, c.w, c.h)
-        facts = (c.cls, c.group, c.licence, c.tier, c.split, c.source, c.h, c.w, c.truncated)
-        cutouts.append(Cutout(root / c.file, *facts))
+        facts = (c.cls, c.group, c.licence, c.tier, c.split, c.source, c.h, c.w)
+        cutouts.append(Cutout(root / c.file, *facts, c.truncated, c.face_visible))
     sounds = []
     for s in index.sounds:
         _check(file, s.file, s.split, s.dur)
@@ -282,7 +286,8 @@ def _index(file: Path, content: bytes) -> Catalogue:
         _check(file, b.file, b.split)
         # Without a group of its own, the name says which picture it was: coco30.jpg.
         group = b.group or Path(b.file).stem
-        backgrounds.append(Background(root / b.file, group, b.licence, b.tier, b.split, b.source))
+        facts = (group, b.licence, b.tier, b.split, b.source)
+        backgrounds.append(Background(root / b.file, *facts, "room" in b.form))
     return Catalogue(tuple(cutouts), tuple(sounds), tuple(backgrounds))
 
 

@@ -90,8 +90,8 @@ class Composer:
         self._crowded = [p for p, s in enumerate(library.scenes) if len(s.class_ids) >= 3]
         self._empty = [p for p, s in enumerate(library.scenes) if not s.class_ids and s.complete]
         persons = library.cutouts[_PERSON]
-        self._webcam = [c for c in persons if c.truncated[3] or c.levels[0][1] > c.levels[0][2]]
-        self._standing = self._webcam or persons
+        faces = [c for c in persons if c.face is not False and _upright(c)]
+        self._webcam = [c for c in faces if c.face or c.truncated[3]] or faces
         if not library.backgrounds and not any(holding):
             raise InputError("no backgrounds and no scenes with objects: nothing to compose on")
 
@@ -111,12 +111,12 @@ class Composer:
             rng.choice(shape.rates)
         )
         plan = self._plan(size, rng)
-        subjects, places = self._subjects(plan, size)
-        heard = self._mixer.draw(subjects, times_s, rng)
         camera = Camera.draw(times_s, *size, self._look, rng)
         if plan.panels is not None:
             camera = Camera(np.tile(np.eye(2, 3), (shape.frames, 1, 1)))
         ground = self._ground(plan, camera, size, rng)
+        subjects, places = self._subjects(plan, ground)
+        heard = self._mixer.draw(subjects, times_s, rng)
         frames = np.array(np.broadcast_to(ground.frames, (shape.frames, *size, 3)))
         layers = []
         for place, subject in zip(plan.places, places, strict=True):
@@ -140,7 +140,7 @@ class Composer:
             return plan
         kinds = ("mixed", "row", "webcam", "call", "empty")
         weights = [look.mixed, look.row, look.webcam, look.call, look.empty]
-        if not self._standing:
+        if not self._webcam:
             weights[2] = weights[3] = 0
         kind = str(rng.choice(kinds, p=_shares(weights)))
         plan = _Plan(kind)
@@ -176,8 +176,8 @@ class Composer:
         return library.cutouts[class_id][int(rng.integers(len(library.cutouts[class_id])))]
 
     def _persons(self, count: int, rng: np.random.Generator) -> list[CutoutEntry]:
-        places = rng.permutation(len(self._standing))[:count]
-        return [self._standing[i] for i in places]
+        places = rng.permutation(len(self._webcam))[:count]
+        return [self._webcam[i] for i in places]
 
     def _anywhere(
         self, count: int, size: tuple[int, int], rng: np.random.Generator, largest: float = 0.95
@@ -203,21 +203,20 @@ class Composer:
             places.insert(int(rng.integers(len(places) + 1)), other)
         return places
 
-    def _subjects(
-        self, plan: _Plan, size: tuple[int, int]
-    ) -> tuple[list[Subject], list[int | None]]:
+    def _subjects(self, plan: _Plan, ground: Ground) -> tuple[list[Subject], list[int | None]]:
         """Objects of the classes, those of the scene first, and which one each cut-out is."""
+        height, width = ground.frames.shape[1:3]
         subjects = []
-        if plan.scene is not None:
-            entry = self._library.scenes[plan.scene]
-            subjects = [Subject(*o) for o in zip(entry.class_ids, entry.areas, strict=True)]
+        if ground.ids is not None:
+            counts = np.bincount(ground.ids[0].ravel(), minlength=256) / (height * width)
+            subjects = [Subject(k, counts[i]) for i, k in enumerate(ground.class_ids, 1)]
         of_place: list[int | None] = []
         for place in plan.places:
             if place.entry.class_id < 0:
                 of_place.append(None)
                 continue
             of_place.append(len(subjects))
-            area = 0.6 * place.height * place.width / (size[0] * size[1])
+            area = 0.6 * place.height * place.width / (height * width)
             subjects.append(Subject(place.entry.class_id, min(area, 1.0)))
         return subjects, of_place
 
@@ -228,7 +227,7 @@ class Composer:
             return scene(self._library, plan.scene, camera, size, self._look, rng)
         if plan.panels is not None:
             return panel_background(self._library, plan.panels, size, rng)
-        return background(self._library, camera, size, rng)
+        return background(self._library, camera, size, rng, room=plan.kind == "webcam")
 
     def _moves(
         self,
@@ -336,6 +335,11 @@ def _sample(
         heard=heard.heard,
         ignore=ignore if ignore.any() else None,
     )
+
+
+def _upright(entry: CutoutEntry) -> bool:
+    """Higher than wide, as a person who sits or stands."""
+    return entry.levels[0][1] > 1.1 * entry.levels[0][2]
 
 
 def _weights(counts: list[int], persons: float) -> NDArray[np.float64] | None:

@@ -41,16 +41,16 @@ class Finisher:
         if rng.random() < look.coarse:
             frames = _coarse(frames, rng)
         dark = rng.random() < look.dark
-        gain = (rng.uniform(0.15, 0.5) if dark else rng.uniform(0.75, 1.3)) * _cast(rng)
+        gain = (rng.uniform(0.15, 0.5) if dark else rng.uniform(0.75, 1.15)) * _cast(rng)
         if rng.random() < look.grey:
             frames = np.repeat(frames.mean(-1, keepdims=True), 3, -1)
-        offset = rng.uniform(-20, 20) if not dark else rng.uniform(0, 8)
+        offset = rng.uniform(-15, 12) if not dark else rng.uniform(0, 8)
         frames = frames * gain + np.float32(offset)
         if dark or rng.random() < look.noise:
             strength = rng.uniform(3, 12) if dark else rng.uniform(1, 9)
             self._add_noise(frames, np.float32(strength), rng)
         if dark and rng.random() < 0.4:  # the camera turns its gain up
-            frames *= np.float32(rng.uniform(1.5, 2.5))
+            frames *= np.float32(rng.uniform(1.2, 2.0))
         out = np.clip(frames, 0, 255).astype(np.uint8)
         if rng.random() < 0.3:
             out = cv2.LUT(out.reshape(-1, 1, 3), _curve(rng)).reshape(out.shape)
@@ -76,7 +76,7 @@ class Finisher:
 
 def _cast(rng: np.random.Generator) -> NDArray[np.float32]:
     """Gains of red, green and blue; at times a strong cast."""
-    spread = 0.3 if rng.random() < 0.1 else 0.1
+    spread = 0.25 if rng.random() < 0.08 else 0.08
     return rng.uniform(1 - spread, 1 + spread, 3).astype(np.float32)
 
 

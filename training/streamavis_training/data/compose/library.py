@@ -58,6 +58,7 @@ class Library:
                 ambient = sound.label.startswith("ambient")
                 (self.ambient if ambient else self.foreign).append(sound)
         self.backgrounds = index.backgrounds
+        self.rooms = [b for b in index.backgrounds if b.room]
         self.scenes = index.scenes
 
     @staticmethod

@@ -13,7 +13,7 @@ class Look:
 
     # Pictures.
     scenes: float = 0.5  # clips on whole pictures with objects of their own
-    crowded: float = 0.35  # of these, pictures with three or more objects
+    crowded: float = 0.3  # of these, pictures with three or more objects
     persons: float = 0.3  # share of persons among objects and among scenes' leading classes
     pasted: tuple[float, ...] = (0.55, 0.3, 0.15)  # weights of 0, 1, 2 cut-outs on a scene
     # Weights of what is shown on a background.
@@ -35,12 +35,12 @@ class Look:
     h264: float = 0.12  # of clips with several frames
     coarse: float = 0.1  # shrunk and enlarged again
     # What is heard; weights.
-    silence: float = 0.05  # digital silence
-    noise_only: float = 0.07
-    ambient_only: float = 0.05
+    silence: float = 0.04  # digital silence
+    noise_only: float = 0.05
+    ambient_only: float = 0.04
     narrator: float = 0.08  # a voice or music off screen while what is in view is silent
-    other: float = 0.09  # a class that is not in view
-    in_view: float = 0.66  # something in view sounds
+    other: float = 0.06  # a class that is not in view
+    in_view: float = 0.74  # something in view sounds
     # Of the clips where something in view sounds.
     second: float = 0.25  # another class in view sounds too
     two_voices: float = 0.3  # another object of the same class sounds too, at once or in turn

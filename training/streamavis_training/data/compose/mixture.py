@@ -32,6 +32,7 @@ __all__ = ["LEAD", "Heard", "Mixer", "Subject"]
 
 LEAD = int(1.2 * SAMPLE_RATE)  # samples before the first frame: a window and the largest delay
 _MUSIC = "offscreen_music"
+_LEAST_AREA = 0.002  # of the picture: what shows less does not sound
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ class Mixer:
             "other": look.other if self._audible else 0.0,
             "in_view": look.in_view,
         }
-        if not any(s.class_id in self._audible for s in subjects):
+        if not any(s.class_id in self._audible and s.area >= _LEAST_AREA for s in subjects):
             weights["in_view"] = 0.0
         total = sum(weights.values())
         if total == 0:
@@ -149,12 +150,18 @@ class Mixer:
 
     def _in_view(self, clip: _Clip, subjects: Sequence[Subject], rng: np.random.Generator) -> None:
         look = self._look
-        present = sorted({s.class_id for s in subjects} & set(self._audible))
+        present = sorted(
+            {s.class_id for s in subjects if s.area >= _LEAST_AREA} & set(self._audible)
+        )
         order = [present[i] for i in rng.permutation(len(present))]
         leading = order[: 2 if rng.random() < look.second else 1]
         for class_id in leading:
-            who = [i for i, s in enumerate(subjects) if s.class_id == class_id]
-            weight = np.sqrt([max(subjects[i].area, 1e-6) for i in who])
+            who = [
+                i
+                for i, s in enumerate(subjects)
+                if s.class_id == class_id and s.area >= _LEAST_AREA
+            ]
+            weight = np.sqrt([subjects[i].area for i in who])
             share = weight / weight.sum()
             count = 2 if len(who) > 1 and rng.random() < look.two_voices else 1
             chosen = rng.choice(who, count, replace=False, p=share)
@@ -166,7 +173,8 @@ class Mixer:
                 clip.room += track.wave
                 clip.sounding[:, i] = clip.note(track, entry, class_id)
                 clip.level[:, i] = track.levels(clip.ends)
-        absent = [k for k in self._audible if k not in present]
+        seen = {s.class_id for s in subjects}
+        absent = [k for k in self._audible if k not in seen]
         if absent and rng.random() < look.off_screen:
             self._play(clip, int(rng.choice(absent)), rng.uniform(-9, 0), rng)
 

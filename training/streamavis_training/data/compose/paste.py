@@ -30,10 +30,10 @@ class _Finish:
 
     @staticmethod
     def draw(rng: np.random.Generator) -> _Finish:
-        gain = rng.uniform(0.7, 1.25) * rng.uniform(0.93, 1.07, 3)
+        gain = rng.uniform(0.75, 1.15) * rng.uniform(0.94, 1.06, 3)
         return _Finish(
             gain.astype(np.float32),
-            rng.uniform(-15, 15),
+            rng.uniform(-12, 12),
             rng.uniform(0.3, 1.0) if rng.random() < 0.6 else 0.0,
             rng.uniform(0.3, 1.0) if rng.random() < 0.2 else 0.0,
             rng.uniform(0.1, 0.5),

@@ -147,13 +147,13 @@ def webcam(
     left, top, right, bottom = area
     height, width = bottom - top, right - left
     places = []
-    shown = rng.uniform(0.45, 0.95) * height  # from the top of the head to the lower edge
+    shown = rng.uniform(0.55, 1.0) * height  # from the top of the head to the lower edge
     for i, entry in enumerate(entries):
         _, h, w = entry.levels[0]
         mine = shown * rng.uniform(0.88, 1.1)
         aspect = h / w
         # Of a standing person the upper part, of one that its picture cut, all.
-        part = rng.uniform(0.3, 0.6) if aspect > 2 else rng.uniform(0.5, 0.9)
+        part = rng.uniform(0.25, 0.5) if aspect > 2 else rng.uniform(0.45, 0.85)
         if entry.truncated[3]:
             part = rng.uniform(0.8, 0.98)
         tall = mine / part

@@ -1,7 +1,7 @@
 """Decoded material in two files: `library.bin`, mapped by every process, and `library.json`.
 
-Cut-outs are premultiplied RGBA at full, half, quarter and eighth size. Pictures are JPEG and maps of
-object ids are deflated: both decode in about a millisecond. Sounds are int16.
+Cut-outs are premultiplied RGBA at full, half, quarter and eighth size. Pictures are JPEG and
+maps of object ids are deflated: both decode in about a millisecond. Sounds are int16.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ __all__ = [
     "prepare",
 ]
 
-VERSION = 1  # rises whenever the files change their meaning
+VERSION = 2  # rises whenever the files change their meaning
 BLOCK = 400  # samples of one loudness value, 25 ms
 IGNORED = 255  # id of crowds and of objects beyond the last id
 DATA, INDEX = "library.bin", "library.json"
@@ -68,6 +68,7 @@ class CutoutEntry(msgspec.Struct):
     label: str
     group: str
     truncated: tuple[bool, bool, bool, bool]
+    face: bool | None
     levels: list[tuple[int, int, int]]  # offset, height, width of each size, largest first
 
 
@@ -78,6 +79,7 @@ class PictureEntry(msgspec.Struct):
     size: int
     height: int
     width: int
+    room: bool = False
 
 
 class SceneEntry(msgspec.Struct):
@@ -221,8 +223,12 @@ class _Builder:
         index = Index(key, 0, [], [], [], [])
         for cutout, levels in self._each(catalogue.cutouts, _decode_cutout):
             index.cutouts.append(self._cutout(cutout, levels))
-        for _, (data, height, width) in self._each(catalogue.backgrounds, _decode_background):
-            index.backgrounds.append(PictureEntry(self._writer.add(data), len(data), height, width))
+        for background, (data, height, width) in self._each(
+            catalogue.backgrounds, _decode_background
+        ):
+            index.backgrounds.append(
+                PictureEntry(self._writer.add(data), len(data), height, width, background.room)
+            )
         for scene, found in self._each(catalogue.scenes, self._decode_scene):
             index.scenes.append(self._scene(scene, *found))
         for sound, (samples, levels) in self._each(catalogue.sounds, _decode_sound):
@@ -249,6 +255,7 @@ class _Builder:
             cutout.label,
             cutout.group,
             cutout.truncated,
+            cutout.face,
             [(self._writer.add(x.tobytes()), x.shape[0], x.shape[1]) for x in levels],
         )
 

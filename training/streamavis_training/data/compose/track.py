@@ -75,7 +75,7 @@ def make_track(
     if between is None:
         if rng.random() < 0.35:
             on = int(rng.uniform(0, length))
-        if rng.random() < 0.35:
+        if rng.random() < 0.2:
             off = int(rng.uniform(on, length))
     first = pick_sound(sounds, rng)
     fellows = [s for s in sounds if s.group == first.group] if off - on > first.samples else [first]
