@@ -20,6 +20,7 @@ __all__ = ["BORDER", "Camera", "Ground", "Rectangle", "background", "panel_backg
 
 BORDER = IGNORED - 1  # id of borders around a whole picture: surely no object
 Rectangle = tuple[int, int, int, int]  # left, top, right, bottom in pixels
+_FOCUSED = 0.75  # share of parts of scenes that show a chosen object
 _ROOMS = 0.75  # share of rooms where a room is preferred
 _MARGIN = 1.6  # source pixels per pixel above which a picture is shrunk before it is warped
 
@@ -189,16 +190,22 @@ def scene(
     fit = min(h / height, w / width)
     stretch = float(np.exp(rng.uniform(-0.12, 0.12)))
     across = down = fit
-    if rng.random() < look.letterbox:
+    # The frame is wide: of a tall picture only a strip would fill it.
+    tall = h > 1.1 * w
+    if rng.random() < look.letterbox * (2.5 if tall else 1):
         across = down = max(h / height, w / width) * rng.uniform(1.0, 1.05)
         if rng.random() < 0.3:  # squeezed a little towards the frame's shape
             ratio = float(np.clip((w / width) / (h / height), 0.75, 1.33))
             across, down = (across, across / ratio) if ratio > 1 else (down * ratio, down)
     else:
-        scale = fit * rng.uniform(0.55, 1.0) * (0.94 if not camera.still else 1.0)
+        scale = fit * rng.uniform(0.6, 1.0) * (0.94 if not camera.still else 1.0)
         across, down = scale * min(stretch, 1), scale * min(1 / stretch, 1)
     spare_x, spare_y = w - across * width, h - down * height
     x, y = _between(spare_x, rng), _between(spare_y, rng)
+    if view.class_ids and rng.random() < _FOCUSED:
+        at_x, at_y = _focus(view.ids, len(view.class_ids), rng)
+        x = float(np.clip(at_x - rng.uniform(0.2, 0.8) * across * width, *_span(spare_x)))
+        y = float(np.clip(at_y - rng.uniform(0.2, 0.8) * down * height, *_span(spare_y)))
     window = _Window(x, y, across, down, bool(rng.random() < 0.5))
     picture, small = _shrink(view.picture, window)
     colour = [0, 0, 0] if rng.random() < 0.5 else [int(v) for v in rng.integers(0, 256, 3)]
@@ -210,7 +217,19 @@ def scene(
 
 
 def _between(spare: float, rng: np.random.Generator) -> float:
-    return rng.uniform(min(0.0, spare), max(0.0, spare))
+    return rng.uniform(*_span(spare))
+
+
+def _span(spare: float) -> tuple[float, float]:
+    """Where a window may begin: inside the picture, or so that the picture is inside it."""
+    return min(0.0, spare), max(0.0, spare)
+
+
+def _focus(ids: NDArray[np.uint8], count: int, rng: np.random.Generator) -> tuple[float, float]:
+    """A point in the upper half of one object: heads are there."""
+    mask = (ids == 1 + int(rng.integers(count))).astype(np.uint8)
+    x, y, w, h = cv2.boundingRect(mask)
+    return x + rng.uniform(0.3, 0.7) * w, y + rng.uniform(0.05, 0.5) * h
 
 
 def _shrink(picture: NDArray[np.uint8], window: _Window) -> tuple[NDArray[np.uint8], _Window]:

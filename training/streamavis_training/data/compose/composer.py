@@ -195,6 +195,9 @@ class Composer:
         else:
             class_id = int(rng.choice(len(self._cutout_weight), p=self._cutout_weight))
         have = self._library.cutouts[class_id]
+        if class_id == _PERSON and rng.random() < 0.6:  # alike: all cut below, or all standing
+            cut = rng.random() < 0.5
+            have = [c for c in have if _upright(c) and c.truncated[3] == cut] or have
         count = min(2 + int(rng.choice(3, p=[0.45, 0.35, 0.2])), len(have))
         entries = [have[i] for i in rng.choice(len(have), count, replace=False)]
         places = placement.row(entries, size, rng)
