@@ -104,7 +104,7 @@ def _warp(
     camera: Camera,
     size: tuple[int, int],
     flags: int,
-    border: tuple[int, int] | tuple[int, int, list[int]],
+    border: tuple[int, int | list[int]],
 ) -> NDArray[np.uint8]:
     """(T, H, W[, 3]) of what the camera sees; `border` is mode and value."""
     height, width = size
@@ -157,7 +157,7 @@ def background(
     y = rng.uniform(0, max(h - down * height, 0))
     window = _Window(x, y, across, down, bool(rng.random() < 0.5))
     picture, window = _shrink(picture, window)
-    border = (cv2.BORDER_REFLECT_101, 0)
+    border: tuple[int, int | list[int]] = (cv2.BORDER_REFLECT_101, 0)
     frames = _warp(picture, window, camera, size, cv2.INTER_LINEAR, border)
     return Ground(frames.astype(np.float32), None, [], True)
 

@@ -233,7 +233,8 @@ class Catalogue:
 
     def _split_of_group(self) -> dict[str, str]:
         held: dict[str, str] = {}
-        for record in (*self.cutouts, *self.sounds, *self.backgrounds, *self.scenes):
+        records: list[Cutout | Sound | Background | Scene] = [*self.cutouts, *self.sounds]
+        for record in [*records, *self.backgrounds, *self.scenes]:
             earlier = held.get(record.group, SPLITS[0])
             held[record.group] = max(earlier, record.split, key=SPLITS.index)
         return held
@@ -286,8 +287,10 @@ def _index(file: Path, content: bytes) -> Catalogue:
         _check(file, b.file, b.split)
         # Without a group of its own, the name says which picture it was: coco30.jpg.
         group = b.group or Path(b.file).stem
-        facts = (group, b.licence, b.tier, b.split, b.source)
-        backgrounds.append(Background(root / b.file, *facts, "room" in b.form))
+        room = "room" in b.form
+        backgrounds.append(
+            Background(root / b.file, group, b.licence, b.tier, b.split, b.source, room)
+        )
     return Catalogue(tuple(cutouts), tuple(sounds), tuple(backgrounds))
 
 

@@ -276,10 +276,10 @@ class Composer:
         subject = len(subjects)
         for place, layer in zip(reversed(plan.places), reversed(layers), strict=True):
             mask = cv2.multiply(layer, free, scale=1 / 255)
-            free = cv2.subtract(free, mask)
+            free = cv2.subtract(free, mask).astype(np.uint8, copy=False)
             if place.entry.class_id >= 0:
                 subject -= 1
-                shown[subject] = mask
+                shown[subject] = mask.astype(np.uint8, copy=False)
         ignore = np.zeros((frames, *size), bool)
         if ground.ids is not None:
             for i in np.unique(ground.ids):

@@ -53,7 +53,7 @@ class Finisher:
             frames *= np.float32(rng.uniform(1.2, 2.0))
         out = np.clip(frames, 0, 255).astype(np.uint8)
         if rng.random() < 0.3:
-            out = cv2.LUT(out.reshape(-1, 1, 3), _curve(rng)).reshape(out.shape)
+            out = _curve(rng)[out]
         if len(out) > 1 and rng.random() < look.h264:
             return h264(out, int(rng.integers(26, 42)))
         if rng.random() < look.jpeg:

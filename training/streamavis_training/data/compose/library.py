@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -17,6 +16,7 @@ from streamavis_training.data.compose.vocabulary import REAL_WORLD, Vocabulary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -134,7 +134,7 @@ class Library:
         entry = self.scenes[place]
         offset, size = entry.ids
         picture = self.picture(entry.picture)
-        packed = zlib.decompress(self._data[offset : offset + size])
+        packed = zlib.decompress(self._data[offset : offset + size].tobytes())
         ids = np.frombuffer(packed, np.uint8).reshape(picture.shape[:2])
         return SceneView(picture, ids, entry.class_ids, entry.complete)
 

@@ -29,14 +29,16 @@ class Noises:
         self._stored: dict[str, NDArray[np.float32]] = {}
         for name, power in _COLOURS.items():
             wave = fft.irfft(spectrum * frequency**power, _STORED).astype(np.float32)
-            self._stored[name] = wave / np.sqrt((wave**2).mean())
+            self._stored[name] = np.tile(wave / np.sqrt((wave**2).mean()), 2)
 
     def draw(self, kind: str, count: int, rng: np.random.Generator) -> NDArray[np.float32]:
         """(count,) samples of one of `NOISES`, with a root mean square of about 1."""
         if kind in self._stored:
             start = int(rng.integers(_STORED))
+            if count <= _STORED:
+                return self._stored[kind][start : start + count].copy()
             return np.take(self._stored[kind], np.arange(start, start + count), mode="wrap")
-        seconds = np.arange(count, dtype=np.float32) / SAMPLE_RATE
+        seconds = np.arange(count, dtype=np.float32) / np.float32(SAMPLE_RATE)
         if kind == "hum":
             return _hum(seconds, rng)
         if kind == "tone":

@@ -38,7 +38,9 @@ def drawn(
         x, y, _, _ = cv2.boundingRect(mask)
         cv2.putText(picture, classes[class_id], (x, max(y + 9, 9)), 0, 0.33, colour, 1)
     heard = sample.heard[frame]
-    names = [f"{classes[k]}{'' if heard[k] == 1 else '?'}" for k in np.flatnonzero(heard != 0)]
+    names = [
+        f"{classes[k]}{'' if heard[k] == 1 else '?'}" for k in map(int, np.flatnonzero(heard != 0))
+    ]
     text = f"{caption} hears: {', '.join(names) or '-'}"
     cv2.putText(picture, text, (2, picture.shape[0] - 4), 0, 0.33, (0, 0, 0), 2)
     cv2.putText(picture, text, (2, picture.shape[0] - 4), 0, 0.33, _TEXT, 1)

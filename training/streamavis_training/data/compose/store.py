@@ -335,6 +335,12 @@ def _shrunk(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return small.astype(np.uint8, copy=False)
 
 
+def _resized(picture: NDArray[np.float32], down: float, across: float) -> NDArray[np.float32]:
+    size = (max(int(picture.shape[1] * across), 1), max(int(picture.shape[0] * down), 1))
+    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    return small.astype(np.float32, copy=False)
+
+
 def _jpeg(picture: NDArray[np.uint8]) -> bytes:
     _, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     return data.tobytes()
@@ -356,13 +362,10 @@ def _decode_cutout(record: Cutout) -> list[NDArray[np.uint8]]:
     whole = np.dstack([picture[..., 2::-1] * alpha, picture[..., 3]]).astype(np.float32)
     scale = _CUTOUT_HEIGHT / whole.shape[0]
     if scale < 1:
-        whole = cv2.resize(whole, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        whole = _resized(whole, scale, scale)
     levels = [whole]
     while min(levels[-1].shape[:2]) > 24 and len(levels) < 4:
-        height, width = levels[-1].shape[:2]
-        levels.append(
-            cv2.resize(levels[-1], (width // 2, height // 2), interpolation=cv2.INTER_AREA)
-        )
+        levels.append(_resized(levels[-1], 0.5, 0.5))
     return [np.round(level).astype(np.uint8) for level in levels]
 
 

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from streamavis_training.data.compose.library import Library
     from streamavis_training.data.compose.store import SoundEntry
 
-__all__ = ["RECENT_S", "Track", "make_track", "pick_sound"]
+__all__ = ["ACTIVE", "LOUDEST", "RECENT_S", "Track", "make_track", "pick_sound"]
 
 RECENT_S = 0.5  # a source counts as sounding for this long after it was last loud
-_LOUDEST = 0.2  # root mean square of a source's loudest block
-_ACTIVE = 0.05  # of that: 26 dB below
+LOUDEST = 0.2  # root mean square of a source's loudest block
+ACTIVE = 0.05  # of that: 26 dB below
 _FADE = 160  # samples
 
 
@@ -35,7 +35,7 @@ class Track:
 
     def sounding(self, ends: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Whether it was loud within `RECENT_S` before each of these samples."""
-        count = np.concatenate([[0], np.cumsum(self.level > _ACTIVE)])
+        count = np.concatenate([[0], np.cumsum(self.level > ACTIVE)])
         last = np.clip(ends // BLOCK, 0, len(self.level))
         first = np.clip(-(-(ends - int(RECENT_S * SAMPLE_RATE)) // BLOCK), 0, last)
         return count[last] > count[first]
@@ -88,7 +88,7 @@ def make_track(
         at += len(piece) + int(rng.uniform(0.02, 0.35) * SAMPLE_RATE)
         entry, midst = pick_sound(fellows, rng), False
     blocks = wave[: length // BLOCK * BLOCK].reshape(-1, BLOCK)
-    level = np.sqrt(np.einsum("ij,ij->i", blocks, blocks) / BLOCK) / _LOUDEST
+    level = np.sqrt(np.einsum("ij,ij->i", blocks, blocks) / BLOCK) / LOUDEST
     gain = np.float32(10 ** (rng.uniform(-12, 0) / 20))
     return Track(wave * gain, np.minimum(level, 1).astype(np.float32)), first
 
@@ -101,10 +101,10 @@ def _piece(
     midst: bool,
     rng: np.random.Generator,
 ) -> NDArray[np.float32]:
-    """At most `room` samples of one recording, its loudest block at `_LOUDEST`."""
+    """At most `room` samples of one recording, its loudest block at `LOUDEST`."""
     begin = 0
     if midst:  # a loud moment comes within the first quarter of a second
-        loud = np.flatnonzero(library.levels(entry) > _ACTIVE * 2 * entry.peak)
+        loud = np.flatnonzero(library.levels(entry) > ACTIVE * 2 * entry.peak)
         start = int(loud[rng.integers(len(loud))]) * BLOCK
         begin = max(0, start - int(rng.uniform(0, 4000)))
     stored = library.wave(entry)[begin : begin + int(room * tempo) + 1]
@@ -118,7 +118,7 @@ def _piece(
         share = places - left
         piece = stored[left] * (1 - share) + stored[right] * share
         piece = piece.astype(np.float32, copy=False)
-    piece *= np.float32(_LOUDEST / entry.peak / 32767)
+    piece *= np.float32(LOUDEST / entry.peak / 32767)
     fade = min(_FADE, count // 2)
     ramp = np.linspace(0, 1, fade, dtype=np.float32)
     piece[:fade] *= ramp
