@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from streamavis_training.recipes.nano import NanoRecipe, audio_recipe
+from streamavis_training.recipes.real import RealRecipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,4 +18,5 @@ __all__ = ["RECIPES"]
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "nano": NanoRecipe,
     "audio": audio_recipe,
+    "real": RealRecipe,
 }

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from streamavis.model import StreamAVIS, StreamAVISConfig, nano
+from streamavis.model import StreamAVIS, StreamAVISConfig, nano_drawn
 from streamavis_training.losses import LossWeights
 from streamavis_training.pool import BatchConfig, Pool, PoolConfig, render
 from streamavis_training.recipes.base import Phase
@@ -55,7 +55,7 @@ STAGES = (
 class NanoRecipe:
     """`nano` on the procedural world, in two processes."""
 
-    network: StreamAVISConfig = field(default_factory=lambda: nano(CLASSES))
+    network: StreamAVISConfig = field(default_factory=lambda: nano_drawn(CLASSES))
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     student: StudentConfig = field(default_factory=StudentConfig)
     losses: LossWeights = field(default_factory=LossWeights)
