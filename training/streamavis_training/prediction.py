@@ -27,14 +27,18 @@ from streamavis_training.split import ClassMap, match_classes
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from numpy.typing import NDArray
+
     from streamavis.audio.vggish import VGGish
     from streamavis.runtime.session import StepModel
+    from streamavis.runtime.tracks import TrackConfig
     from streamavis.types import FrameResult, Track
     from streamavis_training.split import Clip, Split
 
 __all__ = [
     "Objects",
     "Settings",
+    "entries_of",
     "evaluate_folder",
     "feature_rows",
     "predict_video",
@@ -52,6 +56,7 @@ class Settings:
     objects: Objects = "sounding"  # in which frames an object's mask is given
     threshold: float = 0.3  # of an AVISM's objects; a causal network has its own, on tracks
     deaf: bool = False  # the network is given no sound: absent, or rows of zeros
+    tracks: TrackConfig | None = None  # of a causal network; None: as it was made for
 
 
 def predict_video(
@@ -84,19 +89,44 @@ def predict_video(
     settings = settings or Settings()
     if isinstance(network, AVISM):
         return _segmented(network, clip, classes, settings, vggish, progress)
+    results = []
+    for result in watch_clip(network, clip, deaf=settings.deaf, tracks=settings.tracks):
+        results.append(result)
+        progress("watching", len(results))
+    return entries_of(clip, results, classes, settings.objects)
+
+
+def entries_of(
+    clip: Clip, results: Sequence[FrameResult], classes: ClassMap, objects: Objects = "sounding"
+) -> list[dict[str, Any]]:
+    """Results of a clip's frames as `predict_video` returns them."""
     tracks: dict[tuple[int, int], dict[int, Track]] = defaultdict(dict)
-    for frame, result in enumerate(watch_clip(network, clip, deaf=settings.deaf)):
+    for frame, result in enumerate(results):
         for track in result.tracks:
-            if settings.objects == "visible" or track.is_sounding:
+            if objects == "visible" or track.is_sounding:
                 tracks[result.epoch, track.id][frame] = track
-        progress("watching", frame + 1)
     entries = (_entry(clip, seen, classes) for seen in tracks.values())
     return [entry for entry in entries if entry is not None]
 
 
-def watch_clip(model: StepModel, clip: Clip, *, deaf: bool = False) -> Iterator[FrameResult]:
-    """Run a clip through a session of its own, sound up to each frame's time first."""
-    has_audio = clip.wav is not None and not deaf
+def watch_clip(
+    model: StepModel,
+    clip: Clip,
+    *,
+    waveform: NDArray[np.float32] | None = None,
+    deaf: bool = False,
+    tracks: TrackConfig | None = None,
+) -> Iterator[FrameResult]:
+    """Run a clip through a session of its own, sound up to each frame's time first.
+
+    Args:
+        model: in evaluation mode.
+        clip: its pictures are read one by one.
+        waveform: (samples,) to hear in place of the clip's own, from stream time 0.
+        deaf: there is no microphone.
+        tracks: None: with the scores that the model was made for.
+    """
+    has_audio = (clip.wav is not None or waveform is not None) and not deaf
     session = Session(model, stream=clip.name, has_audio=has_audio, frame_period_s=1.0 / clip.rate)
     waveform = clip.waveform() if has_audio else np.zeros(0, np.float32)
     heard = 0

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.markdown import Markdown
 
 from streamavis import metrics
 from streamavis.errors import CheckpointError, InputError, OutputError
@@ -165,6 +164,6 @@ def _write(plan: Reproducing, rows: list[Row], console: Console) -> None:
         (plan.out / _FIGURES).write_text(json.dumps(document, indent=1, allow_nan=False) + "\n")
     except OSError as error:
         raise OutputError(f"{plan.out}: cannot be written: {error.strerror}") from error
-    console.print(Markdown(text))
+    console.print(text, markup=False, soft_wrap=True)
     for name in (_TABLES, _FIGURES):
         console.print(f"written  {plan.out / name}", markup=False, soft_wrap=True)

@@ -183,5 +183,7 @@ def _figure(value: float) -> str:
 
 
 def _section(title: str, head: Sequence[str], lines: list[list[str]]) -> list[str]:
-    table = [head, ["---"] * len(head), *lines]
-    return [f"### {title}", "", *(f"| {' | '.join(cells)} |" for cells in table), ""]
+    widths = [max(len(cells[i]) for cells in (head, *lines)) for i in range(len(head))]
+    table = [head, ["-" * width for width in widths], *lines]
+    padded = (map(str.ljust, cells, widths) for cells in table)
+    return [f"### {title}", "", *(f"| {' | '.join(cells)} |" for cells in padded), ""]
