@@ -127,8 +127,15 @@ def watch_clip(
         tracks: None: with the scores that the model was made for.
     """
     has_audio = (clip.wav is not None or waveform is not None) and not deaf
-    session = Session(model, stream=clip.name, has_audio=has_audio, frame_period_s=1.0 / clip.rate)
-    waveform = clip.waveform() if has_audio else np.zeros(0, np.float32)
+    session = Session(
+        model,
+        stream=clip.name,
+        has_audio=has_audio,
+        frame_period_s=1.0 / clip.rate,
+        tracks=tracks,
+    )
+    if waveform is None:
+        waveform = clip.waveform() if has_audio else np.zeros(0, np.float32)
     heard = 0
     for index, (picture, time_ns) in enumerate(zip(clip.pictures(), clip.times_ns, strict=True)):
         until = min(-(-int(time_ns) * SAMPLE_RATE // 1_000_000_000), len(waveform))

@@ -27,7 +27,16 @@ if TYPE_CHECKING:
 
     from streamavis.types import AudioChunk
 
-__all__ = ["AVISEG_SHIFT_S", "FEATURES", "ClassMap", "Clip", "Split", "match_classes", "read_split"]
+__all__ = [
+    "AVISEG_SHIFT_S",
+    "FEATURES",
+    "ClassMap",
+    "Clip",
+    "Split",
+    "match_classes",
+    "read_split",
+    "read_waveform",
+]
 
 FEATURES = "FEATAudios"
 # AVISM's frame i hears the sound of [i, i + 0.96) s: a causal network hears the same at its end.
@@ -69,7 +78,10 @@ class Clip:
         """
         if self.wav is None:
             raise InputError(f"video {self.name!r} has no sound file in {AUDIO}")
-        heard = _decoded(self.wav, self.name)
+        try:
+            heard = read_waveform(self.wav)
+        except InputError as error:
+            raise InputError(f"video {self.name!r}: {error}") from error
         needed = -(-int(self.times_ns[-1]) * SAMPLE_RATE // 1_000_000_000)
         return np.pad(heard, (0, max(needed - len(heard), 0)))
 
@@ -206,7 +218,12 @@ def _clip(folder: Path, source: Path, video: _Video) -> Clip:
     )
 
 
-def _decoded(path: Path, name: str) -> NDArray[np.float32]:
+def read_waveform(path: Path) -> NDArray[np.float32]:
+    """(samples,) 16 kHz mono in [-1, 1] of any sound file, channels averaged.
+
+    Raises:
+        InputError: the file is missing or cannot be decoded as sound.
+    """
     resampler = MonoResampler()
     chunks: list[AudioChunk] = []
     try:
@@ -214,7 +231,7 @@ def _decoded(path: Path, name: str) -> NDArray[np.float32]:
             for frame in file.decode(audio=0):
                 chunks += resampler.feed(frame, None)
     except (av.FFmpegError, IndexError) as error:
-        raise InputError(f"video {name!r}: {path} cannot be decoded as sound: {error}") from error
+        raise InputError(f"{path} cannot be decoded as sound: {error}") from error
     chunks += resampler.flush()
     return np.concatenate([np.zeros(0, np.float32), *(chunk.samples for chunk in chunks)])
 
