@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from streamavis.model import StreamAVIS, StreamAVISConfig, nano
+from streamavis.model import StreamAVIS, StreamAVISConfig, nano_drawn
 from streamavis_training.losses import LossWeights, hearing_losses
 from streamavis_training.pool import BatchConfig, Pool, PoolConfig
 from streamavis_training.trainer import CHECKPOINT, Progress, Trainer, TrainerConfig
@@ -50,7 +50,7 @@ STAGES = (
 class NanoRecipe:
     """`nano` on the procedural world, in two processes."""
 
-    network: StreamAVISConfig = field(default_factory=lambda: nano(CLASSES))
+    network: StreamAVISConfig = field(default_factory=lambda: nano_drawn(CLASSES))
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     pool: PoolConfig = field(default_factory=PoolConfig)
     stages: tuple[Stage, ...] = STAGES

@@ -122,10 +122,9 @@ class Composer:
         for place, subject in zip(plan.places, places, strict=True):
             level = self._moves(place, subject, heard, times_s, rng)
             layers.append(paste(self._library, place, frames, times_s, camera, level, rng))
-        sample = self._truth(plan, ground, layers, subjects, heard)
+        sample = self._truth(plan, ground, layers, subjects, heard, times_s)
         sample.name = f"composed {plan.kind}, {heard.scenario}"
         sample.frames = self._finisher.apply(frames, rng)
-        sample.times_ns = np.round(times_s * 1e9).astype(np.int64)
         return Composed(sample, plan.kind, heard.scenario)
 
     # ------------------------------------------------------------------ what is shown
@@ -266,6 +265,7 @@ class Composer:
         layers: list[NDArray[np.uint8]],
         subjects: list[Subject],
         heard: Heard,
+        times_s: NDArray[np.float64],
     ) -> Sample:
         """Masks from the front to the back, and what is known of each object."""
         frames = len(heard.sounding)
@@ -293,7 +293,7 @@ class Composer:
         if not subjects or below:
             # Levels of objects of a scene: they do not move with their sound.
             heard.level[:, :below] = np.nan
-        return _sample(shown, subjects, heard, ignore)
+        return _sample(shown, subjects, heard, ignore, np.round(times_s * 1e9).astype(np.int64))
 
 
 def _sample(
@@ -301,6 +301,7 @@ def _sample(
     subjects: list[Subject],
     heard: Heard,
     ignore: NDArray[np.bool_],
+    times_ns: NDArray[np.int64],
 ) -> Sample:
     """Keep the largest objects; what is too small to ask for is ignored."""
     frames, size = ignore.shape[0], ignore.shape[1:]
@@ -327,7 +328,7 @@ def _sample(
     return Sample(
         name="",
         frames=np.zeros((frames, *size, 3), np.uint8),
-        times_ns=np.zeros(frames, np.int64),
+        times_ns=times_ns,
         waveform=heard.waveform,
         waveform_start_ns=-LEAD * 1_000_000_000 // SAMPLE_RATE,
         masks=masks,
