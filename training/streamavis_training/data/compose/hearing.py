@@ -30,6 +30,7 @@ _SILENCE, _NOISE = 0.04, 0.1  # share of windows with nothing, with noise alone
 _SOURCES = (0.08, 0.66, 0.26)  # odds of 0, 1, 2 classes in the other windows
 _PERSONS = 2.0  # weight of the first class, beside 1 for each other
 _OTHER, _LOUD_OTHER = 0.4, 0.25  # share with a sound of no class, and of these as loud as a class
+_BACK = np.arange(WINDOW_SAMPLES - 1, -1, -1, dtype=np.float32)  # samples before the last
 _WET, _NARROW = 0.3, 0.25  # share heard in a room, through a band
 
 
@@ -130,11 +131,12 @@ class Hearing:
         at = WINDOW_SAMPLES - (end - first)
         if tempo != 1.0:
             # Nearest samples: as quick as a copy, and what it adds is far below the hiss.
-            back = np.arange(WINDOW_SAMPLES - 1, -1, -1, dtype=np.float32) * np.float32(tempo)
-            places = end - 1 - back.astype(np.int64)
-            inside = (places >= 0) & (places < len(wave))
-            piece = np.where(inside, wave[np.clip(places, 0, len(wave) - 1)], 0)
-            piece, at = piece.astype(np.float32), 0
+            # How many samples of the window lie within the recording, counted from its end.
+            after = max(-(-(end - len(wave)) // tempo), 0)
+            count = int(min((end - 1) / tempo + 1, WINDOW_SAMPLES) - after)
+            back = (_BACK[-count - int(after) :][:count] * np.float32(tempo)).astype(np.int32)
+            piece = wave[end - 1 - back].astype(np.float32)
+            at = WINDOW_SAMPLES - int(after) - count
         window[at : at + len(piece)] += piece * np.float32(
             10 ** (gain_db / 20) * LOUDEST / entry.peak / 32767
         )

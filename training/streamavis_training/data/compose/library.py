@@ -42,7 +42,8 @@ class Library:
         """Open what `store.prepare` wrote; use `Library.read`."""
         self.vocabulary = vocabulary
         self._folder, self._index = folder, index
-        self._data: NDArray[np.uint8] = np.memmap(folder / DATA, np.uint8, "r")
+        # A plain view: slices of np.memmap itself are slow.
+        self._data = np.asarray(np.memmap(folder / DATA, np.uint8, "r")).view(np.ndarray)
         count = len(vocabulary.classes)
         self.cutouts: list[list[CutoutEntry]] = [[] for _ in range(count)]  # by class
         self.distractors: list[CutoutEntry] = []

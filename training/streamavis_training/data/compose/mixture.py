@@ -47,7 +47,7 @@ class Subject:
 class Heard:
     """The sound of a clip of T frames with N subjects and K classes, and its truth."""
 
-    waveform: NDArray[np.float32]  # begins `LEAD` samples before time 0
+    waveform: NDArray[np.float32]  # begins `lead` samples before time 0
     sounding: NDArray[np.bool_]  # (T, N) its own source was loud within the last 0.5 s
     level: NDArray[np.float32]  # (T, N) 0..1; NaN where it has no source
     heard: NDArray[np.float32]  # (T, K) 1 yes, 0 no, NaN unknown
@@ -57,10 +57,17 @@ class Heard:
 class _Clip:
     """A mixture that is being made."""
 
-    def __init__(self, times_s: NDArray[np.float64], subjects: int, classes: int) -> None:
+    def __init__(
+        self,
+        times_s: NDArray[np.float64],
+        lead: int,
+        end_s: float,
+        subjects: int,
+        classes: int,
+    ) -> None:
         frames = len(times_s)
-        self.ends = LEAD + np.floor(times_s * SAMPLE_RATE).astype(np.int64)
-        self.length = int(self.ends[-1]) + 1
+        self.ends = lead + np.floor(times_s * SAMPLE_RATE).astype(np.int64)
+        self.length = lead + int(np.ceil(end_s * SAMPLE_RATE)) + 1
         self.room = np.zeros(self.length, np.float32)  # reverberates
         self.near = np.zeros(self.length, np.float32)  # does not
         self.sounding = np.zeros((frames, subjects), bool)
@@ -98,14 +105,20 @@ class Mixer:
         subjects: Sequence[Subject],
         times_s: NDArray[np.float64],
         rng: np.random.Generator,
+        *,
+        lead: int = LEAD,
+        end_s: float | None = None,
     ) -> Heard:
         """Draw the sound of one clip.
 
         Args:
             subjects: the N objects in view.
-            times_s: (T,) of the frames, rising, above 0.
+            times_s: (T,) of the frames, rising, not below 0.
+            lead: samples before time 0.
+            end_s: how long it lasts after time 0; to the last frame when None.
         """
-        clip = _Clip(times_s, len(subjects), len(self._library.classes))
+        end_s = float(times_s[-1]) if end_s is None else end_s
+        clip = _Clip(times_s, lead, end_s, len(subjects), len(self._library.classes))
         scenario = self._scenario(subjects, rng)
         if scenario == "silence":
             return clip.finish(clip.near, scenario)

@@ -48,7 +48,7 @@ __all__ = [
     "prepare",
 ]
 
-VERSION = 2  # rises whenever the files change their meaning
+VERSION = 3  # rises whenever the files change their meaning
 BLOCK = 400  # samples of one loudness value, 25 ms
 IGNORED = 255  # id of crowds and of objects beyond the last id
 DATA, INDEX = "library.bin", "library.json"
@@ -90,6 +90,7 @@ class SceneEntry(msgspec.Struct):
     class_ids: list[int]
     areas: list[float]  # shares of the picture
     complete: bool
+    ignored: bool  # some pixels are `IGNORED`
     group: str
 
 
@@ -302,6 +303,7 @@ class _Builder:
             class_ids,
             areas,
             scene.complete,
+            bool((ids == IGNORED).any()),
             scene.group,
         )
 
