@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -118,8 +118,10 @@ def _default_cache() -> Path:
 def _write(
     request: Request, out: Path, library: Library, shape: ClipShape, progress: Progress
 ) -> Statistics:
+    from streamavis_training.data.compose.catalogue import Catalogue
     from streamavis_training.data.compose.write import write
 
+    chosen = Catalogue.read(request.data).choose(request.split, request.tiers)
     task = progress.add_task("composing", total=request.n)
     return write(
         library,
@@ -127,7 +129,11 @@ def _write(
         request.n,
         request.seed,
         shape,
-        info={"split": request.split, "tiers": list(request.tiers)},
+        info={
+            "split": request.split,
+            "tiers": list(request.tiers),
+            "sources": [asdict(credit) for credit in chosen.credits()],
+        },
         jobs=request.jobs,
         progress=lambda done: progress.update(task, completed=done),
     )

@@ -102,6 +102,26 @@ def test_engines_stand_for_each_other_and_horns_do_not():
     assert REAL_WORLD.picture_class("bus") == car
 
 
+def test_credits_count_files_of_one_origin(leaking):
+    path = leaking / "index.json"
+    index = json.loads(path.read_text())
+    for n, cutout in enumerate(index["cutouts"]):
+        cutout["source"] = f"COCO2017 image {n} (via owner/name)"
+    path.write_text(json.dumps(index))
+    credits = Catalogue.read([leaking]).credits()
+    assert (credits[0].kind, credits[0].files, credits[0].tier) == ("cut-outs", 2, "open")
+    assert {c.origin for c in credits} == {"COCO2017 (via owner/name)", "made"}
+    assert sum(c.files for c in credits) == 7
+
+
+def test_speech_is_told_from_other_voices(tmp_path):
+    index, scenes = start(tmp_path)
+    for n, kind in enumerate(("speech, home microphones", "baby cry", "")):
+        add_sound(tmp_path, index, "person", n, kind=kind)
+    finish(tmp_path, index, scenes)
+    assert [s.speech for s in Catalogue.read([tmp_path]).sounds] == [True, False, False]
+
+
 def test_decoded_once_and_found_again(material_folder, tmp_path):
     done = []
 
