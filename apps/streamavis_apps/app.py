@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 from streamavis_apps.commands import (
     bench,
     calibrate,
+    compose,
     convert,
     demo,
     devices,
@@ -109,6 +110,7 @@ app.command("view")(view.command)
 app.command("devices")(devices.command)
 app.command("calibrate")(calibrate.command)
 app.command("synth")(synth.command)
+app.command("compose")(compose.command)
 app.command("train")(train.command)
 app.command("eval")(evaluate.command)
 app.command("predict")(predict.command)

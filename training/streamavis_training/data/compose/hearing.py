@@ -28,6 +28,7 @@ __all__ = ["Hearing"]
 _RESPONSES = 64  # rooms that are made once
 _SILENCE, _NOISE = 0.04, 0.1  # share of windows with nothing, with noise alone
 _SOURCES = (0.08, 0.66, 0.26)  # odds of 0, 1, 2 classes in the other windows
+_SPEECH = 0.8  # share of speech among the sounds of the first class, persons
 _PERSONS = 2.0  # weight of the first class, beside 1 for each other
 _OTHER, _LOUD_OTHER = 0.4, 0.25  # share with a sound of no class, and of these as loud as a class
 _BACK = np.arange(WINDOW_SAMPLES - 1, -1, -1, dtype=np.float32)  # samples before the last
@@ -97,7 +98,10 @@ class Hearing:
         count = min(int(rng.choice(3, p=_SOURCES)), len(library.audible))
         if count:
             for class_id in rng.choice(library.audible, count, replace=False, p=self._weight):
-                entry = pick_sound(library.sounds[class_id], rng)
+                sounds = library.sounds[class_id]
+                if class_id == 0 and library.speech and rng.random() < _SPEECH:
+                    sounds = library.speech
+                entry = pick_sound(sounds, rng)
                 if self._add(window, entry, rng.uniform(-12, 0), rng):
                     truth[class_id] = 1
                     maybe |= {k for k in (*entry.class_ids, *entry.maybe) if k != class_id}

@@ -50,11 +50,14 @@ class Library:
         for entry in index.cutouts:
             (self.distractors if entry.class_id < 0 else self.cutouts[entry.class_id]).append(entry)
         self.sounds: list[list[SoundEntry]] = [[] for _ in range(count)]  # by class
+        self.speech: list[SoundEntry] = []
         self.ambient: list[SoundEntry] = []
         self.foreign: list[SoundEntry] = []  # of no class: heard off screen
         for sound in index.sounds:
             for class_id in sound.class_ids:
                 self.sounds[class_id].append(sound)
+            if sound.speech:
+                self.speech.append(sound)
             if not sound.class_ids:
                 ambient = sound.label.startswith("ambient")
                 (self.ambient if ambient else self.foreign).append(sound)

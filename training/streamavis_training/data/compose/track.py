@@ -46,7 +46,7 @@ class Track:
         last = np.clip(ends // BLOCK, 0, len(self.level))
         first = np.maximum(last - 4, 0)
         mean = (total[last] - total[first]) / np.maximum(last - first, 1)
-        return np.sqrt(mean).astype(np.float32)
+        return np.sqrt(np.clip(mean, 0, 1)).astype(np.float32)
 
 
 def pick_sound(sounds: Sequence[SoundEntry], rng: np.random.Generator) -> SoundEntry:
