@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 import traceback
 from multiprocessing import connection
 from typing import TYPE_CHECKING, Protocol
@@ -64,7 +65,7 @@ def launch(work: Work, processes: int, stop: Stop) -> bool:
         return _wait(children, asked, stop)
     finally:
         for child, _ in children:
-            child.terminate()
+            child.kill()  # nothing where it has ended
             child.join()
 
 
@@ -89,8 +90,14 @@ def _child(
     work: Work, rank: int, processes: int, asked: Event, pipe: Connection, parent: int
 ) -> None:
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(processes)}
+    terminated = threading.Event()
+    signal.signal(signal.SIGTERM, lambda number, frame: terminated.set())
+
+    def stop() -> bool:
+        return asked.is_set() or terminated.is_set() or os.getppid() != parent
+
     try:
-        told: bool | str | None = work(rank, lambda: asked.is_set() or os.getppid() != parent)
+        told: bool | str | None = work(rank, stop)
     except BaseException as error:
         told = describe(error)
         if told is None:

@@ -55,14 +55,14 @@ def one_clip(seed: int) -> Batch:
     return Batch(c.frames, c.audio, c.times_s, truth)
 
 
-def task(clips: int = 2, **changes: object) -> StudentTask:
-    """Each process has `clips` clips of its own at every step."""
+def task(clips: int = 2, frames: int = FRAMES, **changes: object) -> StudentTask:
+    """Each process has `clips` clips of its own at every step, in parts of `frames`."""
     torch.manual_seed(0)
 
     def batches(step: int, rank: int, world: int) -> Iterator[Batch]:
         while True:
-            window, part = divmod(step, PARTS)
-            yield list(whole_clips(window, clips, rank * clips).parts(FRAMES))[part]
+            window, part = divmod(step, PARTS * FRAMES // frames)
+            yield list(whole_clips(window, clips, rank * clips).parts(frames))[part]
             step += 1
 
     return StudentTask(StreamAVIS(CONFIG), batches, StudentConfig(), **changes)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import itertools
 import json
 import multiprocessing
+import multiprocessing.pool
+import signal
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -102,11 +104,20 @@ def render(
     for name, (shape, kind) in _arrays(config).items():
         np.lib.format.open_memmap(folder / f"{name}.npy", "w+", kind, (config.clips, *shape))
     work = [(folder, config, i) for i in range(config.clips)]
-    with multiprocessing.get_context("spawn").Pool(jobs) as workers:
+    with _workers(jobs) as workers:
         for done, _ in enumerate(workers.imap_unordered(_render_one, work, chunksize=8)):
             if progress is not None:
                 progress(done + 1)
     stamp.write_text(wanted)
+
+
+def _workers(jobs: int) -> multiprocessing.pool.Pool:
+    """They never get SIGINT, or each would print a traceback: this process ends them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return multiprocessing.get_context("spawn").Pool(jobs)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _render_one(work: tuple[Path, PoolConfig, int]) -> None:

@@ -196,18 +196,20 @@ class Loader:
 def _packed(batch: Batch) -> _Packed:
     """Arrays by name: unlike tensors they are pickled as what they are, bytes."""
     tensors = [(batch, ("frames", "audio", "times_s")), (batch.truth, _TRUTH)]
-    return {
+    arrays = {
         name: getattr(owner, name).numpy()
         for owner, names in tensors
         for name in names
         if getattr(owner, name) is not None
     }
+    return arrays | {"names": np.array(batch.names, str)}
 
 
 def _unpacked(arrays: _Packed) -> Batch:
-    tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    names = tuple(arrays["names"].tolist())
+    tensors = {name: torch.from_numpy(x) for name, x in arrays.items() if name != "names"}
     truth = Truth(**{name: tensors[name] for name in _TRUTH if name in tensors})
-    return Batch(tensors["frames"], tensors["audio"], tensors["times_s"], truth)
+    return Batch(tensors["frames"], tensors["audio"], tensors["times_s"], truth, names=names)
 
 
 def _portable(error: Exception, step: int) -> Exception:

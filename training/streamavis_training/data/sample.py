@@ -169,6 +169,7 @@ def collate(
             level=_stack([row.level for row in rows]),
             ignore=ignore,
         ),
+        names=tuple(s.name for s in samples),
     )
 
 
