@@ -18,7 +18,7 @@ from pycocotools import mask as coco
 from streamavis.errors import OutputError
 from streamavis.masks import encode
 from streamavis.types import SAMPLE_RATE
-from streamavis_training.layout import ANNOTATIONS, AUDIO, FRAMES
+from streamavis_training.data.layout import ANNOTATIONS, AUDIO, FRAMES
 from streamavis_training.world import CLASSES, VERSION, WorldClip, WorldConfig, clip
 
 if TYPE_CHECKING:
