@@ -13,7 +13,7 @@ import pickle
 import time
 import traceback
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -80,12 +80,7 @@ class _Draws:
 
     def _make(self, draw: _Draw) -> Batch:
         stage = draw.stage
-        shape = ClipShape(
-            stage.shape.frames * stage.parts,
-            stage.shape.height,
-            stage.shape.width,
-            stage.shape.rates,
-        )
+        shape = replace(stage.shape, frames=stage.shape.frames * stage.parts)
         samples, delays = [], []
         for clip in range(stage.clips):
             place = self._rank * stage.clips + clip

@@ -53,7 +53,7 @@ class Sample:
 
     name: str  # where it is from, for messages
     frames: NDArray[np.uint8]  # (T, H, W, 3) RGB
-    times_ns: NDArray[np.int64]  # (T,) stream time, rising
+    times_ns: NDArray[np.int64]  # (T,) stream time, rising (`sampling` may repeat a frame)
     # (n,) 16 kHz mono in [-1, 1]. None: the source has no sound; `sounding`, `heard` are NaN then.
     waveform: NDArray[np.float32] | None
     waveform_start_ns: int  # time of waveform[0]
@@ -82,7 +82,7 @@ class Sample:
         for name, shape in wanted.items():
             found = getattr(self, name).shape
             assert found == shape, f"{self.name}: {name} has shape {found}, expected {shape}"
-        assert (np.diff(self.times_ns) > 0).all(), f"{self.name}: times do not rise"
+        assert (np.diff(self.times_ns) >= 0).all(), f"{self.name}: times do not rise"
 
 
 class Source(Protocol):
