@@ -23,7 +23,9 @@ from streamavis_apps.commands import (
     inspect,
     keys,
     live,
+    predict,
     replay,
+    reproduce,
     segment,
     synth,
     train,
@@ -109,6 +111,8 @@ app.command("calibrate")(calibrate.command)
 app.command("synth")(synth.command)
 app.command("train")(train.command)
 app.command("eval")(evaluate.command)
+app.command("predict")(predict.command)
+app.command("reproduce")(reproduce.command)
 app.command("convert")(convert.command)
 app.command("segment")(segment.command)
 app.command("inspect")(inspect.command)

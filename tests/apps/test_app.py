@@ -20,6 +20,8 @@ COMMANDS = [
     "synth",
     "train",
     "eval",
+    "predict",
+    "reproduce",
     "convert",
     "segment",
     "doctor",
