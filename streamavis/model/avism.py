@@ -327,7 +327,8 @@ class AVISM(nn.Module):
         for part in ends.split(_WINDOWS_AT_ONCE):
             windows = torch.stack([padded[end:][:WINDOW_SAMPLES] for end in part.tolist()])
             # Every window ends on a complete hop.
-            features.append(self.hear(windows, torch.zeros(len(part), dtype=torch.float64)))
+            at_s = torch.zeros(len(part), dtype=torch.float64, device=waveform.device)
+            features.append(self.hear(windows, at_s))
         return torch.cat(features)
 
     def supervised(self, frames: Tensor, audio_features: Tensor, *, shift: bool = True) -> Lesson:

@@ -170,7 +170,7 @@ def collate(
             class_ids=_stack([row.class_ids for row in rows]),
             visible=_stack([row.visible for row in rows]),
             sounding=_stack([row.sounding for row in rows]),
-            heard=_stack([_unheard(s) if s.waveform is None else s.heard for s in samples]),
+            heard=_stack([_unheard(s) if _is_deaf(s) else s.heard for s in samples]),
             level=_stack([row.level for row in rows]),
             ignore=ignore,
         ),
@@ -230,9 +230,13 @@ def _rows(sample: Sample, objects: int) -> _Rows:
     out.masks[:, :rows] = cells[:, kept]
     out.class_ids[:rows] = sample.class_ids[kept]
     out.visible[:, :rows] = visible
-    out.sounding[:, :rows] = np.nan if sample.waveform is None else sample.sounding[:, kept]
+    out.sounding[:, :rows] = np.nan if _is_deaf(sample) else sample.sounding[:, kept]
     out.level[:, :rows] = sample.level[:, kept]
     return out
+
+
+def _is_deaf(sample: Sample) -> bool:
+    return sample.waveform is None and sample.features is None
 
 
 def _unheard(sample: Sample) -> NDArray[np.float32]:
