@@ -11,6 +11,7 @@ import torch
 from streamavis import checkpoint
 from streamavis.model.avism import AVISMConfig, avism_r50, avism_r101, avism_swin_l
 from streamavis.model.backbone import NanoConfig
+from streamavis.model.efficientnet import EfficientNetLite, EfficientNetLiteConfig
 from streamavis_training.avism_losses import AVISMWeights
 from streamavis_training.avism_training import TeacherNet
 from streamavis_training.data import media
@@ -19,6 +20,7 @@ from streamavis_training.data.sample import ClipShape
 from streamavis_training.data.sampling import ClipSampler, SamplingConfig
 from streamavis_training.data.teacher import SampledSource
 from streamavis_training.data.vggish import FeatureCache, Recording
+from streamavis_training.imagenet import load_imagenet
 from streamavis_training.points import POINTS, RandomPoints
 from streamavis_training.recipes.base import Phase
 from streamavis_training.recipes.data import DataConfig
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from streamavis_training.batch import Batch
     from streamavis_training.data.sample import Source
 
-__all__ = ["AvismRecipe", "avism_light_recipe", "avism_recipe"]
+__all__ = ["AvismRecipe", "avism_drawn_recipe", "avism_light_recipe", "avism_recipe"]
 
 # Of the published configuration. It takes two clips a step, one on each of two GPUs: with one
 # process two batches are accumulated.
@@ -51,10 +53,10 @@ PAPER = TrainerConfig(
     checkpoint_every=1000,
     evaluate_every=8000,
 )
-# AVISM small enough for two CPU cores; it needs no weights of others.
+# AVISM small enough for two CPU cores.
 LIGHT = AVISMConfig(
     classes=(),
-    backbone=NanoConfig(),
+    backbone=EfficientNetLiteConfig(),
     short_side=128,
     channels=64,
     audio_channels=128,
@@ -69,6 +71,7 @@ LIGHT = AVISMConfig(
     video_layers=2,
     audio="causal",
 )
+_EARLY = ("backbone.stem", *(f"backbone.stages.{i}" for i in range(3)))
 LIGHT_TRAINER = TrainerConfig(
     steps=1500, rate=1e-3, clip_norm=1.0, betas=(0.9, 0.98), ema_decay=0.995
 )
@@ -89,6 +92,7 @@ class AvismRecipe:
     points: int = POINTS  # at which masks are compared
     vggish: str = ""  # VGGish's published weights; empty: the data set has ready features
     cache: str = ""  # folder of computed features; empty: in the run's folder
+    imagenet: bool = False  # an EfficientNet-Lite0 starts from its published weights
     init: str | None = None
 
     def __post_init__(self) -> None:
@@ -140,6 +144,8 @@ class AvismRecipe:
         torch.manual_seed(self.trainer.seed)
         classes = self.network.classes or self.data.classes()
         network = TeacherNet(replace(self.network, classes=classes), compat=self.teacher.compat)
+        if self.imagenet and isinstance(network.backbone, EfficientNetLite) and not self.init:
+            load_imagenet(network.backbone)
         vggish = self._vggish() if self.network.audio == "vggish" else None
         source = self._source(folder, classes, vggish)
         shape = self.shape
@@ -191,14 +197,25 @@ def avism_recipe(name: str) -> AvismRecipe:
 
 
 def avism_light_recipe() -> AvismRecipe:
-    """A small AVISM from nothing, in minutes on two CPU cores."""
+    """A small AVISM with a pretrained backbone, in minutes on two CPU cores."""
     return AvismRecipe(
         network=LIGHT,
         trainer=LIGHT_TRAINER,
-        teacher=TeacherConfig(backbone=1.0, heard=1.0),
+        teacher=TeacherConfig(backbone=0.1, heard=1.0, frozen=_EARLY),
         sampling=None,
         clips=2,
         points=1024,
+        imagenet=True,
+    )
+
+
+def avism_drawn_recipe() -> AvismRecipe:
+    """The same from nothing, for the procedural world."""
+    return replace(
+        avism_light_recipe(),
+        network=replace(LIGHT, backbone=NanoConfig()),
+        teacher=TeacherConfig(backbone=1.0, heard=1.0),
+        imagenet=False,
     )
 
 

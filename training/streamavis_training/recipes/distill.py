@@ -11,13 +11,16 @@ import torch
 
 from streamavis import checkpoint
 from streamavis.errors import InputError
-from streamavis.model import StreamAVISConfig, nano, r50, swin_l
-from streamavis.model.adopt import adopt_into, causal_config
+from streamavis.model import StreamAVIS, StreamAVISConfig, nano, r50, swin_l
+from streamavis.model.adopt import adopt_into
+from streamavis.model.efficientnet import EfficientNetLite
+from streamavis.model.presets import nano_drawn
 from streamavis_training.data.sample import ClipShape
 from streamavis_training.distillation.clips import FixedClips
 from streamavis_training.distillation.loader import ClipPlan, DistillLoader
 from streamavis_training.distillation.network import DistillNet
 from streamavis_training.distillation.teaching import fill, target_folder
+from streamavis_training.imagenet import load_imagenet
 from streamavis_training.losses import LossWeights
 from streamavis_training.recipes.base import Phase
 from streamavis_training.recipes.data import DataConfig
@@ -30,8 +33,9 @@ if TYPE_CHECKING:
     from streamavis.model.avism import AVISM
     from streamavis_training.distillation.loader import DistillBatch
 
-__all__ = ["DistillRecipe", "adopted_recipe", "distill_recipe", "preset_recipe"]
+__all__ = ["DistillRecipe", "adopted_recipe", "distill_recipe", "drawn_recipe", "preset_recipe"]
 
+_EARLY = ("backbone.stem", *(f"backbone.stages.{i}" for i in range(3)))
 Start = Literal["teacher", "scratch"]
 _log = logging.getLogger(__name__)
 
@@ -51,6 +55,7 @@ class DistillRecipe:
     fixed: int = 200  # clips that the teacher sees, all that are trained on
     length: int = 16  # frames of each
     cache: str = ""  # folder of the teacher's outputs; empty: in the run's folder
+    imagenet: bool = False  # an EfficientNet-Lite0 starts from its published weights
     init: str | None = None  # taken after what is taken from the teacher
 
     def prepare(self, folder: Path, jobs: int, report: Callable[[str, int, int], None]) -> None:
@@ -132,13 +137,15 @@ class DistillRecipe:
 
     def _network(self, teacher: AVISM) -> DistillNet:
         torch.manual_seed(self.trainer.seed)
-        config = self.network
-        if config is None:
-            vggish = checkpoint.load_vggish(self._file)
-            config = causal_config(teacher.config, "absent" if vggish is None else "plain")
-        else:
-            config = replace(config, classes=teacher.config.classes)
+        if self.network is None:
+            adopted = StreamAVIS.from_avism(teacher, checkpoint.load_vggish(self._file))
+            network = DistillNet(adopted.config, teacher.config.channels)
+            network.load_state_dict(adopted.state_dict(), strict=False)
+            return network
+        config = replace(self.network, classes=teacher.config.classes)
         network = DistillNet(config, teacher.config.channels)
+        if self.imagenet and isinstance(network.backbone, EfficientNetLite) and not self.init:
+            load_imagenet(network.backbone)
         if self.start == "teacher":
             done = adopt_into(network, teacher)
             _log.info(
@@ -154,7 +161,13 @@ class DistillRecipe:
 
 def distill_recipe() -> DistillRecipe:
     """`nano` from a small teacher, on two CPU cores."""
-    return DistillRecipe(network=nano(()))
+    config = DistillConfig(backbone=0.12, audio_encoder=0.2, frozen=_EARLY)
+    return DistillRecipe(network=nano(()), distill=config, imagenet=True)
+
+
+def drawn_recipe() -> DistillRecipe:
+    """The same without pretrained weights, for the procedural world."""
+    return DistillRecipe(network=nano_drawn(()))
 
 
 def preset_recipe(name: str) -> DistillRecipe:
