@@ -44,7 +44,7 @@ _log = logging.getLogger(__name__)
 class DistillRecipe:
     """A causal network guided by a teacher on a fixed set of clips."""
 
-    file: str = ""  # weights of the teacher, an offline network; needed
+    teacher: str = ""  # its weights file, of an offline network; needed
     network: StreamAVISConfig | None = None  # None: the teacher's own shape, see `adopt`
     start: Start = "teacher"  # teacher: what fits of its weights; scratch: random
     trainer: TrainerConfig = field(default_factory=lambda: TrainerConfig(steps=1500, rate=1.5e-3))
@@ -81,12 +81,12 @@ class DistillRecipe:
 
     @property
     def _file(self) -> Path:
-        if not self.file:
+        if not self.teacher:
             raise InputError(
                 "distillation needs a teacher: give the weights of an offline network (trained by "
-                "`streamavis train avism_light`, or converted) as --set file=FILE"
+                "`streamavis train avism_light`, or converted) as --teacher FILE"
             )
-        return Path(self.file)
+        return Path(self.teacher)
 
     def _teacher(self) -> AVISM:
         return checkpoint.load_avism(self._file)
