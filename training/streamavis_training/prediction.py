@@ -263,6 +263,16 @@ def _entry(clip: Clip, seen: dict[int, Track], classes: ClassMap) -> dict[str, A
     }
 
 
+def _own_rows(network: AVISM, clip: Clip, *, deaf: bool) -> torch.Tensor:
+    """(T, A) from the network's own audio encoder; zeros where there is no sound."""
+    device = next(network.parameters()).device
+    if deaf or clip.wav is None:
+        return torch.zeros(len(clip.frames), network.config.audio_channels)
+    ends_s = torch.from_numpy(clip.times_ns / 1e9)
+    with torch.inference_mode():
+        return network.hear_recording(torch.from_numpy(clip.waveform()).to(device), ends_s)
+
+
 def _segmented(
     network: AVISM,
     clip: Clip,
@@ -271,7 +281,10 @@ def _segmented(
     vggish: VGGish | None,
     progress: Callable[[str, int], None],
 ) -> list[dict[str, Any]]:
-    rows = feature_rows(clip, network.config.audio_channels, vggish, deaf=settings.deaf)
+    if network.audio_encoder is None:
+        rows = feature_rows(clip, network.config.audio_channels, vggish, deaf=settings.deaf)
+    else:
+        rows = _own_rows(network, clip, deaf=settings.deaf)
     found = network.segment(clip.pictures(), rows, threshold=settings.threshold, progress=progress)
     entries = []
     for i in range(len(found)):

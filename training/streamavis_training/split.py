@@ -17,7 +17,7 @@ import numpy as np
 from streamavis.errors import InputError
 from streamavis.io.resample import MonoResampler
 from streamavis.types import SAMPLE_RATE
-from streamavis_training.layout import ANNOTATIONS, AUDIO, FRAMES
+from streamavis_training.data.layout import ANNOTATIONS, AUDIO, FRAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
