@@ -57,10 +57,18 @@ def last_hops(audio: Tensor, times_s: Tensor) -> Tensor:
 class CausalAudioEncoder(nn.Module):
     """Convolutions over log-mel for what sounds, recent spectra for when it sounds."""
 
-    def __init__(self, channels: int, classes: int) -> None:
+    def __init__(
+        self, channels: int, classes: int, widths: tuple[int, ...] = (16, 32, 64, 96)
+    ) -> None:
+        """Build it.
+
+        Args:
+            channels: of the token; classes: K.
+            widths: output channels of the four convolutions, each of stride 2.
+        """
         super().__init__()
-        widths = (1, 16, 32, 64, 96)
-        self.convs = nn.Sequential(*(ConvNorm(a, b, 3, 2) for a, b in itertools.pairwise(widths)))
+        pairs = itertools.pairwise((1, *widths))
+        self.convs = nn.Sequential(*(ConvNorm(a, b, 3, 2) for a, b in pairs))
         self.token = MLP(widths[-1] + BANDS * (_RECENT // _GROUP), channels, channels, 2)
         self.heard = nn.Linear(channels, classes)
         self.level = nn.Linear(channels, classes)
@@ -68,7 +76,7 @@ class CausalAudioEncoder(nn.Module):
     def forward(self, audio: Tensor, times_s: Tensor) -> AudioFeatures:
         """Hear the window that ends at each frame; see `last_hops` for the shapes."""
         spectra = last_hops(audio, times_s) / 2  # (B, A, 64), about unit spread
-        content = self.convs(spectra[:, None])  # (B, 96, A/16, 4)
+        content = self.convs(spectra[:, None])  # (B, widths[-1], A/16, 4)
         pooled = (content.mean((2, 3)) + content.amax((2, 3))) / 2
         recent = spectra[:, -_RECENT:].unflatten(1, (-1, _GROUP)).mean(2).flatten(1)
         tokens = self.token(torch.cat([pooled, recent], 1))

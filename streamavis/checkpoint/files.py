@@ -15,6 +15,7 @@ from streamavis.checkpoint.vggish import vggish_from_reference
 from streamavis.errors import CheckpointError
 from streamavis.model.avism import AVISM, AVISMConfig
 from streamavis.model.backbone import NanoConfig
+from streamavis.model.efficientnet import EfficientNetLiteConfig
 from streamavis.model.resnet import ResNetConfig
 from streamavis.model.streamavis import StreamAVIS, StreamAVISConfig
 from streamavis.model.swin import SwinConfig
@@ -44,6 +45,12 @@ _WRITERS = (
     "a file that `streamavis train` or `streamavis convert --causal` wrote, or a shipped name"
 )
 _OFFLINE_WRITER = "a file that `streamavis convert` wrote without --causal"
+_BACKBONES: dict[str, type[Any]] = {
+    "nano": NanoConfig,
+    "efficientnet-lite0": EfficientNetLiteConfig,
+    "resnet": ResNetConfig,
+    "swin": SwinConfig,
+}
 Network = TypeVar("Network", StreamAVIS, AVISM)
 
 
@@ -106,7 +113,7 @@ def save(
     header = {
         "kind": _OFFLINE_KIND if isinstance(model, AVISM) else _KIND,
         "version": str(_VERSION),
-        "config": json.dumps(dataclasses.asdict(model.config)),
+        "config": json.dumps(_written(model.config)),
         **(notes or {}),
     }
     try:
@@ -156,7 +163,9 @@ def configuration(name_or_path: str | Path) -> StreamAVISConfig:
     header = metadata(path)
     try:
         values: dict[str, Any] = json.loads(header["config"])
-        values["classes"] = tuple(values["classes"])
+        for name in ("classes", "audio_widths"):
+            if name in values:
+                values[name] = tuple(values[name])
         if "backbone" in values:
             values["backbone"] = _backbone(values["backbone"])
         return StreamAVISConfig(**values)
@@ -195,11 +204,19 @@ def load_vggish(name_or_path: str | Path) -> VGGish | None:
     return vggish_from_reference(state) if state else None
 
 
+def _written(config: StreamAVISConfig | AVISMConfig) -> dict[str, Any]:
+    """A configuration as it is written: its backbone says of which kind it is."""
+    values = dataclasses.asdict(config)
+    kind = next(name for name, kind in _BACKBONES.items() if type(config.backbone) is kind)
+    return values | {"backbone": {"kind": kind, **values["backbone"]}}
+
+
 def _backbone(values: dict[str, Any]) -> Any:
-    """The configuration of a backbone, which is told by what it has."""
+    """The configuration of a backbone. Files before kinds were written are told by their keys."""
     lists = {name: tuple(x) if isinstance(x, list) else x for name, x in values.items()}
-    kinds: dict[str, type[Any]] = {"blocks": ResNetConfig, "embed": SwinConfig}
-    return next((kind for key, kind in kinds.items() if key in lists), NanoConfig)(**lists)
+    untagged = "resnet" if "blocks" in lists else "swin" if "embed" in lists else "nano"
+    kind = str(lists.pop("kind", untagged))
+    return _BACKBONES[kind](**lists)
 
 
 def _header(path: Path, kind: str, cure: str) -> dict[str, str]:

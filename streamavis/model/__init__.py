@@ -13,7 +13,7 @@ if TYPE_CHECKING:
         avism_r101,
         avism_swin_l,
     )
-    from streamavis.model.presets import nano, r50, swin_l
+    from streamavis.model.presets import nano, nano_drawn, r50, swin_l
     from streamavis.model.state import ModelState
     from streamavis.model.streamavis import ClipOutput, StepOutput, StreamAVIS, StreamAVISConfig
 
@@ -30,6 +30,7 @@ __all__ = [
     "avism_r101",
     "avism_swin_l",
     "nano",
+    "nano_drawn",
     "r50",
     "swin_l",
 ]

@@ -26,6 +26,7 @@ __all__ = [
     "Sampler",
     "encode_levels",
     "finest_map",
+    "level_centres",
     "offset_directions",
 ]
 
@@ -86,10 +87,26 @@ class DeformableLayer(nn.Module):
             self.projections.bias[: samples * 2] = offset_directions(heads, levels, points)
 
     def forward(
-        self, tokens: Tensor, position: Tensor, references: Tensor, level_shapes: LevelShapes
+        self,
+        tokens: Tensor,
+        position: Tensor,
+        references: Tensor,
+        level_shapes: LevelShapes,
+        *,
+        beside: Tensor | None = None,
     ) -> Tensor:
-        """(N, S, C) -> (N, S, C); `references` (S, L, 2) are the centres of the tokens."""
-        value = self.value(tokens).unflatten(-1, (self.heads, -1))
+        """Attend to all levels.
+
+        Args:
+            tokens: (N, S, C); position: (S, C); references: (S, L, 2), the centres of the tokens.
+            level_shapes: (h, w) of each level.
+            beside: (N, S', C), tokens of the levels after those of `tokens`, only attended to.
+
+        Returns:
+            (N, S, C)
+        """
+        every = tokens if beside is None else torch.cat([tokens, beside], 1)
+        value = self.value(every).unflatten(-1, (self.heads, -1))
         gathered = self.sample(value, level_shapes, self.projections(tokens + position), references)
         return self.feed_forward(self.norm(tokens + self.out(gathered)))
 
@@ -105,7 +122,7 @@ def offset_directions(heads: int, levels: int, points: int) -> Tensor:
 
 @functools.lru_cache(maxsize=32)
 @torch.inference_mode(False)  # a constant made while streaming must serve training too
-def _centres(level_shapes: LevelShapes, device: torch.device) -> Tensor:
+def level_centres(level_shapes: LevelShapes, device: torch.device) -> Tensor:
     """(S, L, 2) normalised (x, y) centre of every token, the same on each level."""
     centres = []
     for height, width in level_shapes:
@@ -134,7 +151,7 @@ def encode_levels(
             for i, (h, w) in enumerate(level_shapes)
         ]
     )
-    references = _centres(level_shapes, tokens.device)
+    references = level_centres(level_shapes, tokens.device)
     for layer in layers:
         tokens = layer(tokens, position, references, level_shapes)
     return tokens, level_shapes

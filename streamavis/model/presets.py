@@ -8,15 +8,29 @@ from __future__ import annotations
 from dataclasses import replace
 
 from streamavis.model.avism import AVISEG_CLASSES
+from streamavis.model.efficientnet import EfficientNetLiteConfig
 from streamavis.model.resnet import resnet50
 from streamavis.model.streamavis import StreamAVISConfig
 from streamavis.model.swin import swin_large
 
-__all__ = ["nano", "r50", "swin_l"]
+__all__ = ["nano", "nano_drawn", "r50", "swin_l"]
 
 
 def nano(classes: tuple[str, ...]) -> StreamAVISConfig:
-    """The small network for CPUs and small boards: short side 192, under 4 M parameters."""
+    """The small network for CPUs and small boards: short side 192, about 6 M parameters.
+
+    Its backbone is meant to start from ImageNet weights (`streamavis_training.imagenet`).
+    """
+    return StreamAVISConfig(
+        classes=classes,
+        backbone=EfficientNetLiteConfig(),
+        pixel_decoder="hybrid",
+        audio_widths=(24, 64, 128, 192),
+    )
+
+
+def nano_drawn(classes: tuple[str, ...]) -> StreamAVISConfig:
+    """`nano` with a light backbone that learns from nothing: for the procedural world."""
     return StreamAVISConfig(classes=classes)
 
 

@@ -27,6 +27,7 @@ from streamavis.model.memory import Counters, MemoryPlan, MemoryRules, Ring, pla
 from streamavis.model.msdeform import MSDeformPixelDecoder
 from streamavis.model.object_encoder import ObjectEncoder
 from streamavis.model.pixel_decoder import PixelDecoder, PixelFeatures
+from streamavis.model.pixel_hybrid import HybridPixelDecoder
 from streamavis.model.state import ModelState
 from streamavis.model.video_decoder import SlotStart, VideoDecoder
 from streamavis.types import WINDOW_SAMPLES
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["ClipOutput", "StepOutput", "StreamAVIS", "StreamAVISConfig"]
 
 Audio = Literal["causal", "vggish", "none"]
-PixelKind = Literal["light", "msdeform"]
+PixelKind = Literal["light", "hybrid", "msdeform"]
 _LEVELS = 3  # strides 32, 16, 8
 
 
@@ -73,6 +74,7 @@ class StreamAVISConfig:
     pixel_hidden: int = 256  # width of the feed-forward blocks in the pixel decoder
     audio: Audio = "causal"
     audio_channels: int = 128
+    audio_widths: tuple[int, ...] = (16, 32, 64, 96)  # of the causal encoder's convolutions
     vggish: VGGishWeights = "absent"  # its weights in this network, where `audio` is "vggish"
     fusion: FrameFusion = "deformable"  # how sound enters the frame's queries
     count_levels: int = 0  # ACVIS's count token, where there is no count head
@@ -405,7 +407,9 @@ def _unflatten(x: Tensor | None, shape: torch.Size) -> Tensor | None:
     return None if x is None else x.unflatten(0, shape)
 
 
-def _pixel_decoder(c: StreamAVISConfig) -> PixelDecoder | MSDeformPixelDecoder:
+def _pixel_decoder(
+    c: StreamAVISConfig,
+) -> PixelDecoder | HybridPixelDecoder | MSDeformPixelDecoder:
     inputs = tuple(c.backbone.channels)
     if c.pixel_decoder == "msdeform":
         return MSDeformPixelDecoder(
@@ -416,7 +420,8 @@ def _pixel_decoder(c: StreamAVISConfig) -> PixelDecoder | MSDeformPixelDecoder:
             points=c.points,
             hidden=c.pixel_hidden,
         )
-    return PixelDecoder(
+    kind = HybridPixelDecoder if c.pixel_decoder == "hybrid" else PixelDecoder
+    return kind(
         inputs,
         c.channels,
         c.mask_channels,
@@ -433,4 +438,4 @@ def _audio_encoder(c: StreamAVISConfig) -> CausalAudioEncoder | VGGishEncoder | 
         return VGGishEncoder(classes, weights=c.vggish, taught=c.sounding == "taught")
     if c.audio == "none":
         return DeafEncoder(c.audio_channels, classes)
-    return CausalAudioEncoder(c.audio_channels, classes)
+    return CausalAudioEncoder(c.audio_channels, classes, c.audio_widths)

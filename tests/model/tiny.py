@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from streamavis.model import StreamAVIS, StreamAVISConfig
+from streamavis.model.efficientnet import EfficientNetLiteConfig
 from streamavis.model.swin import SwinConfig
 
 CONFIG = StreamAVISConfig(
@@ -35,6 +36,7 @@ CONFIG = StreamAVISConfig(
 # Every kind of network there is: what holds for one must hold for all.
 KINDS: dict[str, dict[str, object]] = {
     "deformable": {},
+    "efficientnet": {"backbone": EfficientNetLiteConfig(), "pixel_decoder": "hybrid"},
     "dense": {"fusion": "dense"},
     "vggish": {"audio": "vggish", "audio_channels": 128},  # takes ready features
     "deaf": {"audio": "none"},

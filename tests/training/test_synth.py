@@ -8,7 +8,8 @@ import av
 import cv2
 import numpy as np
 import pytest
-from streamavis_training import layout, synth
+from streamavis_training import synth
+from streamavis_training.data import layout
 from streamavis_training.world import CLASSES, WorldConfig, clip
 
 from streamavis.errors import InputError, OutputError

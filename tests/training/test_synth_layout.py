@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from streamavis_training import layout
+from streamavis_training.data import layout
 
 from streamavis.errors import InputError
 

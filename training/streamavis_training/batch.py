@@ -75,6 +75,7 @@ class Batch:
     truth: Truth
     first: bool = True  # the clips start here: nothing is carried in
     last: bool = True  # the clips end here
+    names: tuple[str, ...] = ()  # (B) where each clip is from, for messages
 
     def parts(self, frames: int) -> Iterator[Batch]:
         """The same clips in consecutive parts of `frames`; T must be a multiple of it."""
@@ -89,6 +90,7 @@ class Batch:
                 self.truth.during(part),
                 first=start == 0,
                 last=start + frames == steps,
+                names=self.names,
             )
 
     def __post_init__(self) -> None:

@@ -1,0 +1,148 @@
+"""Where the parts of a data set lie, and which of the known layouts it has.
+
+AVISeg, YouTube-VIS, OVIS and our own clips:
+
+    DIR/annotations.json, or DIR.json beside DIR
+    DIR/JPEGImages/VIDEO/N.jpg    DIR/WAVAudios/VIDEO.wav (YouTube-VIS and OVIS have no sound)
+
+COCO:
+
+    ROOT/annotations/instances_SPLIT.json    ROOT/SPLIT/N.jpg
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from streamavis.errors import InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["ANNOTATIONS", "AUDIO", "FRAMES", "File", "Kind", "Place", "find", "find_one"]
+
+ANNOTATIONS, FRAMES, AUDIO = "annotations.json", "JPEGImages", "WAVAudios"
+Kind = Literal["AVISeg", "YouTube-VIS", "COCO"]
+_PREFIXES = ("instances_", "annotations_", "ytvis_", "ovis_")
+_PROBED = 3  # files looked for to tell where the pictures lie
+
+
+class File(msgspec.Struct):
+    """A file of annotations, its entries not yet read."""
+
+    categories: list[msgspec.Raw]
+    videos: list[msgspec.Raw] | None = None
+    images: list[msgspec.Raw] | None = None
+    annotations: list[msgspec.Raw] | None = None  # absent in a test set
+
+
+class _VideoFiles(msgspec.Struct):
+    file_names: list[str] = []
+
+
+class _ImageFile(msgspec.Struct):
+    file_name: str = ""
+
+
+@dataclass(frozen=True)
+class Place:
+    """One split of a data set on disk."""
+
+    kind: Kind
+    annotations: Path
+    pictures: Path  # file names in the annotations are below it
+    sounds: Path | None  # holds VIDEO.wav; None: the data set has no sound
+    file: File = field(repr=False, compare=False)
+
+
+def find(path: Path) -> list[Place]:
+    """Find the splits of a data set.
+
+    Args:
+        path: a file of annotations, the folder of a split, or the folder that holds splits.
+
+    Raises:
+        InputError: nothing is there, or a file is not JSON of a known layout.
+    """
+    if path.is_file():
+        return [_place(path, path.parent)]
+    if not path.is_dir():
+        raise InputError(f"{path}: no such file or folder; name a data set")
+    for beside in (path / ANNOTATIONS, path.with_name(f"{path.name}.json")):
+        if beside.is_file():
+            return [_place(beside, path)]
+    for folder, pattern in (
+        (path, "*.json"),
+        (path / "annotations", "instances_*.json"),
+        (path / "annotations", "*.json"),
+        (path.parent / "annotations", f"instances_{path.name}.json"),
+    ):
+        if files := sorted(folder.glob(pattern)):
+            return [_place(file, path) for file in files]
+    raise InputError(
+        f"{path}: no annotations found; expected {ANNOTATIONS} in it, {path.name}.json beside it,"
+        " or annotations/instances_SPLIT.json"
+    )
+
+
+def find_one(path: Path) -> Place:
+    """Find the one split that `path` names.
+
+    Raises:
+        InputError: as `find`, or there are several.
+    """
+    places = find(path)
+    if len(places) > 1:
+        names = ", ".join(str(place.annotations) for place in places)
+        raise InputError(f"{path}: holds several splits ({names}); name one of these files")
+    return places[0]
+
+
+def _place(annotations: Path, base: Path) -> Place:
+    try:
+        file = msgspec.json.decode(annotations.read_bytes(), type=File)
+    except OSError as error:
+        raise InputError(f"{annotations}: cannot be read ({error.strerror})") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{annotations}: not a data set's annotations: {error}") from error
+    if (file.videos is None) == (file.images is None):
+        raise InputError(
+            f"{annotations}: not a data set's annotations: needs 'videos' (AVISeg, YouTube-VIS,"
+            " OVIS) or 'images' (COCO)"
+        )
+    pictures = _pictures(annotations, base, _first_files(file))
+    home = pictures.parent if pictures.name == FRAMES else pictures
+    sounds = home / AUDIO
+    if file.images is not None:
+        return Place("COCO", annotations, pictures, None, file)
+    if not sounds.is_dir():
+        return Place("YouTube-VIS", annotations, pictures, None, file)
+    return Place("AVISeg", annotations, pictures, sounds, file)
+
+
+def _first_files(file: File) -> list[str]:
+    names: list[str] = []
+    try:
+        for entry in (file.videos or [])[:_PROBED]:
+            names += msgspec.json.decode(entry, type=_VideoFiles).file_names[:1]
+        for entry in (file.images or [])[:_PROBED]:
+            names.append(msgspec.json.decode(entry, type=_ImageFile).file_name)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        pass  # the reader names what is wrong with the entry
+    return [name for name in names if name]
+
+
+def _pictures(annotations: Path, base: Path, names: list[str]) -> Path:
+    """The first folder that holds one of the files; where none does, the usual one."""
+    stem = annotations.stem
+    splits = [stem] + [stem.removeprefix(p) for p in _PREFIXES if stem.startswith(p)]
+    homes = [base, *(base / split for split in splits)]
+    homes += [base.parent / split for split in splits] + [base.parent]
+    folders = [folder for home in homes for folder in (home / FRAMES, home)]
+    for folder in folders:
+        if any((folder / name).is_file() for name in names):
+            return folder
+    return next((folder for folder in folders if folder.is_dir()), folders[0])
