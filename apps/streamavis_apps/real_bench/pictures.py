@@ -130,7 +130,7 @@ def _lies_on(track: Track, masks: list[NDArray[np.bool_]]) -> bool:
     if not masks:
         return False
     inside = np.count_nonzero(track.mask & np.any(masks, axis=0))
-    return inside >= _INSIDE * track.area
+    return bool(inside >= _INSIDE * track.area)
 
 
 def _scaled(rle: Any, size: tuple[int, int]) -> NDArray[np.bool_]:
