@@ -1,7 +1,7 @@
 """One split of a data set to predict: its videos, frame times, sound and categories. No truth.
 
 Reads AVISeg's layout, our own and YouTube-VIS's; annotations in the file are left alone. Ids are
-those of the file. See `layout` for the folders.
+those of the file. See `data.places` for the folders.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from streamavis.errors import InputError
 from streamavis.io.resample import MonoResampler
 from streamavis.types import SAMPLE_RATE
-from streamavis_training.data.layout import ANNOTATIONS, AUDIO, FRAMES
+from streamavis_training.data.places import AUDIO, FRAMES, find_one
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -41,7 +41,7 @@ __all__ = [
 FEATURES = "FEATAudios"
 # AVISM's frame i hears the sound of [i, i + 0.96) s: a causal network hears the same at its end.
 AVISEG_SHIFT_S = 0.96
-_NAMES = (ANNOTATIONS, "instances.json")  # in the folder itself, the second is YouTube-VIS's
+_AVISEG_FPS, _YOUTUBE_VIS_FPS = 1.0, 6.0  # where the file does not say
 
 
 @dataclass(frozen=True)
@@ -121,37 +121,34 @@ class _Video(msgspec.Struct):
     times_s: list[float] | None = None
 
 
-class _File(msgspec.Struct):
-    videos: list[_Video]
-    categories: list[_Category]
-
-
 def read_split(folder: Path, file: Path | None = None) -> Split:
     """Read which videos there are; pictures must be on disk, sound may be missing.
 
     Args:
-        folder: holds `JPEGImages` and, where there is sound, `WAVAudios`.
-        file: the JSON; by default `annotations.json` or `instances.json` in the folder, or
-            FOLDER.json beside it.
+        folder: of the split, or its file of annotations; see `data.places`.
+        file: the annotations, where they are not found by their place.
 
     Raises:
         InputError: no file, or not as the layout says; names file, video and field.
     """
-    source = file or _find(folder)
+    place = find_one(file or folder)
+    source = place.annotations
+    if place.file.videos is None:
+        _fail(source, "it lists pictures, not videos; COCO has no videos to predict")
+    pictures = folder / FRAMES if (folder / FRAMES).is_dir() else place.pictures
+    sounds = folder / AUDIO if (folder / AUDIO).is_dir() else place.sounds
     try:
-        content = msgspec.json.decode(source.read_bytes(), type=_File)
-    except OSError as error:
-        raise InputError(f"{source}: cannot be read ({error.strerror})") from error
+        videos = [msgspec.json.decode(raw, type=_Video) for raw in place.file.videos]
+        named = [msgspec.json.decode(raw, type=_Category) for raw in place.file.categories]
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{source}: not a data set's annotations: {error}") from error
-    if not content.videos or not content.categories:
+    if not videos or not named:
         _fail(source, "it lists no video or no category; there is nothing to predict")
-    ids = [video.id for video in content.videos]
-    twice = {one for one in ids if ids.count(one) > 1} if len(set(ids)) < len(ids) else set()
-    if twice:
-        _fail(source, f"video id {min(twice)} occurs more than once")
-    clips = tuple(_clip(folder, source, video) for video in content.videos)
-    return Split(source, clips, {one.id: one.name for one in content.categories})
+    ids = [video.id for video in videos]
+    if len(set(ids)) < len(ids):
+        _fail(source, f"video id {next(one for one in ids if ids.count(one) > 1)} occurs twice")
+    clips = tuple(_clip(pictures, sounds, source, video) for video in videos)
+    return Split(source, clips, {one.id: one.name for one in named})
 
 
 def match_classes(classes: Sequence[str], categories: dict[int, str]) -> ClassMap:
@@ -177,43 +174,33 @@ def _plain(name: str) -> str:
     return name.lower().replace("-", " ").replace("_", " ").strip()
 
 
-def _find(folder: Path) -> Path:
-    places = [*(folder / name for name in _NAMES), folder.with_name(f"{folder.name}.json")]
-    for place in places:
-        if place.is_file():
-            return place
-    looked = ", ".join(map(str, places))
-    raise InputError(f"{folder}: no annotations; looked for {looked}; name the file otherwise")
-
-
-def _clip(folder: Path, source: Path, video: _Video) -> Clip:
+def _clip(pictures: Path, sounds: Path | None, source: Path, video: _Video) -> Clip:
     where = f"video {video.id}"
     if not video.file_names:
         _fail(source, f"{where} has no file_names")
-    frames = tuple(folder / FRAMES / name for name in video.file_names)
+    frames = tuple(pictures / name for name in video.file_names)
     lost = next((path for path in frames if not path.is_file()), None)
     if lost is not None:
         _fail(source, f"{where}: picture {lost} is missing")
     count = len(frames)
-    times_s: NDArray[np.floating]
+    rate = video.fps or (_YOUTUBE_VIS_FPS if sounds is None else _AVISEG_FPS)
+    shift_s = AVISEG_SHIFT_S if video.fps is None and sounds is not None else 0.0
+    times_s: NDArray[np.floating] = np.arange(count) / rate + shift_s
     if video.times_s is not None:
         times_s = np.array(video.times_s, np.float64)
-    elif video.fps is not None:
-        times_s = np.arange(count) / video.fps if video.fps > 0 else np.zeros(0)
-    else:
-        times_s = np.arange(count) + AVISEG_SHIFT_S
-    if len(times_s) != count or (np.diff(times_s) <= 0).any() or times_s[:1].min(initial=0) < 0:
+    if len(times_s) != count or rate < 0 or (np.diff(times_s) <= 0).any() or times_s[0] < 0:
         _fail(source, f"{where}: fps must be positive, or times_s hold {count} rising numbers >= 0")
     name = frames[0].parent.name
-    wav, rows = folder / AUDIO / f"{name}.wav", folder / FEATURES / f"{name}.npy"
-    period = float(np.median(np.diff(times_s))) if count > 1 else 1.0 / (video.fps or 1.0)
+    wav = sounds / f"{name}.wav" if sounds is not None else None
+    rows = pictures.parent / FEATURES / f"{name}.npy"
+    period_s = float(np.median(np.diff(times_s))) if count > 1 else 1.0 / rate
     return Clip(
         id=video.id,
         name=name,
         frames=frames,
-        rate=1.0 / period,
+        rate=1.0 / period_s,
         times_ns=np.round(times_s * 1e9).astype(np.int64),
-        wav=wav if wav.is_file() else None,
+        wav=wav if wav is not None and wav.is_file() else None,
         features=rows if rows.is_file() else None,
     )
 

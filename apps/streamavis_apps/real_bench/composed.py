@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+    from streamavis_training.data.layout import Video
     from streamavis_training.evaluate import FrameTruth, Scores
-    from streamavis_training.layout import Video
     from streamavis_training.split import ClassMap, Clip
 
     from streamavis.types import FrameResult
@@ -68,15 +68,15 @@ def frame_truth(video: Video, index: int, classes: tuple[str, ...]) -> FrameTrut
 
     seen = []
     for instance in video.instances:
-        visible = instance.sounding if instance.visible is None else instance.visible
-        if visible[index]:
-            mask = instance.mask(index)
-            if mask.any():
-                seen.append((mask, class_of(instance.label, classes), instance.sounding[index]))
+        sounding = instance.sounding
+        visible = sounding if instance.visible is None else instance.visible
+        if visible is not None and visible[index] and (mask := instance.mask(index)).any():
+            sounds = sounding is not None and bool(sounding[index])
+            seen.append((mask, class_of(instance.label, classes), sounds))
     return FrameTruth(
         [encode(mask) for mask, _, _ in seen],
         np.array([class_id for _, class_id, _ in seen], np.int64),
-        np.array([bool(sounding) for _, _, sounding in seen], bool),
+        np.array([sounds for _, _, sounds in seen], bool),
     )
 
 
@@ -128,7 +128,8 @@ class ComposedUnit:
         self, found: Measured, index: int, truth: FrameTruth, scores: Scores
     ) -> None:
         """Frames in which something off screen is heard and nothing in view sounds."""
-        if self.composed.truth.off_screen[index].any() and not truth.sounding.any():
+        heard = self.composed.truth.off_screen
+        if heard is not None and heard[index].any() and not truth.sounding.any():
             found.counts["composed, off screen/frames"] += 1
             found.counts["composed, off screen/alarm_frames"] += scores.alarm_frames
 
@@ -191,7 +192,7 @@ def read_composed(
     Raises:
         InputError: the folder is not as the layout says, or lacks sound.
     """
-    from streamavis_training.layout import read
+    from streamavis_training.data.layout import read
     from streamavis_training.split import match_classes, read_split
 
     split = read_split(folder)

@@ -74,9 +74,7 @@ def class_table(counts: Mapping[str, float]) -> dict[str, dict[str, float]]:
 def _recordings(counts: Mapping[str, float]) -> list[Line]:
     return [
         _least(counts, "talking heads: persons found", "talking", "found", "objects", 0.95),
-        _least(
-            counts, "talking heads: sounding right per second", "talking", "right", "known", 0.90
-        ),
+        _least(counts, "talking heads: sounding right", "talking", "right", "known", 0.90),
         _least(counts, "all persons of 3 % or more: found", "people", "found", "objects", 0.75),
     ]
 
@@ -84,20 +82,20 @@ def _recordings(counts: Mapping[str, float]) -> list[Line]:
 def _pictures(counts: Mapping[str, float]) -> list[Line]:
     found = []
     for group in GROUPS:
-        what = f"whole pictures, recall: {group}"
+        what = f"pictures, recall: {group}"
         row = f"pictures, {group}"
         found.append(_least(counts, what, row, "found", "objects", _LEAST_PICTURES[group]))
         if group == "person":
-            what, row = f"{what}, two or more in view", "pictures, two persons"
+            what, row = "pictures, recall: two persons or more", "pictures, two persons"
             found.append(_least(counts, what, row, "found", "objects", 0.60))
-    what = "whole pictures, precision of reports"
+    what = "pictures, precision of reports"
     return [*found, _least(counts, what, "pictures", "reported right", "reported", 0.70)]
 
 
 def _composed(counts: Mapping[str, float]) -> list[Line]:
     own, plain = "composed, own", "composed, own, no pairs"
     pairs = _least(
-        counts, "composed, pair frames: the right one louder", own, "pairs_right", "pairs", None
+        counts, "composed, pairs: the right one louder", own, "pairs_right", "pairs", None
     )
     return [
         _least(counts, "composed: visible IoU", own, "visible_iou", "visible_objects", 0.60),
@@ -118,7 +116,7 @@ def _other_sounds(counts: Mapping[str, float]) -> list[Line]:
     found = [Line("another clip's sound: precision", "at most half of own", text, met, swapped)]
     for what, rows, most in (
         ("silence: frames with a sounding track", ("silence",), 0.005),
-        ("noise only: frames with a sounding track", ("noise",), 0.02),
+        ("noise: frames with a sounding track", ("noise",), 0.02),
         (
             "narrator or music off screen: the same",
             ("narrator", "music", "off screen"),
@@ -134,7 +132,7 @@ def _other_sounds(counts: Mapping[str, float]) -> list[Line]:
     quiet = 1 - counts.get("silent clips/alarms", 0) / frames if frames else math.nan
     met = None if math.isnan(quiet) else quiet >= 0.99
     text = "-" if math.isnan(quiet) else f"{quiet:.3f} of {frames:.0f}"
-    what = "digital silence, real clips: frames without a sounding track"
+    what = "real clips, silence: frames kept quiet"
     return [*found, Line(what, ">= 0.99", text, met, quiet)]
 
 
@@ -162,8 +160,8 @@ def _endless(counts: Mapping[str, float]) -> Line:
     minutes = counts.get("endless/seconds", 0) / 60
     text = f"{worst:.2f} after {minutes:.0f} min ({'; '.join(texts)})" if texts else "-"
     met = _known(worst, worst <= 0.5)
-    what = "endless stream, last minute against first: IoU, points"
-    return Line(what, "within 0.5", text, met, worst)
+    what = "endless: last minute against first, IoU"
+    return Line(what, "within 0.5 points", text, met, worst)
 
 
 def _speed(extra: Extra) -> Line:

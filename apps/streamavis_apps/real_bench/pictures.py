@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-from pycocotools import mask as coco
 
 from streamavis.errors import InputError
-from streamavis.masks import encode
+from streamavis.masks import decode
+from streamavis.types import Rle
 from streamavis_apps.real_bench.labels import class_of, group_of, right_classes
 from streamavis_apps.real_bench.measured import Measured, assign
 from streamavis_apps.real_bench.sheet import tile_of
@@ -77,7 +77,7 @@ def _count(
                 iou[row, column] = 0
     pairs = assign(iou)
     matched = {column for _, column in pairs}
-    shares = [float(coco.area(mask)) / (size[0] * size[1]) for mask in single]
+    shares = [float(mask.mean()) for mask in single]
     large = [column for column, share in enumerate(shares) if share >= LEAST_SHARE]
     persons = [column for column in large if objects[column].label == "person"]
     for column in large:
@@ -97,7 +97,7 @@ def _count_reports(
     found: Measured,
     scene: Scene,
     tracks: Sequence[Track],
-    masks: list[dict[str, Any]],
+    masks: list[NDArray[np.bool_]],
     right: set[int],
     classes: tuple[str, ...],
 ) -> None:
@@ -115,35 +115,31 @@ def _count_reports(
             found.counts["pictures/reports not judged"] += 1
 
 
-def overlap(tracks: Sequence[Track], masks: list[dict[str, Any]]) -> NDArray[np.float64]:
+def overlap(tracks: Sequence[Track], masks: list[NDArray[np.bool_]]) -> NDArray[np.float64]:
     """(tracks, masks) mask IoU."""
     if not tracks or not masks:
         return np.zeros((len(tracks), len(masks)))
-    return np.array(coco.iou([_packed(t) for t in tracks], masks, [0] * len(masks)))
+    said = np.stack([track.mask.ravel() for track in tracks]).astype(np.float32)
+    true = np.stack([mask.ravel() for mask in masks]).astype(np.float32)
+    common = said @ true.T
+    union = said.sum(1)[:, None] + true.sum(1)[None] - common
+    return np.asarray(common / np.maximum(union, 1), np.float64)
 
 
-def _lies_on(track: Track, masks: list[dict[str, Any]]) -> bool:
+def _lies_on(track: Track, masks: list[NDArray[np.bool_]]) -> bool:
     if not masks:
         return False
-    union = coco.merge(masks)
-    inside = float(coco.area(coco.merge([_packed(track), union], intersect=True)))
-    return inside >= _INSIDE * track.area
+    inside = np.count_nonzero(track.mask & np.any(masks, axis=0))
+    return bool(inside >= _INSIDE * track.area)
 
 
-def _packed(track: Track) -> dict[str, Any]:
-    return {"size": list(track.rle.size), "counts": track.rle.counts.encode("ascii")}
-
-
-def _scaled(rle: dict[str, Any], size: tuple[int, int]) -> dict[str, Any]:
+def _scaled(rle: Any, size: tuple[int, int]) -> NDArray[np.bool_]:
     """A mask at the size of the stored picture."""
-    stored = rle
-    if isinstance(rle, list) or isinstance(rle["counts"], list):
-        raise InputError("masks of pictures must be compressed run lengths")
-    if isinstance(rle["counts"], str):
-        stored = {"size": rle["size"], "counts": rle["counts"].encode("ascii")}
-    if tuple(rle["size"]) == size:
-        return stored
-    dense = coco.decode(stored).astype(np.float32)
-    small = cv2.resize(dense, size[::-1], interpolation=cv2.INTER_AREA) >= 0.5
-    packed = encode(small)
-    return {"size": list(packed.size), "counts": packed.counts.encode("ascii")}
+    if not isinstance(rle, dict) or not isinstance(rle.get("counts"), str):
+        raise InputError("masks of annotated pictures must be compressed run lengths")
+    height, width = rle["size"]
+    mask = decode(Rle((height, width), rle["counts"]))
+    if mask.shape == size:
+        return mask
+    small = cv2.resize(mask.astype(np.float32), size[::-1], interpolation=cv2.INTER_AREA)
+    return np.asarray(small >= 0.5)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import cv2
@@ -29,8 +30,6 @@ from streamavis_apps.real_bench.speed import step_ms
 from streamavis_apps.real_bench.work import Job, StoppedError, Weights, do_all
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
     from streamavis_apps.real_bench.measured import Measured
@@ -178,9 +177,10 @@ def _shown(plan: Plan) -> list[NDArray[np.uint8]]:
 
 def _print(console: Console, plan: Plan, lines: list[goals.Line], found: Measured) -> None:
     fast = ", a part of the data" if plan.fast else ""
-    title = f"{plan.model} on real data, split {plan.split}{fast}"
+    title = f"{Path(plan.model).stem} on real data, split {plan.split}{fast}"
     table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-    for column in ("what", "goal", "measured", ""):
+    table.add_column("what", min_width=38, overflow="fold")
+    for column in ("goal", "measured", ""):
         table.add_column(column, overflow="fold")
     for line in lines:
         style = {True: "green", False: "red", None: "dim"}[line.met]
