@@ -3,6 +3,7 @@
     StreamAVISError
     ├── InputError            a file, device or address cannot be read
     │   ├── TruncatedInputError   it could be read in part; the part was kept
+    ├── StoppedError          it was asked to stop before it had begun
     ├── MissingExtraError     an optional package is not installed
     ├── CheckpointError       a weights file is of another kind, version or shape
     ├── StreamStateError      a state does not fit the model or the batch
@@ -31,6 +32,7 @@ __all__ = [
     "SchemaError",
     "SchemaVersionError",
     "ShapeError",
+    "StoppedError",
     "StreamAVISError",
     "StreamStateError",
     "TruncatedInputError",
@@ -48,6 +50,10 @@ class InputError(StreamAVISError):
 
 class TruncatedInputError(InputError):
     """The input broke off: everything before the break was delivered."""
+
+
+class StoppedError(StreamAVISError):
+    """The caller asked to stop, or the granted time was over, before a source gave anything."""
 
 
 class MissingExtraError(StreamAVISError):

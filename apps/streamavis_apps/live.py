@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from streamavis.errors import InputError, OutputError
+from streamavis.errors import InputError, OutputError, StoppedError
 from streamavis.io.live import LiveSource
 from streamavis.io.live.devices import check_camera, sound_device
 from streamavis.runtime.clock import Clock, MonotonicClock
@@ -75,8 +75,11 @@ def run(plan: Live, *, console: Console | None = None, stop: Stop | None = None)
     with guard as stop, ExitStack() as stack:
         # The board tells what the journal logs; whoever set logging up gets both.
         logging.getLogger("streamavis.runtime.journal").addHandler(logging.NullHandler())
-        with stop.leaving_at_once():
-            live = stack.enter_context(ready(plan, console, stop))
+        try:
+            with stop.leaving_at_once():
+                live = stack.enter_context(ready(plan, console, stop))
+        except StoppedError:
+            return stop.exit_code
         follow(live, console, stop, plan.seconds)
     return stop.exit_code
 
@@ -129,11 +132,8 @@ def ready(plan: Live, console: Console, stop: Stop) -> Iterator[Running]:
             measure(model, [_USUAL] * len(cameras), clock)  # the first steps are slow
         sources: dict[str, LiveSource] = {}
         for name, address in cameras.items():
-            camera = (outputs.camera if address == BROWSER else None) or address
             with console.status(f"opening {name}"):
-                sources[name] = LiveSource(
-                    camera, plan.microphone, clock, sound_offset_s=plan.sound_offset_s
-                )
+                sources[name] = _opened(plan, address, outputs, clock, stop)
             stack.callback(_release, sources[name])
         if len(sources) > 1:
             sizes = [(s.info.height, s.info.width) for s in sources.values()]
@@ -144,6 +144,31 @@ def ready(plan: Live, console: Console, stop: Stop) -> Iterator[Running]:
             address = stack.enter_context(serve_metrics(plan.metrics, lambda: engine.reports))
             outputs.told["metrics"] = address
         yield Running(engine, board, outputs.told)
+
+
+def _opened(plan: Live, address: str, outputs: Outputs, clock: Clock, stop: Stop) -> LiveSource:
+    """A camera with its sound, once its first picture came.
+
+    Raises:
+        InputError: it cannot be opened; a visitor shared none in the plan's time.
+        StoppedError: `stop` was asked for.
+    """
+    lent = outputs.camera if address == BROWSER else None
+    if lent is not None and plan.seconds is not None:
+        lent = replace(lent, opening_s=plan.seconds)
+    try:
+        return LiveSource(
+            lent or address,
+            plan.microphone,
+            clock,
+            sound_offset_s=plan.sound_offset_s,
+            cancelled=stop.event,
+        )
+    except InputError as error:
+        if lent is None or plan.seconds is None:
+            raise
+        cure = "open the page and share a camera there, or allow more --seconds"
+        raise InputError(f"{error}; {cure}") from error
 
 
 def _check_addresses(plan: Live, cameras: dict[str, str], console: Console) -> None:

@@ -29,10 +29,11 @@ def test_it_times_every_operator_on_every_backend(tmp_path):
         assert row["operator"] in result.stdout
 
 
-@pytest.mark.parametrize("device", ["cuda", "tpu"])
+NO_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+
+
+@pytest.mark.parametrize("device", [pytest.param("cuda", marks=NO_GPU), "tpu"])
 def test_a_device_that_is_not_here(device):
-    if device == "cuda" and torch.cuda.is_available():
-        pytest.skip("there is a CUDA device")
     result = invoke("--device", device)
     assert result.exit_code == ExitCode.FAILED
     assert f"--device {device}: here there is cpu" in result.output

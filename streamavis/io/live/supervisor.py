@@ -9,7 +9,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from streamavis.errors import StreamAVISError
+from streamavis.errors import StoppedError, StreamAVISError
 from streamavis.io.live.frozen import FrozenPicture
 from streamavis.types import AudioChunk, SourceEvent, VideoFrame
 
@@ -34,6 +34,7 @@ _FAILED_AFTER_S = 30.0  # broken this long: `failed`, told to people, still trie
 _WELL_AFTER_S = 5.0  # an attempt that ran this long ends the outage before it
 _MOST_HANGING = 4  # workers that a driver does not let go
 _STARVED_NS = 50_000_000  # this process woke so much too late: it was held up, not the device
+_POLL_S = 0.1  # who waits for the first item looks whether it was cancelled
 _LET_GO_S = 0.5  # granted to a worker that was told to end, before the next opens the device
 
 
@@ -156,10 +157,15 @@ class Supervisor:
                 thread.join(timeout_s / len(threads))
         return not any(thread.is_alive() for thread in threads)
 
-    def wait_first(self, patience_s: float) -> Capture | str:
+    def wait_first(
+        self, patience_s: float, cancelled: threading.Event | None = None
+    ) -> Capture | str:
         """Block until the first item came; return its capture, or why none comes.
 
         Attempts that fail are repeated for `patience_s`; then the latest one's reason is returned.
+
+        Raises:
+            StoppedError: `cancelled` was set.
         """
         until_ns = self._clock.now_ns() + round(patience_s * _NS)
 
@@ -169,7 +175,10 @@ class Supervisor:
             return self._running is not None or self._stopped.is_set() or (hopeless and late)
 
         with self._moved:
-            self._moved.wait_for(settled)
+            # Nobody notifies when `cancelled` is set.
+            while not self._moved.wait_for(settled, _POLL_S):
+                if cancelled is not None and cancelled.is_set():
+                    raise StoppedError(f"{self._device.name}: stopped before anything came")
             if self._running is None:
                 return self._reason or "it was closed while it was opened"
             return self._running
