@@ -9,7 +9,12 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from streamavis.errors import MissingExtraError, StreamAVISError, TruncatedInputError
+from streamavis.errors import (
+    ArgumentError,
+    MissingExtraError,
+    StreamAVISError,
+    TruncatedInputError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +38,7 @@ class ExitCode(IntEnum):
 
     DONE = 0
     FAILED = 1
-    USAGE = 2  # typer's own
+    USAGE = 2  # a wrong value: typer's own, and `ArgumentError`
     TRUNCATED = 3
     INTERRUPTED = 130  # 128 + SIGINT, as every shell does
 
@@ -58,6 +63,8 @@ def exit_code_of(error: BaseException) -> ExitCode:
         return ExitCode.TRUNCATED
     if isinstance(error, KeyboardInterrupt):
         return ExitCode.INTERRUPTED
+    if isinstance(error, ArgumentError):
+        return ExitCode.USAGE
     return ExitCode.FAILED
 
 

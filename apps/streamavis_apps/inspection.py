@@ -21,6 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from streamavis import checkpoint
 from streamavis.audio.vggish import FEATURES
+from streamavis.errors import UnknownModelError
 from streamavis.model import StreamAVIS, StreamAVISConfig, presets
 from streamavis.runtime.prep import network_size
 from streamavis.types import SAMPLE_RATE, WINDOW_SAMPLES
@@ -41,7 +42,10 @@ _STAGES = {
     "video decoder": ("video_decoder",),
     "heads and masks": ("heads", "sounding", "identity", "video_mask_features"),
 }
-_PRESETS: dict[str, Callable[[], StreamAVISConfig]] = {"r50": presets.r50, "swin_l": presets.swin_l}
+_PRESETS: dict[str, Callable[[], StreamAVISConfig]] = {
+    "r50": presets.r50,
+    "swin_l": presets.swin_l,
+}
 _SAMPLE_FLOPS = (
     10  # per sampled channel: four taps and a weight, a multiplication and an addition each
 )
@@ -81,7 +85,8 @@ def run(
     """Print the facts about `model` for source pictures of `size` (height, width).
 
     Raises:
-        CheckpointError: `model` is neither a shipped name, a preset, nor a weights file.
+        CheckpointError: `model` is a file that is not there or cannot be read.
+        UnknownModelError: `model` is neither a shipped name, a preset, nor a weights file.
     """
     console = console or Console(highlight=False)
     facts = examine(model, size)
@@ -101,7 +106,10 @@ def run(
 def examine(model: str, size: tuple[int, int]) -> Facts:
     """Work out the facts; see `run`."""
     preset = _PRESETS.get(model) if model not in checkpoint.shipped() else None
-    config = preset() if preset else checkpoint.configuration(model)
+    try:
+        config = preset() if preset else checkpoint.configuration(model)
+    except UnknownModelError as error:
+        raise UnknownModelError(f"{error}, or a preset ({', '.join(_PRESETS)})") from error
     with torch.device("meta"):
         network = StreamAVIS(config).eval().requires_grad_(False)
     height, width = network_size(*size, config.short_side)

@@ -14,7 +14,7 @@ from rich.console import Console
 from streamavis_apps.inspection import examine, run
 
 from streamavis import checkpoint
-from streamavis.errors import CheckpointError
+from streamavis.errors import UnknownModelError
 from streamavis.model import StreamAVIS
 
 sys.path.append(str(Path(__file__).parents[1] / "model"))
@@ -123,7 +123,7 @@ def test_presets_and_shipped_weights_are_known_by_name():
     nano = examine("nano", (360, 640))
     assert sum(stage.parameters for stage in nano.stages) < 4_000_000
     assert isinstance(checkpoint.configuration("nano"), type(StreamAVIS(nano_config()).config))
-    with pytest.raises(CheckpointError, match="no weights 'colossus'"):
+    with pytest.raises(UnknownModelError, match=r"'colossus'.*nano.*or a preset .r50, swin_l."):
         examine("colossus", SIZE)
 
 

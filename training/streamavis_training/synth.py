@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from pycocotools import mask as coco
 
-from streamavis.errors import OutputError
+from streamavis.errors import ArgumentError, OutputError
 from streamavis.masks import encode
 from streamavis.types import SAMPLE_RATE
 from streamavis_training.layout import ANNOTATIONS, AUDIO, FRAMES
@@ -81,7 +81,7 @@ def write(
     """
     config = config or WorldConfig()
     if config.lead_s:
-        raise ValueError(f"lead_s is {config.lead_s}; on disk the first picture is at time 0")
+        raise ArgumentError(f"lead_s is {config.lead_s}; on disk the first picture is at time 0")
     info = {
         "generator": _GENERATOR,
         "version": VERSION,

@@ -17,7 +17,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from streamavis.errors import CheckpointError
+from streamavis.errors import CheckpointError, ModelOutputError
 from streamavis.model import ModelState, StreamAVIS
 from streamavis_training.losses import LossWeights, losses
 
@@ -136,7 +136,7 @@ class Trainer:
         """Train to `until` steps (default: all), checkpointing on the way and at the end.
 
         Raises:
-            FloatingPointError: the loss is not finite; the last checkpoint is from before it.
+            ModelOutputError: the loss is not finite; the last checkpoint is from before it.
         """
         until = min(until or self.config.steps, self.config.steps)
         self.model.train()
@@ -168,7 +168,7 @@ class Trainer:
         terms = losses(output, batch.truth, self.weights)
         loss: Tensor = sum(terms.values(), torch.zeros(()))
         if not torch.isfinite(loss):
-            raise FloatingPointError(
+            raise ModelOutputError(
                 f"the loss is {loss.item()} at step {self.step}: "
                 + ", ".join(f"{k} {float(v):.3g}" for k, v in terms.items())
             )
