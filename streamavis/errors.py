@@ -16,6 +16,7 @@
     │   └── KernelArgumentError   the same, told by an operator of `streamavis_kernels`
     ├── KernelBackendError    a kernel backend is unknown or cannot be had (streamavis_kernels)
     ├── OutputError           a result file cannot be written
+    │   └── OutputPathError       its path cannot be an output's (also an ArgumentError)
     ├── CapacityError         the machine is too slow for what is asked of it
     └── WireError             a message or an address is refused
         ├── WireAddressError      the text is no such address (also an ArgumentError)
@@ -41,6 +42,7 @@ __all__ = [
     "MisuseError",
     "ModelOutputError",
     "OutputError",
+    "OutputPathError",
     "SchemaError",
     "SchemaVersionError",
     "ShapeError",
@@ -113,6 +115,10 @@ class ShapeError(StreamAVISError, ValueError):
 
 class OutputError(StreamAVISError):
     """A result file cannot be written."""
+
+
+class OutputPathError(OutputError, ArgumentError):
+    """A path cannot be that of an output: the wrong suffix, the input itself, named twice."""
 
 
 class CapacityError(StreamAVISError):

@@ -55,6 +55,7 @@ def test_the_kernels_errors_are_in_the_tree() -> None:
         "ArgumentError",
         "InputAddressError",
         "KeyArgumentError",
+        "OutputPathError",
         "UnknownModelError",
         "WireAddressError",
     ],

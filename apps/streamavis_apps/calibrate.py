@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 
-from streamavis.errors import InputError, StoppedError, TruncatedInputError
+from streamavis.errors import InputAddressError, InputError, StoppedError, TruncatedInputError
 from streamavis.io.live import ClapMeter, Kind, LiveSource, parse_camera
 from streamavis.io.media import MediaSource
 from streamavis_apps.exits import ExitCode, Stop, stop_on_signals
@@ -44,7 +44,7 @@ def run(
     with guard as stop:
         if parse_camera(source).kind is Kind.FILE:
             if microphone is not None:
-                raise InputError(f"{source}: a recording has its own sound; leave out --mic")
+                raise InputAddressError(f"{source}: a recording has its own sound; leave out --mic")
             items: AbstractContextManager[Iterable[SourceItem]] = _recorded(source)
         else:
             items = _live(source, microphone, seconds, console, stop)

@@ -26,9 +26,11 @@ from streamavis.model import StreamAVIS, StreamAVISConfig, presets
 from streamavis.runtime.prep import network_size
 from streamavis.types import SAMPLE_RATE, WINDOW_SAMPLES
 from streamavis_apps.exits import ExitCode
+from streamavis_apps.figures import write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
 __all__ = ["Facts", "Stage", "examine", "run"]
 
@@ -80,9 +82,15 @@ class Facts:
 
 
 def run(
-    model: str, *, size: tuple[int, int], as_json: bool, console: Console | None = None
+    model: str,
+    *,
+    size: tuple[int, int],
+    json_path: Path | None = None,
+    console: Console | None = None,
 ) -> ExitCode:
     """Print the facts about `model` for source pictures of `size` (height, width).
+
+    With `json_path` they are written there as well; as `-`, they are printed as JSON instead.
 
     Raises:
         CheckpointError: `model` is a file that is not there or cannot be read.
@@ -90,16 +98,17 @@ def run(
     """
     console = console or Console(highlight=False)
     facts = examine(model, size)
-    if as_json:
-        totals = {
-            "parameters": sum(stage.parameters for stage in facts.stages),
-            "flops": sum(stage.flops for stage in facts.stages),
-            "bytes_per_stream": sum(facts.state_bytes.values()),
-        }
-        text = json.dumps(asdict(facts) | {"total": totals}, indent=2)
-        console.print(text, markup=False, soft_wrap=True)
-    else:
-        _print(console, facts)
+    totals = {
+        "parameters": sum(stage.parameters for stage in facts.stages),
+        "flops": sum(stage.flops for stage in facts.stages),
+        "bytes_per_stream": sum(facts.state_bytes.values()),
+    }
+    figures = asdict(facts) | {"total": totals}
+    if str(json_path) == "-":
+        console.print(json.dumps(figures, indent=2), markup=False, soft_wrap=True)
+        return ExitCode.DONE
+    _print(console, facts)
+    write(console, json_path, figures)
     return ExitCode.DONE
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from streamavis.errors import InputError, OutputError, StoppedError
+from streamavis.errors import InputAddressError, InputError, OutputError, StoppedError
 from streamavis.io.live import LiveSource
 from streamavis.io.live.devices import check_camera, sound_device
 from streamavis.runtime.clock import Clock, MonotonicClock
@@ -91,13 +91,15 @@ def named(cameras: tuple[str, ...]) -> dict[str, str]:
         InputError: there is none, or two have one name.
     """
     if not cameras:
-        raise InputError("no camera is named; try --camera camera:0, or `streamavis devices`")
+        raise InputAddressError(
+            "no camera is named; try --camera camera:0, or `streamavis devices`"
+        )
     streams: dict[str, str] = {}
     for number, camera in enumerate(cameras, 1):
         given = _NAMED.fullmatch(camera)
         name = given[1] if given else "main" if len(cameras) == 1 else f"cam-{number}"
         if name in streams:
-            raise InputError(f"two cameras are called {name}; give each a name of its own")
+            raise InputAddressError(f"two cameras are called {name}; give each a name of its own")
         streams[name] = given[2] if given else camera
     return streams
 
@@ -192,9 +194,13 @@ def _check_lending(cameras: int, view: View) -> None:
         InputError: there is no page, or one page would have to be two cameras.
     """
     if cameras and view is not View.WEB:
-        raise InputError(f"--camera {BROWSER} is lent by a visitor's browser; add --view web")
+        raise InputAddressError(
+            f"--camera {BROWSER} is lent by a visitor's browser; add --view web"
+        )
     if cameras > 1:
-        raise InputError(f"--camera {BROWSER} is named {cameras} times, but one visitor can lend")
+        raise InputAddressError(
+            f"--camera {BROWSER} is named {cameras} times, but one visitor can lend"
+        )
 
 
 def _engine(

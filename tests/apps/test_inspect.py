@@ -107,12 +107,12 @@ def test_it_reaches_as_far_back_as_is_said(sinks, tmp_path):
 
 def test_tables_are_for_people_and_json_for_programs(tiny):
     text = io.StringIO()
-    run(tiny, size=SIZE, as_json=False, console=Console(file=text, width=100))
+    run(tiny, size=SIZE, console=Console(file=text, width=100))
     said = text.getvalue()
     for words in ("2 classes", "backbone", "kept per stream", "0.96 s", "attends to frames"):
         assert words in said
     text = io.StringIO()
-    run(tiny, size=SIZE, as_json=True, console=Console(file=text, width=40))
+    run(tiny, size=SIZE, json_path=Path("-"), console=Console(file=text, width=40))
     facts = json.loads(text.getvalue())
     assert facts["total"]["parameters"] == sum(s["parameters"] for s in facts["stages"])
     assert facts["network_size"] == list(SIZE)

@@ -39,9 +39,7 @@ def command(
     clips: Annotated[int, typer.Option(min=8, help="Procedural clips to learn from.")] = 2200,
     learning_rate: Annotated[float, typer.Option(min=0, help="At its highest.")] = 1.5e-3,
     seed: Annotated[int, typer.Option(min=0, help="Of weights and batches.")] = 0,
-    processes: Annotated[
-        int, typer.Option(min=1, help="That train together, one thread each.")
-    ] = 2,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes that train together.")] = 2,
     window: Annotated[
         int, typer.Option(min=1, help="Remembered frames.", rich_help_panel=_PANEL)
     ] = 6,
@@ -105,4 +103,4 @@ def command(
         trainer=TrainerConfig(steps=steps, learning_rate=learning_rate, seed=seed),
         pool=PoolConfig(clips=clips),
     )
-    raise typer.Exit(run(out, recipe, processes=processes))
+    raise typer.Exit(run(out, recipe, processes=jobs))
