@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import statistics
 import threading
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Supervisor", "retry_delay_s"]
 
+_LOG = logging.getLogger(__name__)
 _NS = 1_000_000_000
 _STALL_PERIODS = 5
 _SHORTEST_DELAY_S = 0.25
@@ -103,6 +105,7 @@ class Supervisor:
         self._attempt: _Attempt | None = None
         self._hanging: list[threading.Thread] = []
         self._frozen = FrozenPicture()
+        self._traced: set[str] = set()  # surprises whose traceback is in the log
         self._periods_ns: deque[int] = deque(maxlen=15)
         self._frames = 0
         self._size = (0, 0)
@@ -266,6 +269,9 @@ class Supervisor:
             outcome, reason = "broke", str(error)
         except Exception as error:  # a driver's surprise must not end the stream
             outcome, reason = "broke", f"{self._device.name}: {type(error).__name__}: {error}"
+            if reason not in self._traced:
+                self._traced.add(reason)
+                _LOG.error("%s", reason, exc_info=error)
         finally:
             attempt.capture.abort()
         with self._lock:

@@ -281,11 +281,12 @@ def test_an_end_is_an_end():
     assert supervisor.state == "ended"
 
 
-def test_a_drivers_surprise_does_not_end_the_stream():
+def test_a_drivers_surprise_does_not_end_the_stream(caplog):
     with Watched() as watched:
         watched.run()
         watched.fake.fail(ZeroDivisionError("in a driver"))
         assert "ZeroDivisionError: in a driver" in watched.expect("reconnecting").reason
+    assert caplog.text.count("Traceback") == 1
 
 
 def test_delays_grow_with_the_outage_and_spread():
