@@ -26,10 +26,10 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 # Modules the command uses that a base installation (a robot's side) does not have, by extra.
 _EXTRAS = {
-    **dict.fromkeys(
-        ("av", "cv2", "rich", "safetensors", "scipy", "sounddevice", "torch", "typer"), "engine"
-    ),
+    **dict.fromkeys(("rich", "typer"), "cli"),
+    **dict.fromkeys(("av", "cv2", "safetensors", "scipy", "sounddevice", "torch"), "engine"),
     "aiohttp": "web",
+    **dict.fromkeys(("tensorboard", "torchaudio"), "train"),
 }
 
 
@@ -49,8 +49,10 @@ def describe(error: BaseException) -> str | None:
         return " ".join(str(error).split())
     if isinstance(error, KeyboardInterrupt):
         return "interrupted"
-    if isinstance(error, ModuleNotFoundError) and error.name in _EXTRAS:
-        return str(MissingExtraError(error.name, _EXTRAS[error.name]))
+    if isinstance(error, ModuleNotFoundError) and error.name is not None:
+        package = error.name.partition(".")[0]
+        if package in _EXTRAS:
+            return str(MissingExtraError(package, _EXTRAS[package]))
     if isinstance(error, OSError) and error.strerror:
         place = f"{error.filename}: " if error.filename else ""
         return f"{place}{error.strerror}"

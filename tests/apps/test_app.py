@@ -191,7 +191,7 @@ def test_without_typer_the_command_names_the_extra():
     assert done.returncode == 1
     assert done.stderr == (
         "streamavis: error: typer is not installed; "
-        "install it with: pip install 'streamavis[engine]'\n"
+        "install it with: pip install 'streamavis[cli]'\n"
     )
 
 
@@ -231,3 +231,34 @@ def test_without_a_command_the_help_is_shown_as_an_error():
         result = invoke(*line)
         assert (result.exit_code, result.stdout) == (2, "")
         assert "Usage: streamavis" in result.stderr or "Usage: root" in result.stderr
+
+
+ROBOT = """
+import sys
+for name in ("torch", "av", "cv2", "scipy", "safetensors", "sounddevice", "aiohttp"):
+    sys.modules[name] = None  # as on a machine with the extra cli
+from streamavis_apps.cli import main
+sys.argv[0] = "streamavis"
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "said"),
+    [
+        ("--version", 0, r"streamavis \d"),
+        ("view tcp://127.0.0.1:9 --wait 0.1 --plain", 1, "nothing arrived for 0.1 s"),
+        ("view --key none.key tcp://10.0.0.5:5555", 1, r"none\.key: there is no such key file"),
+        ("keys --keys none list", 2, "No such option"),
+        ("keys list --keys none", 1, "streamavis keys init"),
+        ("live", 1, r"pip install 'streamavis\[engine\]'"),
+        ("eval --gt a --pred b", 1, r"scipy is not installed.*pip install 'streamavis\[engine\]'"),
+        ("train --out x", 1, r"pip install 'streamavis\[engine\]'"),
+    ],
+)
+def test_the_extra_cli_is_enough_for_a_robot_and_the_rest_names_its_extra(line, code, said):
+    command = [sys.executable, "-c", ROBOT, *line.split()]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == code, done.stderr
+    assert re.search(said, done.stdout + done.stderr)
+    assert "Traceback" not in done.stderr
