@@ -18,7 +18,7 @@ from streamavis.audio.causal import CausalAudioEncoder
 from streamavis.audio.features import AudioFeatures, DeafEncoder
 from streamavis.audio.trailing import VGGishEncoder, VGGishWeights
 from streamavis.audio.vggish import FEATURES
-from streamavis.errors import ShapeError, StreamStateError
+from streamavis.errors import ArgumentError, ShapeError, StreamStateError
 from streamavis.model import backbones
 from streamavis.model.backbone import NanoConfig, normalise
 from streamavis.model.heads import IdentityHead, SlotHeads, Sounding, SoundingHead, class_sounding
@@ -95,21 +95,23 @@ class StreamAVISConfig:
         }
         for name, kind in choices.items():
             if getattr(self, name) not in get_args(kind):
-                raise ValueError(
+                raise ArgumentError(
                     f"{name} is {getattr(self, name)!r}, expected one of {get_args(kind)}"
                 )
         if self.audio == "vggish" and self.audio_channels != FEATURES:
-            raise ValueError(f"audio_channels is {self.audio_channels}, but VGGish has {FEATURES}")
+            raise ArgumentError(
+                f"audio_channels is {self.audio_channels}, but VGGish has {FEATURES}"
+            )
         if self.pixel_decoder == "msdeform" and self.mask_channels != self.channels:
-            raise ValueError(
+            raise ArgumentError(
                 f"mask_channels is {self.mask_channels}, but the msdeform pixel decoder gives "
                 f"masks {self.channels} channels, as many as `channels`"
             )
         for name, least in {"window": 1, "sinks": 0, "pin_first": 0}.items():
             if getattr(self, name) < least:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected at least {least}")
+                raise ArgumentError(f"{name} is {getattr(self, name)}, expected at least {least}")
         if not self.memory_stride_s > 0:
-            raise ValueError(f"memory_stride_s is {self.memory_stride_s}, expected more than 0")
+            raise ArgumentError(f"memory_stride_s is {self.memory_stride_s}, expected more than 0")
 
     @property
     def memory(self) -> MemoryRules:

@@ -107,7 +107,7 @@ class Scores:
 
 
 def unseen(count: int, seed: int, config: WorldConfig | None = None) -> Iterator[WorldClip]:
-    """The clips that `streamavis synth --n COUNT --seed SEED` draws, without files."""
+    """The clips that `streamavis synth --clips COUNT --seed SEED` draws, without files."""
     for index in range(count):
         yield clip(clip_seed(seed, index), config or WorldConfig())
 
