@@ -22,7 +22,18 @@ from streamavis.errors import InputError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["ANNOTATIONS", "AUDIO", "FRAMES", "File", "Kind", "Place", "find", "find_one"]
+__all__ = [
+    "ANNOTATIONS",
+    "AUDIO",
+    "FRAMES",
+    "File",
+    "Kind",
+    "Place",
+    "candidates",
+    "find",
+    "find_one",
+    "opened",
+]
 
 ANNOTATIONS, FRAMES, AUDIO = "annotations.json", "JPEGImages", "WAVAudios"
 Kind = Literal["AVISeg", "YouTube-VIS", "COCO"]
@@ -67,13 +78,23 @@ def find(path: Path) -> list[Place]:
     Raises:
         InputError: nothing is there, or a file is not JSON of a known layout.
     """
+    return [opened(annotations, base) for annotations, base in candidates(path)]
+
+
+def candidates(path: Path) -> list[tuple[Path, Path]]:
+    """Files of annotations, each with the folder to look for its pictures in.
+
+    Raises:
+        InputError: there is none.
+    """
     if path.is_file():
-        return [_place(path, path.parent)]
+        return [(path, path.parent)]
     if not path.is_dir():
         raise InputError(f"{path}: no such file or folder; name a data set")
+    path = path.resolve()
     for beside in (path / ANNOTATIONS, path.with_name(f"{path.name}.json")):
         if beside.is_file():
-            return [_place(beside, path)]
+            return [(beside, path)]
     for folder, pattern in (
         (path, "*.json"),
         (path / "annotations", "instances_*.json"),
@@ -81,7 +102,7 @@ def find(path: Path) -> list[Place]:
         (path.parent / "annotations", f"instances_{path.name}.json"),
     ):
         if files := sorted(folder.glob(pattern)):
-            return [_place(file, path) for file in files]
+            return [(file, path) for file in files]
     raise InputError(
         f"{path}: no annotations found; expected {ANNOTATIONS} in it, {path.name}.json beside it,"
         " or annotations/instances_SPLIT.json"
@@ -101,7 +122,12 @@ def find_one(path: Path) -> Place:
     return places[0]
 
 
-def _place(annotations: Path, base: Path) -> Place:
+def opened(annotations: Path, base: Path) -> Place:
+    """Read a file of annotations but for its entries, and find its pictures below `base`.
+
+    Raises:
+        InputError: it is not JSON of a known layout.
+    """
     try:
         file = msgspec.json.decode(annotations.read_bytes(), type=File)
     except OSError as error:
