@@ -7,6 +7,7 @@ sound, masks) is decoded here.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -36,7 +37,8 @@ Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]  # as the b
 _PER_TASK = 64  # pictures of COCO that are checked together
 _SLACK_S = 0.1  # a sound may be this much shorter than its frames
 _BOX_SLACK = 3.0  # pixels that a box may differ from its mask's
-_JPEG_END = b"\xff\xd9"
+_JPEG_BEGIN, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
+_TAIL = 1024  # bytes that may follow a picture's end
 
 
 @dataclass(frozen=True)
@@ -254,14 +256,24 @@ class _Video:
 
 def _picture_problems(path: Path, size: tuple[int, int]) -> list[Problem]:
     try:
+        # Some versions of OpenCV fill up what is missing and say nothing.
+        if _breaks_off(path):
+            return [Problem(path, "", "breaks off before its end; restore the file")]
         media.picture(path, size)
+    except OSError as error:
+        return [Problem(path, "", f"cannot be read ({error.strerror})")]
     except InputError as error:
         return [Problem(path, "", _without(error, path))]
-    if path.suffix.lower() in media.JPEG:
-        end = path.read_bytes()[-1024:].rstrip(b"\0")
-        if _JPEG_END not in end:
-            return [Problem(path, "", "breaks off before its end; restore the file")]
     return []
+
+
+def _breaks_off(path: Path) -> bool:
+    with path.open("rb") as file:
+        if file.read(2) != _JPEG_BEGIN:
+            return False
+        file.seek(0, os.SEEK_END)
+        file.seek(max(file.tell() - _TAIL, 0))
+        return _JPEG_END not in file.read()
 
 
 def _off(mask: NDArray[np.uint8], box: list[float]) -> float:

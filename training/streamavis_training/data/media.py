@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["JPEG", "duration_s", "picture", "sound"]
+__all__ = ["duration_s", "picture", "sound"]
 
 _NS = 1_000_000_000
 _REDUCED = {
@@ -27,7 +27,7 @@ _REDUCED = {
     2: cv2.IMREAD_REDUCED_COLOR_2,
     1: cv2.IMREAD_COLOR,
 }
-JPEG = (".jpg", ".jpeg")
+_JPEG = (".jpg", ".jpeg")
 
 
 def picture(path: Path, size: tuple[int, int], *, shrink: float = 1.0) -> NDArray[np.uint8]:
@@ -42,7 +42,7 @@ def picture(path: Path, size: tuple[int, int], *, shrink: float = 1.0) -> NDArra
     Raises:
         InputError: it does not decode or has another size.
     """
-    shrink = shrink if path.suffix.lower() in JPEG else 1.0
+    shrink = shrink if path.suffix.lower() in _JPEG else 1.0
     factor = next(factor for factor in _REDUCED if factor <= max(shrink, 1))
     flag = _REDUCED[factor] | cv2.IMREAD_IGNORE_ORIENTATION
     try:

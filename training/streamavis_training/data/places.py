@@ -12,6 +12,7 @@ COCO:
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -50,12 +51,9 @@ class File(msgspec.Struct):
     annotations: list[msgspec.Raw] | None = None  # absent in a test set
 
 
-class _VideoFiles(msgspec.Struct):
-    file_names: list[str] = []
-
-
-class _ImageFile(msgspec.Struct):
-    file_name: str = ""
+class _Files(msgspec.Struct):
+    file_names: list[str] = []  # of a video
+    file_name: str = ""  # of a picture
 
 
 @dataclass(frozen=True)
@@ -150,15 +148,13 @@ def opened(annotations: Path, base: Path) -> Place:
 
 
 def _first_files(file: File) -> list[str]:
+    """Names of some pictures; the reader names what is wrong with entries that have none."""
     names: list[str] = []
-    try:
-        for entry in (file.videos or [])[:_PROBED]:
-            names += msgspec.json.decode(entry, type=_VideoFiles).file_names[:1]
-        for entry in (file.images or [])[:_PROBED]:
-            names.append(msgspec.json.decode(entry, type=_ImageFile).file_name)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        pass  # the reader names what is wrong with the entry
-    return [name for name in names if name]
+    for entry in (file.videos or file.images or [])[:_PROBED]:
+        with suppress(msgspec.DecodeError, UnicodeDecodeError):
+            files = msgspec.json.decode(entry, type=_Files)
+            names += [*files.file_names[:1], *([files.file_name] if files.file_name else [])]
+    return names
 
 
 def _pictures(annotations: Path, base: Path, names: list[str]) -> Path:
