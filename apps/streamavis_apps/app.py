@@ -17,6 +17,7 @@ from streamavis_apps.commands import (
     calibrate,
     compose,
     convert,
+    data,
     demo,
     devices,
     doctor,
@@ -118,5 +119,6 @@ app.command("convert", cls=HelpCommand)(convert.command)
 app.command("segment", cls=HelpCommand)(segment.command)
 app.command("inspect", cls=HelpCommand)(inspect.command)
 app.command("doctor", cls=HelpCommand)(doctor.command)
+app.add_typer(data.app, name="data")
 app.add_typer(keys.app, name="keys")
 app.add_typer(bench.app, name="bench")
