@@ -2,123 +2,275 @@
 
 from __future__ import annotations
 
+import functools
+import json
+import logging
 import os
-import sys
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+import signal
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+
+from streamavis.errors import InputError
+from streamavis_apps.bars import Bars
+from streamavis_apps.exits import ExitCode, stop_on_signals
+from streamavis_apps.launch import launch
+from streamavis_apps.machine import cores
+from streamavis_apps.run_folder import command_line, record_start
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from streamavis_training.recipes import NanoRecipe
+    from streamavis_training.recipes.base import Phase, Recipe
     from streamavis_training.trainer import Progress as Step
 
-__all__ = ["run"]
+    from streamavis_apps.exits import Stop
 
-_LINE_STEPS = 50  # between lines where there is no terminal
+__all__ = ["Plan", "build", "pack", "run", "show_fields"]
 
 
-def run(out: Path, recipe: NanoRecipe, *, processes: int) -> int:
-    """Render the pool where it is missing, train, and write the weights.
+@dataclass(frozen=True)
+class Plan:
+    """A run, as the command line asks for it."""
 
-    Args:
-        out: folder for pool, checkpoint and `nano.safetensors`.
-        recipe: what to train.
-        processes: that train together, one thread each; 1 uses this process.
+    out: Path  # the run's folder
+    recipe: Recipe
+    processes: int | None = None  # None: one per GPU, else two
+    resume: Path | None = None  # checkpoint to go on from where the folder has none
+    minutes: float | None = None  # after which it is stopped as by a signal
+
+
+def run(plan: Plan) -> int:
+    """Prepare, train in one or several processes, and write the weights.
+
+    Under `torchrun` this process is one of several that were started already.
 
     Returns:
-        The exit code.
+        The exit code: 0 where all steps are taken or the minutes are over, 128 + N after signal N.
     """
-    from streamavis_training import pool
+    from streamavis_training.overrides import as_values, differences
 
-    console = Console()
-    with _bar(console, "rendering clips", recipe.pool.clips) as advance:
-        pool.render(
-            out / "pool", recipe.pool, jobs=processes, progress=lambda done: advance(done, "")
-        )
-    if processes == 1:
-        _work(0, 1, out, recipe)
-    else:
-        from torch.multiprocessing.spawn import spawn
+    console = Console(highlight=False)
+    begun = "WORLD_SIZE" in os.environ  # torchrun's
+    rank = int(os.environ.get("RANK", "0"))
+    processes = int(os.environ["WORLD_SIZE"]) if begun else _processes(plan)
+    if rank == 0:
+        values = as_values(plan.recipe)
+        before = record_start(plan.out, values, processes=processes)
+        for line in differences(before, values) if before is not None else []:
+            _say(console, f"changed since the run began: {line}")
+    with stop_on_signals() as stop:
+        if rank == 0 and not _prepare(plan, _jobs(1), console, stop):
+            return _stopped(console, stop)
+        until = None if plan.minutes is None else time.time() + 60 * plan.minutes
+        work = functools.partial(_work, plan=plan, processes=processes, until=until)
+        if begun or processes == 1:
+            done = work(rank, stop.event.is_set, rendezvous="env://")
+        else:
+            done = _launch(work, plan, processes, stop)
+    if not done and stop.signal is not None:
+        return _stopped(console, stop) if rank == 0 else 128 + stop.signal
+    if rank == 0:
+        last = plan.recipe.phases(plan.out)[-1].folder
+        found = ", ".join(str(path) for path in sorted(last.glob("*.safetensors")))
+        over = f"stopped after {plan.minutes} minutes; the same command goes on"
+        _say(console, f"weights: {found}" if done else over)
+    return ExitCode.DONE
 
-        spawn(_work, (processes, out, recipe), nprocs=processes)
-    console.print(f"weights: {out / 'nano.safetensors'}", soft_wrap=True)
-    return 0
+
+def pack(folder: Path, out: Path) -> int:
+    """Write the small form of a run's checkpoint, to go on with on another machine.
+
+    Raises:
+        CheckpointError: there is no checkpoint, or it is too large.
+    """
+    from streamavis_training.run_state import CHECKPOINT
+    from streamavis_training.run_state import pack as write
+
+    console = Console(highlight=False)
+    _say(console, write(folder / CHECKPOINT, out))
+    _say(console, f"go on with: streamavis train --out DIR --resume {out}")
+    return ExitCode.DONE
 
 
-def _work(rank: int, processes: int, out: Path, recipe: NanoRecipe) -> None:
-    """One training process."""
+def build(
+    name: str, config: Path | None, shortcuts: Mapping[str, Any], settings: Sequence[str]
+) -> Recipe:
+    """A recipe by its name, with its changes: a file's, then options', then `PATH=VALUE`s.
+
+    Args:
+        shortcuts: nested like the recipe's fields; None: not given.
+
+    Raises:
+        InputError: there is no such recipe or field, or a value has the wrong type.
+    """
+    from streamavis_training.overrides import merged, override, parse, read_config
+    from streamavis_training.recipes import RECIPES
+
+    if name not in RECIPES:
+        raise InputError(f"there is no recipe {name!r}; expected one of: {', '.join(RECIPES)}")
+    changes = [] if config is None else [read_config(config)]
+    changes += [_given(shortcuts), *map(parse, settings)]
+    return override(RECIPES[name](), merged(changes))
+
+
+def show_fields(recipe: Recipe) -> int:
+    """Print every field as `--set` takes it."""
+    from streamavis_training.overrides import as_values
+
+    def fields(values: Any, path: str) -> Iterator[str]:
+        entries = values.items() if isinstance(values, dict) else enumerate(values)
+        for name, value in entries:
+            where = f"{path}.{name}" if path else str(name)
+            if isinstance(value, dict) or (value and isinstance(value, list) and _nested(value)):
+                yield from fields(value, where)
+            else:
+                yield f"{where}={'none' if value is None else json.dumps(value)}"
+
+    console = Console(highlight=False)
+    for line in fields(as_values(recipe), ""):
+        _say(console, line)
+    return ExitCode.DONE
+
+
+def _nested(values: list[Any]) -> bool:
+    return isinstance(values[0], dict)
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what was not given."""
+    found = {k: _given(v) if isinstance(v, dict) else v for k, v in values.items()}
+    return {name: value for name, value in found.items() if value not in (None, {})}
+
+
+def _prepare(plan: Plan, jobs: int, console: Console, stop: Stop) -> bool:
+    """Make what training needs; False if a signal ended it."""
+    try:
+        with Bars(console) as bars, stop.leaving_at_once():
+            plan.recipe.prepare(plan.out, jobs, bars.update)
+    except SystemExit:
+        return False
+    return True
+
+
+def _launch(work: Any, plan: Plan, processes: int, stop: Stop) -> bool:
+    rendezvous = plan.out / f"rendezvous-{os.getpid()}"
+    # Against a warning that a step without unused parameters might be a little faster.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    rendezvous.unlink(missing_ok=True)  # of an earlier process with this number
+    try:
+        uri = rendezvous.resolve().as_uri()
+        return launch(functools.partial(work, rendezvous=uri), processes, stop)
+    finally:
+        rendezvous.unlink(missing_ok=True)
+
+
+def _stopped(console: Console, stop: Stop) -> int:
+    """Say what ended the run; its exit code."""
+    number = stop.signal or signal.SIGINT
+    name = signal.Signals(number).name
+    _say(console, f"stopped by {name}: the same command goes on where it stands")
+    return 128 + number
+
+
+def _work(
+    rank: int,
+    stop: Callable[[], bool],
+    *,
+    plan: Plan,
+    processes: int,
+    until: float | None,
+    rendezvous: str,
+) -> bool:
+    """One training process: every phase in turn; True if all of them are done."""
     import cv2
     import torch
     import torch.distributed as dist
-    from streamavis_training.recipes import train_nano
+    from streamavis_training import distributed
+    from streamavis_training.devices import device_of
 
-    from streamavis import checkpoint
-
-    torch.set_num_threads(1)
+    console = Console(highlight=False, quiet=rank > 0)
+    logging.basicConfig(level=logging.INFO if rank == 0 else logging.ERROR, format="%(message)s")
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 0)) or _jobs(processes))
     cv2.setNumThreads(1)
+    device = device_of(plan.recipe.trainer.device, int(os.environ.get("LOCAL_RANK", rank)))
     if processes > 1:
-        meeting = out / f"meeting-{os.getppid()}"
-        dist.init_process_group(
-            "gloo", init_method=meeting.resolve().as_uri(), rank=rank, world_size=processes
-        )
-    with _bar(Console(quiet=rank > 0), "training", recipe.trainer.steps) as advance:
-        trainer = train_nano(
-            out,
-            recipe,
-            out / "pool",
-            rank=rank,
-            report=lambda step: advance(step.step, _describe(step)),
-        )
-    if rank == 0:
-        notes = {
-            "command": " ".join(["streamavis", *sys.argv[1:]]),
-            "data": f"procedural world, {recipe.pool.clips} clips from seed {recipe.pool.seed}",
-            "steps": str(trainer.step),
-            "seed": str(recipe.trainer.seed),
-        }
-        checkpoint.save(trainer.averaged(), out / "nano.safetensors", notes)
-    if processes > 1:
-        dist.destroy_process_group()
-        if rank == 0:
-            meeting.unlink(missing_ok=True)
+        distributed.join(rank, processes, device, rendezvous)
+
+    def enough() -> bool:
+        return stop() or (until is not None and time.time() > until)
+
+    phases = plan.recipe.phases(plan.out)
+    try:
+        with Bars(console) as bars:
+            return all(
+                _phase(phase, phase is phases[-1], plan, console, bars, enough) for phase in phases
+            )
+    finally:
+        if processes > 1:
+            dist.destroy_process_group()
+
+
+def _phase(
+    phase: Phase,
+    last: bool,
+    plan: Plan,
+    console: Console,
+    bars: Bars,
+    stop: Callable[[], bool],
+) -> bool:
+    """Train one phase to its end; False if it was stopped before."""
+    from streamavis_training.initialise import initialise
+    from streamavis_training.run_state import CHECKPOINT
+    from streamavis_training.trainer import Trainer
+
+    task = phase.task()
+    resume = plan.resume if last else None
+    fresh = resume is None and not (phase.folder / CHECKPOINT).exists()
+    if last and fresh and plan.recipe.init is not None:
+        report = initialise(task.network, plan.recipe.init)
+        for line in report.lines():
+            _say(console, line)
+        if not console.quiet:
+            phase.folder.mkdir(parents=True, exist_ok=True)
+            whole = {"taken": report.taken, "left": report.left, "missing": report.missing}
+            (phase.folder / "init.json").write_text(json.dumps(whole, indent=1) + "\n")
+    notes = {"command": command_line(), "seed": str(phase.trainer.seed), **plan.recipe.notes()}
+    trainer = Trainer(task, phase.folder, phase.trainer, notes=notes, resume=resume)
+    if trainer.step:
+        _say(console, f"{phase.title}: goes on at step {trainer.step} of {phase.trainer.steps}")
+
+    def report_step(step: Step) -> None:
+        bars.update(phase.title, step.step, phase.trainer.steps, _describe(step))
+
+    return trainer.run(report_step, stop)
 
 
 def _describe(step: Step) -> str:
-    shown = ("class", "bce", "dice", "sounding")
-    return f"loss {step.loss:.2f}  " + "  ".join(f"{k} {step.terms[k]:.2f}" for k in shown)
+    largest = sorted(step.terms, key=lambda name: -step.terms[name])[:4]
+    terms = "  ".join(f"{name} {step.terms[name]:.2f}" for name in largest)
+    waited = step.waited_s / max(step.seconds, 1e-9)
+    late = f"  waits for data {waited:.0%}" if waited > 0.05 else ""
+    return f"loss {step.loss:.2f}  {terms}{late}"
 
 
-@contextmanager
-def _bar(console: Console, what: str, total: int) -> Iterator[Callable[[int, str], None]]:
-    """A bar on a terminal, a line now and then elsewhere; call with steps done and a note."""
-    if not console.is_terminal:
+def _processes(plan: Plan) -> int:
+    if plan.processes is not None:
+        return plan.processes
+    import torch
 
-        def line(done: int, note: str) -> None:
-            if done % _LINE_STEPS == 0 or done == total:
-                console.print(f"{what}: {done} of {total}  {note}", soft_wrap=True)
+    if plan.recipe.trainer.device in ("auto", "cuda") and torch.cuda.is_available():
+        return torch.cuda.device_count()
+    return 2
 
-        yield line
-        return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
-    )
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task(what, total=total, note="")
-        yield lambda done, note: progress.update(task, completed=done, note=note)
+
+def _jobs(processes: int) -> int:
+    """Cores for each process."""
+    return max(1, cores() // processes)
+
+
+def _say(console: Console, line: str) -> None:
+    console.print(line, markup=False, soft_wrap=True)

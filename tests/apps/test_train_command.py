@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import streamavis_apps.train
 from streamavis_apps.app import app
-from streamavis_training.recipes import NanoRecipe
+from streamavis_training.recipes.nano import NanoRecipe
 from typer.testing import CliRunner
 
 from streamavis.model import StreamAVISConfig
@@ -18,8 +18,8 @@ def asked(monkeypatch) -> list[NanoRecipe]:
     """The recipes that would have been trained."""
     recipes: list[NanoRecipe] = []
 
-    def run(out, recipe, *, processes):
-        recipes.append(recipe)
+    def run(plan):
+        recipes.append(plan.recipe)
         return 0
 
     monkeypatch.setattr(streamavis_apps.train, "run", run)

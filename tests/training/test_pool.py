@@ -75,11 +75,12 @@ def test_sound_that_is_not_the_clips_own_makes_nobody_sound(pool):
     assert not foreign.truth.sounding[strange].any()
 
 
-def test_the_ear_is_asked_what_its_window_holds(pool):
+def test_sounds_alone_fit_their_truth(pool):
     quiet = replace(BATCH, gain_db=(0.0, 0.0))
-    audio, times_s, truth = pool.hearing(quiet, 64, np.random.default_rng(0))
+    batch = pool.sounds(quiet, 64, np.random.default_rng(0))
+    audio, truth = batch.audio[:, 0], batch.truth
     assert audio.shape == (64, 15_360)
-    assert times_s.shape == (64,)
+    assert batch.times_s.shape == (64, 1)
     recent = audio[:, -3200:].square().mean(1).sqrt()
     heard = truth.heard[:, 0].bool().any(1)
     assert heard.any() and (~heard).any()

@@ -70,11 +70,12 @@ class Batch:
     """Clips for `StreamAVIS.forward` and their truth."""
 
     frames: Tensor  # (B, T, 3, H, W) uint8
-    audio: Tensor  # (B, T, 15360) float32
+    audio: Tensor  # (B, T, 15360) float32; or ready features (B, T, A)
     times_s: Tensor  # (B, T) float64
     truth: Truth
     first: bool = True  # the clips start here: nothing is carried in
     last: bool = True  # the clips end here
+    names: tuple[str, ...] = ()  # (B) where each clip is from, for messages
 
     def parts(self, frames: int) -> Iterator[Batch]:
         """The same clips in consecutive parts of `frames`; T must be a multiple of it."""
@@ -89,6 +90,7 @@ class Batch:
                 self.truth.during(part),
                 first=start == 0,
                 last=start + frames == steps,
+                names=self.names,
             )
 
     def __post_init__(self) -> None:

@@ -2,6 +2,8 @@
 
 Masks are learned for every visible object and sounding is a bit of its own: by far the most
 sample-efficient target that was tried.
+
+Means are over the batches of all processes that train together: see `distributed.normaliser`.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from streamavis_training.distributed import gather_rows, normaliser, rank, scaled_gradient
 from streamavis_training.matcher import Match, match
 
 if TYPE_CHECKING:
@@ -23,6 +26,7 @@ __all__ = ["LossWeights", "hearing_losses", "losses", "ordinal_count_loss", "set
 
 
 _NOT_ASKED = -100  # class target of a query that takes no class loss
+_APART = 1_000_000  # more objects than a process has in a batch
 
 
 @dataclass(frozen=True)
@@ -95,12 +99,12 @@ def set_losses(
     asked = target != _NOT_ASKED
     class_loss = F.cross_entropy(
         class_logits[asked], target[asked], balance, reduction="sum"
-    ) / balance[target[asked]].sum().clamp_min(1e-6)
+    ) / normaliser(balance[target[asked]].sum(), least=1e-6)
 
     seen = truth.seen[pairs.clip, :, pairs.object]  # (n, T)
     logits = mask_logits[pairs.clip, :, pairs.query][seen].float().flatten(1)
     masks = truth.masks[pairs.clip, :, pairs.object][seen].flatten(1)
-    count = max(len(logits), 1)
+    count = normaliser(seen.sum())
     bce = F.binary_cross_entropy_with_logits(logits, masks, reduction="none").mean(1).sum()
     soft = logits.sigmoid()
     dice = 1 - (2 * (soft * masks).sum(1) + 1) / (soft.sum(1) + masks.sum(1) + 1)
@@ -162,13 +166,13 @@ def _known_bce(logits: Tensor, target: Tensor) -> Tensor:
 
 def _masked_bce(logits: Tensor, target: Tensor, where: Tensor) -> Tensor:
     loss = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
-    return (loss * where).sum() / where.sum().clamp_min(1)
+    return (loss * where).sum() / normaliser(where.sum())
 
 
 def _masked_distance(value: Tensor, target: Tensor, where: Tensor) -> Tensor:
     # Squared up to 0.5: most levels are 0, and a distance that grows evenly ends at the median.
     loss = F.smooth_l1_loss(value, target.nan_to_num(), reduction="none", beta=0.5)
-    return (loss * where).sum() / where.sum().clamp_min(1)
+    return (loss * where).sum() / normaliser(where.sum())
 
 
 def _identity_loss(identity: Tensor, seen: Tensor, temperature: float = 0.1) -> Tensor:
@@ -177,17 +181,19 @@ def _identity_loss(identity: Tensor, seen: Tensor, temperature: float = 0.1) -> 
     Args:
         identity: (n, T, E) of n matched objects; seen: (n, T).
     """
-    vectors = F.normalize(identity[seen], dim=-1)
+    vectors = gather_rows(F.normalize(identity[seen], dim=-1))
     owner = torch.arange(seen.shape[0], device=seen.device)[:, None].expand_as(seen)[seen]
+    # Processes number their objects each from 0.
+    owners = gather_rows((owner + rank() * _APART).double()[:, None])
     if len(vectors) < 2:
         return identity.sum() * 0
     itself = torch.eye(len(vectors), dtype=torch.bool, device=seen.device)
     similarity = (vectors @ vectors.T / temperature).masked_fill(itself, -1e4)
-    same = (owner[:, None] == owner[None]) & ~itself
+    same = (owners == owners.T) & ~itself
     log_share = similarity.log_softmax(-1)
     per_anchor = -(log_share * same).sum(-1) / same.sum(-1).clamp_min(1)
     anchors = same.any(-1)
-    return (per_anchor * anchors).sum() / anchors.sum().clamp_min(1)
+    return scaled_gradient((per_anchor * anchors).sum() / anchors.sum().clamp_min(1))
 
 
 def _loudness_loss(heard_level: Tensor, truth: Truth) -> Tensor:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
+
+from streamavis.errors import ModelOutputError
 
 if TYPE_CHECKING:
     from streamavis_training.batch import Truth
@@ -49,6 +52,9 @@ def match(
     Args:
         class_logits: (B, T, Q, K+1); mask_logits: (B, T, Q, H4, W4).
         truth: of the same clips. Costs are averaged over the frames an object is visible in.
+
+    Raises:
+        ModelOutputError: a cost is not finite: the logits hold NaN or infinity.
     """
     cost = _cost(class_logits, mask_logits, truth, weights)  # (B, T, Q, N)
     seen = truth.seen[:, :, None].float()  # (B, T, 1, N)
@@ -57,6 +63,11 @@ def match(
     clips, queries, objects = [], [], []
     for b in range(mean.shape[0]):
         columns = present[b].nonzero()[0]
+        if not np.isfinite(mean[b][:, columns]).all():
+            raise ModelOutputError(
+                f"class or mask logits of clip {b} of the batch are not finite "
+                f"({_unfit(class_logits[b])} class and {_unfit(mask_logits[b])} mask logits)"
+            )
         rows, chosen = linear_sum_assignment(mean[b][:, columns])
         clips += [b] * len(rows)
         queries += rows.tolist()
@@ -65,6 +76,10 @@ def match(
     return Match(
         *(torch.tensor(v, dtype=torch.int64, device=device) for v in (clips, queries, objects))
     )
+
+
+def _unfit(logits: Tensor) -> int:
+    return int((~logits.isfinite()).sum())
 
 
 def _cost(class_logits: Tensor, mask_logits: Tensor, truth: Truth, weights: CostWeights) -> Tensor:

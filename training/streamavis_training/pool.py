@@ -9,6 +9,8 @@ from __future__ import annotations
 import itertools
 import json
 import multiprocessing
+import multiprocessing.pool
+import signal
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -102,11 +104,20 @@ def render(
     for name, (shape, kind) in _arrays(config).items():
         np.lib.format.open_memmap(folder / f"{name}.npy", "w+", kind, (config.clips, *shape))
     work = [(folder, config, i) for i in range(config.clips)]
-    with multiprocessing.get_context("spawn").Pool(jobs) as workers:
+    with _workers(jobs) as workers:
         for done, _ in enumerate(workers.imap_unordered(_render_one, work, chunksize=8)):
             if progress is not None:
                 progress(done + 1)
     stamp.write_text(wanted)
+
+
+def _workers(jobs: int) -> multiprocessing.pool.Pool:
+    """They never get SIGINT, or each would print a traceback: this process ends them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return multiprocessing.get_context("spawn").Pool(jobs)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _render_one(work: tuple[Path, PoolConfig, int]) -> None:
@@ -219,24 +230,15 @@ class Pool:
         )
         return Batch(frames[None], audio[None], torch.from_numpy(times_ns / 1e9)[None], truth)
 
-    def hearing(
-        self, config: BatchConfig, count: int, rng: np.random.Generator
-    ) -> tuple[Tensor, Tensor, Truth]:
-        """Single frames of `count` clips, for the ear alone.
-
-        Returns:
-            audio (count, 15360), times_s (count,) float64, and the truth as count clips of one
-            frame, without masks.
-        """
+    def sounds(self, config: BatchConfig, count: int, rng: np.random.Generator) -> Batch:
+        """Single frames of `count` clips without pictures and masks, for the audio encoder."""
         rows = rng.integers(self.config.clips, size=count)
         frames = rng.integers(self.config.frames, size=count)
         times_ns = self._files["times_ns"][rows, frames]
-        audio = torch.cat(
-            [
-                self._windows(config, row, now[None], rng)
-                for row, now in zip(rows, times_ns, strict=True)
-            ]
-        )
+        windows = [
+            self._windows(config, row, now[None], rng)
+            for row, now in zip(rows, times_ns, strict=True)
+        ]
 
         def of(name: str) -> Tensor:
             return torch.from_numpy(self._files[name][rows, frames])[:, None]
@@ -249,7 +251,9 @@ class Pool:
             heard=of("heard").float(),
             level=of("level"),
         )
-        return audio, torch.from_numpy(times_ns / 1e9), truth
+        pictures = torch.zeros(count, 1, 3, 0, 0, dtype=torch.uint8)
+        times_s = torch.from_numpy(times_ns / 1e9)[:, None]
+        return Batch(pictures, torch.stack(windows), times_s, truth)
 
     def _sound(
         self, config: BatchConfig, row: int, times_ns: NDArray[np.int64], rng: np.random.Generator

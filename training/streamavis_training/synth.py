@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from pycocotools import mask as coco
 
-from streamavis.errors import OutputError
+from streamavis.errors import ArgumentError, OutputError
 from streamavis_training.dataset_files import (
     AUDIO,
     FRAMES,
@@ -79,7 +79,7 @@ def write(
     """
     config = config or WorldConfig()
     if config.lead_s:
-        raise ValueError(f"lead_s is {config.lead_s}; on disk the first picture is at time 0")
+        raise ArgumentError(f"lead_s is {config.lead_s}; on disk the first picture is at time 0")
     info = {
         "generator": _GENERATOR,
         "version": VERSION,

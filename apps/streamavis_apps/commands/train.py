@@ -27,82 +27,140 @@ class Slots(StrEnum):
 
 
 class Audio(StrEnum):
-    """Who listens."""
+    """Audio encoder."""
 
     CAUSAL = "causal"
     NONE = "none"
 
 
 def command(
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Pool, checkpoint and weights.")],
-    steps: Annotated[int, typer.Option(min=30, help="Training steps in all.")] = 1800,
-    clips: Annotated[int, typer.Option(min=8, help="Procedural clips to learn from.")] = 2200,
-    learning_rate: Annotated[float, typer.Option(min=0, help="At its highest.")] = 1.5e-3,
-    seed: Annotated[int, typer.Option(min=0, help="Of weights and batches.")] = 0,
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="The run's folder: settings, curve, weights.")
+    ],
+    recipe: Annotated[str, typer.Argument(metavar="[RECIPE]", help="What is trained.")] = "nano",
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Training split in AVISeg's layout: data.train."),
+    ] = None,
+    val: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Split that is predicted and scored: data.val."),
+    ] = None,
+    teacher: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Weights of the offline network to distil."),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="PATH=VALUE", help="Change any field of the recipe."),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Fields from a TOML or JSON file.")
+    ] = None,
+    show: Annotated[bool, typer.Option("--show", help="Print every field and end.")] = False,
+    init: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Weights to start from: what fits is taken.")
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Checkpoint to go on from where DIR has none."),
+    ] = None,
+    pack: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write DIR's checkpoint as a small file and end."),
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(min=0, help="Stop with a checkpoint after that long.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Training steps: trainer.steps.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="trainer.seed.")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="auto, cpu, cuda or cuda:N: trainer.device.")
+    ] = None,
     processes: Annotated[
-        int, typer.Option(min=1, help="That train together, one thread each.")
-    ] = 2,
+        int | None,
+        typer.Option(min=1, help="That train together.  [default: one per GPU, else 2]"),
+    ] = None,
     window: Annotated[
-        int, typer.Option(min=1, help="Remembered frames.", rich_help_panel=_PANEL)
-    ] = 6,
+        int | None,
+        typer.Option(min=1, help="Remembered frames.", rich_help_panel=_PANEL),
+    ] = None,
     stride: Annotated[
-        float,
+        float | None,
         typer.Option(min=0.01, help="Seconds between remembered frames.", rich_help_panel=_PANEL),
-    ] = 1.0,
+    ] = None,
     sinks: Annotated[
-        int, typer.Option(min=0, help="Learned rows in every memory.", rich_help_panel=_PANEL)
-    ] = 4,
+        int | None,
+        typer.Option(min=0, help="Learned rows in every memory.", rich_help_panel=_PANEL),
+    ] = None,
     pin_first: Annotated[
-        int, typer.Option(min=0, help="First frames kept for good.", rich_help_panel=_PANEL)
-    ] = 0,
+        int | None,
+        typer.Option(min=0, help="First frames kept for good.", rich_help_panel=_PANEL),
+    ] = None,
     slots: Annotated[
-        Slots,
+        Slots | None,
         typer.Option(
             help="A frame's slots start from the previous ones through a learned gate, from the "
             "previous ones as they are, or from learned queries.",
             rich_help_panel=_PANEL,
         ),
-    ] = Slots.GATE,
+    ] = None,
     fusion: Annotated[
-        Fusion,
+        Fusion | None,
         typer.Option(help="How sound enters the frame's queries.", rich_help_panel=_PANEL),
-    ] = Fusion.DEFORMABLE,
+    ] = None,
     audio: Annotated[
-        Audio, typer.Option(help="Who listens; `none`: sound is off.", rich_help_panel=_PANEL)
-    ] = Audio.CAUSAL,
+        Audio | None,
+        typer.Option(help="Audio encoder; `none`: sound is off.", rich_help_panel=_PANEL),
+    ] = None,
 ) -> None:
-    """Train `nano` on the procedural world, from scratch.
+    """Train a network. RECIPE is `nano` or only its `audio` encoder, on the
+    procedural world; `real`, `nano` on real material; `avism`, `avism_r101`,
+    `avism_swin_l`, the offline teacher as published, `avism_light` a small one;
+    `distill`, `distill_r50`, `distill_swin_l`, `distill_adopted`, a causal
+    network that learns from a teacher; `avism_drawn`, `distill_drawn`, both on
+    the procedural world.
 
-    Renders the clips first (about 0.4 GB per 100). A checkpoint is written
-    every 200 steps: the same command goes on where it stands. At the end
-    DIR/nano.safetensors is ready for `--model`.
+    Clips are rendered first (about 0.4 GB per 100). A checkpoint is written
+    every 200 steps and on Ctrl-C: the same command goes on where it stands.
+    At the end DIR/nano.safetensors is ready for `--model`. Works under
+    `torchrun` too: one process per GPU or core.
 
     [bold]Example[/]
       streamavis train --out runs/nano
       streamavis replay clip.mp4 --model runs/nano/nano.safetensors
       streamavis train --out runs/no-sinks --sinks 0
+      streamavis train --out runs/slow --set trainer.rate=1e-4 --set pool.clips=500
+      streamavis train --show --out runs/nano
+      streamavis train avism_light --data AVISEG/train --val AVISEG/val --out runs/teacher
+      streamavis train distill --teacher runs/teacher/avism.safetensors --data AVISEG/train
+        --out runs/student
     """
-    from dataclasses import replace
+    from streamavis_apps.train import Plan, build, run, show_fields
+    from streamavis_apps.train import pack as write_packed
 
-    from streamavis_training.pool import PoolConfig
-    from streamavis_training.recipes import NanoRecipe
-    from streamavis_training.trainer import TrainerConfig
+    if pack is not None:
+        raise typer.Exit(write_packed(out, pack))
+    shortcuts = {
+        "trainer": {"steps": steps, "seed": seed, "device": device},
+        "network": {
+            "window": window,
+            "memory_stride_s": stride,
+            "sinks": sinks,
+            "pin_first": pin_first,
+            "slot_start": slots,
+            "fusion": fusion,
+            "audio": audio,
+        },
+        "init": init,
+        "data": {"train": _text(data), "val": _text(val)},
+        "teacher": _text(teacher),
+    }
+    built = build(recipe, config, shortcuts, settings or [])
+    if show:
+        raise typer.Exit(show_fields(built))
+    raise typer.Exit(run(Plan(out, built, processes, resume, minutes)))
 
-    from streamavis_apps.train import run
 
-    network = replace(
-        NanoRecipe().network,
-        window=window,
-        memory_stride_s=stride,
-        sinks=sinks,
-        pin_first=pin_first,
-        slot_start=slots.value,
-        fusion=fusion.value,
-        audio=audio.value,
-    )
-    recipe = NanoRecipe(
-        network=network,
-        trainer=TrainerConfig(steps=steps, learning_rate=learning_rate, seed=seed),
-        pool=PoolConfig(clips=clips),
-    )
-    raise typer.Exit(run(out, recipe, processes=processes))
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)

@@ -13,7 +13,7 @@ import pickle
 import time
 import traceback
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -80,12 +80,7 @@ class _Draws:
 
     def _make(self, draw: _Draw) -> Batch:
         stage = draw.stage
-        shape = ClipShape(
-            stage.shape.frames * stage.parts,
-            stage.shape.height,
-            stage.shape.width,
-            stage.shape.rates,
-        )
+        shape = replace(stage.shape, frames=stage.shape.frames * stage.parts)
         samples, delays = [], []
         for clip in range(stage.clips):
             place = self._rank * stage.clips + clip
@@ -201,18 +196,20 @@ class Loader:
 def _packed(batch: Batch) -> _Packed:
     """Arrays by name: unlike tensors they are pickled as what they are, bytes."""
     tensors = [(batch, ("frames", "audio", "times_s")), (batch.truth, _TRUTH)]
-    return {
+    arrays = {
         name: getattr(owner, name).numpy()
         for owner, names in tensors
         for name in names
         if getattr(owner, name) is not None
     }
+    return arrays | {"names": np.array(batch.names, str)}
 
 
 def _unpacked(arrays: _Packed) -> Batch:
-    tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    names = tuple(arrays["names"].tolist())
+    tensors = {name: torch.from_numpy(x) for name, x in arrays.items() if name != "names"}
     truth = Truth(**{name: tensors[name] for name in _TRUTH if name in tensors})
-    return Batch(tensors["frames"], tensors["audio"], tensors["times_s"], truth)
+    return Batch(tensors["frames"], tensors["audio"], tensors["times_s"], truth, names=names)
 
 
 def _portable(error: Exception, step: int) -> Exception:

@@ -21,8 +21,13 @@ if TYPE_CHECKING:
 __all__ = ["duration_s", "picture", "sound"]
 
 _NS = 1_000_000_000
-_HALVINGS = ((8, cv2.IMREAD_REDUCED_COLOR_8), (4, cv2.IMREAD_REDUCED_COLOR_4))
-_HALVINGS += ((2, cv2.IMREAD_REDUCED_COLOR_2),)
+_REDUCED = {
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    1: cv2.IMREAD_COLOR,
+}
+_JPEG = (".jpg", ".jpeg")
 
 
 def picture(path: Path, size: tuple[int, int], *, shrink: float = 1.0) -> NDArray[np.uint8]:
@@ -37,13 +42,15 @@ def picture(path: Path, size: tuple[int, int], *, shrink: float = 1.0) -> NDArra
     Raises:
         InputError: it does not decode or has another size.
     """
-    factor, flag = next((h for h in _HALVINGS if h[0] <= shrink), (1, cv2.IMREAD_COLOR))
+    shrink = shrink if path.suffix.lower() in _JPEG else 1.0
+    factor = next(factor for factor in _REDUCED if factor <= max(shrink, 1))
+    flag = _REDUCED[factor] | cv2.IMREAD_IGNORE_ORIENTATION
     try:
         packed = np.fromfile(path, np.uint8)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     # The annotations are of the picture as it is stored, whatever its EXIF says of its turn.
-    found = cv2.imdecode(packed, flag | cv2.IMREAD_IGNORE_ORIENTATION) if packed.size else None
+    found = cv2.imdecode(packed, flag) if packed.size else None
     if found is None:
         raise InputError(f"{path}: does not decode; restore the file or remove its entry")
     wanted = tuple(-(-side // factor) for side in size)

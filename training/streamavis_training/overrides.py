@@ -1,0 +1,145 @@
+"""Changing any field of a recipe by its path: `trainer.rate=1e-4`, `stages.0.until=0.5`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tomllib
+import typing
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+
+from streamavis.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+__all__ = ["as_values", "differences", "merged", "override", "parse", "read_config"]
+
+Config = TypeVar("Config")
+
+
+def parse(setting: str) -> dict[str, Any]:
+    """`a.b=VALUE` as nested dicts. VALUE is as TOML writes it, else text; `none` is None.
+
+    Raises:
+        InputError: there is no `=` or no path.
+    """
+    path, equals, text = setting.partition("=")
+    if not equals or not path.strip():
+        raise InputError(f"{setting!r} is no setting; expected PATH=VALUE, as trainer.rate=1e-4")
+    value = _value(text.strip())
+    for name in reversed(path.strip().split(".")):
+        value = {name: value}
+    return typing.cast("dict[str, Any]", value)
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The settings of a TOML file, or of a JSON file such as a run's `config.json`.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        found = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise InputError(f"{path}: neither TOML nor JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise InputError(f"{path}: holds a {type(found).__name__}, expected fields by name")
+    return found
+
+
+def override(config: Config, values: Mapping[str, Any], path: str = "") -> Config:
+    """A copy of a dataclass with some fields changed.
+
+    Args:
+        config: a dataclass instance; its dataclass fields are changed in turn.
+        values: by field name. For a dataclass a dict of some of its fields, for a tuple its
+            entries or a dict of some of them by number.
+        path: of `config`, for messages.
+
+    Raises:
+        InputError: a field does not exist or a value has the wrong type; names path, value, what
+            is expected, and the fields there are.
+    """
+    assert dataclasses.is_dataclass(config) and not isinstance(config, type)
+    kinds = typing.get_type_hints(type(config))
+    names = [f.name for f in dataclasses.fields(config)]
+    changes = {}
+    for name, value in values.items():
+        where = f"{path}.{name}" if path else name
+        if name not in names:
+            there = f"the fields of {path}" if path else "the fields"
+            raise InputError(f"{where}: there is no such field; {there} are: {', '.join(names)}")
+        changes[name] = _changed(getattr(config, name), value, kinds[name], where)
+    try:
+        return dataclasses.replace(config, **changes)
+    except ValueError as error:
+        raise InputError(f"{path or 'settings'}: {error}") from error
+
+
+def as_values(config: Any) -> dict[str, Any]:
+    """All fields as plain values, to write and to give to `override` again."""
+    return typing.cast("dict[str, Any]", msgspec.to_builtins(config, enc_hook=str))
+
+
+def differences(old: Any, new: Any, path: str = "") -> list[str]:
+    """Where two results of `as_values` differ, as `path: old -> new`."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        found = []
+        for name in sorted(old.keys() | new.keys()):
+            where = f"{path}.{name}" if path else name
+            found += differences(old.get(name), new.get(name), where)
+        return found
+    return [] if old == new else [f"{path}: {old} -> {new}"]
+
+
+def _value(text: str) -> Any:
+    if text.lower() in ("none", "null"):
+        return None
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _changed(current: Any, value: Any, kind: Any, path: str) -> Any:
+    if dataclasses.is_dataclass(current) and isinstance(value, dict):
+        return override(current, value, path)
+    if isinstance(current, tuple) and isinstance(value, dict):
+        return _entries(current, value, path)
+    try:
+        return msgspec.convert(value, kind, strict=False)
+    except (msgspec.ValidationError, TypeError) as error:
+        expected = getattr(kind, "__name__", None) or str(kind).replace("typing.", "")
+        raise InputError(
+            f"{path} is {value!r}: {error} (type {expected}, now {current!r})"
+        ) from error
+
+
+def _entries(current: tuple[Any, ...], values: Mapping[str, Any], path: str) -> tuple[Any, ...]:
+    changed = list(current)
+    for index, value in values.items():
+        where = f"{path}.{index}"
+        if not index.isdecimal() or int(index) >= len(current):
+            raise InputError(f"{where}: there is no such entry; {path} has 0 to {len(current) - 1}")
+        entry = current[int(index)]
+        changed[int(index)] = _changed(entry, value, type(entry), where)
+    return tuple(changed)
+
+
+def merged(settings: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Nested settings in one; of two for one field the later counts."""
+    whole: dict[str, Any] = {}
+    for one in settings:
+        for name, value in one.items():
+            if isinstance(value, dict) and isinstance(whole.get(name), dict):
+                whole[name] = merged([whole[name], value])
+            else:
+                whole[name] = value
+    return whole

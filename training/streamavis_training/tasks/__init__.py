@@ -1,0 +1,1 @@
+"""What can be trained: network, loss, data and evaluation of each kind of training."""
