@@ -7,13 +7,16 @@
             print(result.seq, track.id, track.label, track.sounding, track.box)
 
 Importing this is free: every name is loaded when it is first used, so a robot that only
-subscribes (`streamavis.wire`) needs neither torch nor a codec.
+subscribes (`streamavis.wire`) needs neither torch nor a codec. It sets GOMP_SPINCOUNT in the
+environment where nobody has, which makes torch faster if torch is imported after it.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
 from typing import TYPE_CHECKING
+
+from streamavis import environment
 
 if TYPE_CHECKING:
     from streamavis.api import Stream, open
@@ -44,6 +47,9 @@ _HOMES = {
     "VideoFrame": "types",
     "open": "api",
 }
+
+
+environment.prepare()
 
 
 def __getattr__(name: str) -> object:

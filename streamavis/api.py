@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
 from streamavis import checkpoint
+from streamavis.errors import ArgumentError
 from streamavis.io.media import MediaInfo, MediaSource
 from streamavis.runtime.engine import Engine, Source
 from streamavis.runtime.session import Session
@@ -128,10 +129,10 @@ def open(
     Raises:
         InputError: the source cannot be opened; names it and the cause.
         CheckpointError: the model is unknown, damaged, or of another kind or version.
-        ValueError: `speed` is not positive, or given for a live source.
+        ArgumentError: `speed` is not positive, or given for a live source.
     """
     if live and speed is not None:
-        raise ValueError(f"a live source sets its own pace, but speed={speed} was given")
+        raise ArgumentError(f"a live source sets its own pace, but speed={speed} was given")
     resources = ExitStack()
     try:
         if isinstance(source, str | Path):

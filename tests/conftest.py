@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import threading
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,7 +27,11 @@ settings.load_profile("streamavis")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what needs a CUDA device where there is none, and say so."""
+    """Skip what needs a CUDA device or a browser where there is none, and say so."""
+    if reason := _no_browser():
+        for item in items:
+            if item.get_closest_marker("browser"):
+                item.add_marker(pytest.mark.skip(reason=reason))
     on_gpu = [item for item in items if item.get_closest_marker("gpu")]
     if not on_gpu:
         return
@@ -35,6 +41,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         skip = pytest.mark.skip(reason="needs a CUDA device; torch.cuda.is_available() is False")
         for item in on_gpu:
             item.add_marker(skip)
+
+
+def _no_browser() -> str:
+    """Why no test can drive Chromium here; empty where it can."""
+    if shutil.which("chromium") is None and shutil.which("chromium-browser") is None:
+        return "needs Chromium: apt-get install chromium, or make system"
+    if find_spec("playwright") is None:
+        return "needs pip install playwright"
+    return ""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """A test may skip before it begins only: what it has started would run on."""
+    try:
+        yield
+    except pytest.skip.Exception as skipped:
+        pytest.fail(f"{item.name} skips after it has begun ({skipped}); skip in a fixture or mark")
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,12 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["ROOT", "Import", "Module", "modules", "tracked_files"]
+__all__ = ["ROOT", "Import", "Module", "modules", "needs_clone", "tracked_files"]
+
+needs_clone = pytest.mark.skipif(
+    not (Path(__file__).parents[1] / ".git").exists(),
+    reason="not a git clone: what is tracked is unknown",
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE_ROOTS = [ROOT, ROOT / "kernels", ROOT / "apps", ROOT / "training"]
@@ -91,9 +96,7 @@ def modules() -> list[Module]:
 
 
 def tracked_files() -> list[Path]:
-    """Every file that git tracks; skips the test where this is not a clone."""
-    if not (ROOT / ".git").exists():
-        pytest.skip("not a git clone: what is tracked is unknown")
+    """Every file that git tracks; see `needs_clone`."""
     listing = subprocess.run(
         ["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True
     )

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from streamavis import checkpoint
-from streamavis.errors import CheckpointError
+from streamavis.errors import CheckpointError, UnknownModelError
 
 sys.path.append(str(Path(__file__).parent / "model"))
 from tiny import clip, network
@@ -90,5 +90,5 @@ def test_the_first_weight_that_does_not_fit_is_named(tmp_path):
 
 
 def test_an_unknown_name_lists_what_is_shipped():
-    with pytest.raises(CheckpointError, match="no weights 'colossus'"):
+    with pytest.raises(UnknownModelError, match=r"'colossus'; expected .*a shipped name .*nano"):
         checkpoint.load("colossus")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import sys
 from pathlib import Path
 
@@ -200,12 +201,41 @@ def test_foreign_files_are_refused(tmp_path, monkeypatch, name, content, message
     assert not (tmp_path / "went-off").exists()
 
 
-def test_a_torch_file_with_code_is_refused(tmp_path, monkeypatch):
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_torch_file_with_code_is_refused(tmp_path, monkeypatch, zipped):
     monkeypatch.chdir(tmp_path)
-    torch.save({"model": Bomb()}, tmp_path / "bomb.pth")
-    with pytest.raises(CheckpointError, match=r"bomb\.pth"):
-        checkpoint.read_foreign(tmp_path / "bomb.pth")
+    path = tmp_path / "bomb.pth"
+    torch.save({"model": Bomb()}, path, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(CheckpointError, match=r"bomb\.pth.*is code.*state_dict") as error:
+        checkpoint.read_foreign(path)
+    assert "weights_only" not in str(error.value), "advice to run the code"
     assert not (tmp_path / "went-off").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "it is empty; expected what torch.save writes"),
+        (b"<html>404 not found</html>", r"it begins with b'<html>40'; expected"),
+        (b"nonsense", "it begins with b'nonsense'"),
+        (pickle.dumps({"a": Bomb()}), "begins with|is code"),
+        (b"RIFF0000WEBPVP8 ", "it begins with b'RIFF0000'"),
+    ],
+)
+def test_a_wrong_file_is_told_in_one_line_without_advice_to_run_it(tmp_path, content, message):
+    path = tmp_path / "wrong.pth"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=message) as error:
+        checkpoint.read_foreign(path)
+    assert not re.search(r"weights_only|PyTorch|trust|\n|\x1b", str(error.value))
+
+
+def test_a_cut_off_file_is_told(tmp_path):
+    path = tmp_path / "cut.pth"
+    torch.save({"a": torch.zeros(1000)}, path)
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(CheckpointError, match="it is cut off after 1000 bytes"):
+        checkpoint.read_foreign(path)
 
 
 def test_a_missing_file_is_named(tmp_path):

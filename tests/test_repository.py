@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from source_tree import ROOT, modules, tracked_files
+from source_tree import ROOT, modules, needs_clone, tracked_files
 
 MAX_BYTES = 15_000_000
 MAX_LINES = 500
@@ -26,6 +26,7 @@ def text_of(path: Path) -> str:
         return ""
 
 
+@needs_clone
 def test_no_file_names_a_path_of_one_machine() -> None:
     found = [
         f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
@@ -50,6 +51,7 @@ def test_a_machine_path_is_recognised(line: str, found: bool) -> None:
     assert bool(MACHINE_PATH.search(line)) == found
 
 
+@needs_clone
 def test_no_file_is_too_large_to_clone_in_a_moment() -> None:
     large = {
         str(path.relative_to(ROOT)): path.stat().st_size

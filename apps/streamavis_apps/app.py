@@ -11,11 +11,11 @@ import traceback
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from streamavis_apps.commands import (
     bench,
     calibrate,
+    compose,
     convert,
     demo,
     devices,
@@ -23,7 +23,9 @@ from streamavis_apps.commands import (
     inspect,
     keys,
     live,
+    predict,
     replay,
+    reproduce,
     segment,
     synth,
     train,
@@ -31,6 +33,7 @@ from streamavis_apps.commands import (
 )
 from streamavis_apps.commands import eval as evaluate
 from streamavis_apps.exits import describe, exit_code_of
+from streamavis_apps.help_page import HelpCommand, HelpGroup
 
 __all__ = ["Commands", "app"]
 
@@ -53,7 +56,7 @@ _EPILOG = """\
 """
 
 
-class Commands(TyperGroup):
+class Commands(HelpGroup):
     """Subcommands whose expected errors end in one line on stderr and an exit code."""
 
     def invoke(self, ctx: Any) -> Any:
@@ -75,7 +78,6 @@ class Commands(TyperGroup):
 app = typer.Typer(
     cls=Commands,
     epilog=_EPILOG,
-    no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -101,18 +103,21 @@ def _options(
     """See and hear at once: which objects are in view, which of them sound, and where, live."""
 
 
-app.command("demo")(demo.command)
-app.command("replay")(replay.command)
-app.command("live")(live.command)
-app.command("view")(view.command)
-app.command("devices")(devices.command)
-app.command("calibrate")(calibrate.command)
-app.command("synth")(synth.command)
-app.command("train")(train.command)
-app.command("eval")(evaluate.command)
-app.command("convert")(convert.command)
-app.command("segment")(segment.command)
-app.command("inspect")(inspect.command)
-app.command("doctor")(doctor.command)
+app.command("demo", cls=HelpCommand)(demo.command)
+app.command("replay", cls=HelpCommand)(replay.command)
+app.command("live", cls=HelpCommand)(live.command)
+app.command("view", cls=HelpCommand)(view.command)
+app.command("devices", cls=HelpCommand)(devices.command)
+app.command("calibrate", cls=HelpCommand)(calibrate.command)
+app.command("synth", cls=HelpCommand)(synth.command)
+app.command("compose", cls=HelpCommand)(compose.command)
+app.command("train", cls=HelpCommand)(train.command)
+app.command("eval", cls=HelpCommand)(evaluate.command)
+app.command("predict", cls=HelpCommand)(predict.command)
+app.command("reproduce", cls=HelpCommand)(reproduce.command)
+app.command("convert", cls=HelpCommand)(convert.command)
+app.command("segment", cls=HelpCommand)(segment.command)
+app.command("inspect", cls=HelpCommand)(inspect.command)
+app.command("doctor", cls=HelpCommand)(doctor.command)
 app.add_typer(keys.app, name="keys")
 app.add_typer(bench.app, name="bench")

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 
-from streamavis.errors import InputError, TruncatedInputError
+from streamavis.errors import InputAddressError, InputError, StoppedError, TruncatedInputError
 from streamavis.io.live import ClapMeter, Kind, LiveSource, parse_camera
 from streamavis.io.media import MediaSource
 from streamavis_apps.exits import ExitCode, Stop, stop_on_signals
@@ -44,15 +44,18 @@ def run(
     with guard as stop:
         if parse_camera(source).kind is Kind.FILE:
             if microphone is not None:
-                raise InputError(f"{source}: a recording has its own sound; leave out --mic")
+                raise InputAddressError(f"{source}: a recording has its own sound; leave out --mic")
             items: AbstractContextManager[Iterable[SourceItem]] = _recorded(source)
         else:
             items = _live(source, microphone, seconds, console, stop)
-        with items as stream:
-            for item in stream:
-                meter.feed(item)
-                if stop.event.is_set():
-                    break
+        try:
+            with items as stream:
+                for item in stream:
+                    meter.feed(item)
+                    if stop.event.is_set():
+                        break
+        except StoppedError:
+            return stop.exit_code
     _tell(meter.measure(), console)
     return ExitCode.DONE
 
@@ -76,7 +79,7 @@ def _whole(source: MediaSource) -> Iterator[SourceItem]:
 def _live(
     camera: str, microphone: str | None, seconds: float, console: Console, stop: Stop
 ) -> Iterator[Iterable[SourceItem]]:
-    with LiveSource(camera, microphone) as source:
+    with LiveSource(camera, microphone, cancelled=stop.event) as source:
         if not source.info.has_audio:
             raise InputError(f"{source.info.name}: there is no sound; name a microphone with --mic")
         columns = (TextColumn("clap, a second apart"), BarColumn())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
-import importlib.util
 import os
 import platform
 import shutil
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 from streamavis_apps.machine import cores
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 __all__ = [
     "Check",
@@ -26,6 +25,7 @@ __all__ = [
     "cameras",
     "codecs",
     "display",
+    "extras",
     "gpu",
     "kernels",
     "microphones",
@@ -34,25 +34,37 @@ __all__ = [
     "weights",
 ]
 
-# Distribution, module that shows it loads ("" = do not load), extra that brings it.
+# Distribution, module that shows it loads, extra that brings it.
 _PACKAGES = (
     ("numpy", "numpy", ""),
     ("pyzmq", "zmq", ""),
     ("msgspec", "msgspec", ""),
+    ("msgpack", "msgpack", ""),
     ("pycocotools", "pycocotools.mask", ""),
+    ("typer", "typer", "cli"),
+    ("rich", "rich.console", "cli"),
     ("torch", "torch", "engine"),
     ("av", "av", "engine"),
     ("opencv-python", "cv2", "engine"),
     ("scipy", "scipy", "engine"),
     ("safetensors", "safetensors", "engine"),
     ("sounddevice", "sounddevice", "engine"),
-    ("torchaudio", "", "train"),
-    ("tensorboard", "", "train"),
+    ("aiohttp", "aiohttp.web", "web"),
+    ("torchaudio", "torchaudio", "train"),
+    ("tensorboard", "tensorboard", "train"),
 )
-_OPTIONAL = {"sounddevice", "torchaudio", "tensorboard"}  # a replay needs none of them
-_LIBRARIES = {  # what a wheel of ours needs from the system
+_OPTIONAL = {"sounddevice", "aiohttp", "torchaudio", "tensorboard"}  # a replay needs none of them
+_EXTRAS = {  # what each is for
+    "": "results on a robot: streamavis.wire",
+    "cli": "view, keys",
+    "engine": "live, replay, demo, segment, eval",
+    "web": "--view web",
+    "train": "train",
+}
+_LIBRARIES = {  # what a package that is installed and does not load needs
     "opencv-python": "sudo apt-get install libgl1 libglib2.0-0",
     "sounddevice": "sudo apt-get install libportaudio2",
+    "torchaudio": "pip install --upgrade torch torchaudio (both of one release)",
 }
 _CUDA_WHEELS = "https://download.pytorch.org/whl/cu130"
 _CODECS: dict[Literal["r", "w"], tuple[str, ...]] = {
@@ -84,7 +96,9 @@ class Check:
 def all_checks() -> Iterator[Check]:
     """Look at this machine, one finding at a time, in the order they are shown."""
     yield from system()
-    yield from packages()
+    found = list(packages())
+    yield from found
+    yield from extras(found)
     yield weights()
     yield from kernels()
     yield from codecs()
@@ -108,8 +122,7 @@ def packages() -> Iterator[Check]:
         cure = f"pip install 'streamavis[{extra}]'" if extra else "pip install streamavis"
         try:
             version = importlib.metadata.version(name)
-            if module:
-                importlib.import_module(module)
+            importlib.import_module(module)
         except (importlib.metadata.PackageNotFoundError, ModuleNotFoundError):
             yield Check("packages", name, "not installed", missing, cure)
         except (ImportError, OSError) as error:
@@ -117,6 +130,18 @@ def packages() -> Iterator[Check]:
             yield Check("packages", name, problem, missing, _LIBRARIES.get(name, cure))
         else:
             yield Check("packages", name, version)
+
+
+def extras(found: Iterable[Check]) -> Iterator[Check]:
+    """Which extras are complete, as `packages` has found them, and what each is for."""
+    lacking = {check.name for check in found if check.state is not State.OK}
+    for extra, purpose in _EXTRAS.items():
+        lacks = [name for name, _, of in _PACKAGES if of == extra and name in lacking]
+        if lacks:  # their cures are told with the packages
+            text = f"lacks {', '.join(lacks)}; for {purpose}"
+            yield Check("extras", extra or "base", text, State.LACKS)
+        else:
+            yield Check("extras", extra or "base", purpose)
 
 
 def weights() -> Check:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 from streamavis_apps.exits import ExitCode, describe
@@ -16,9 +15,6 @@ def main() -> None:
     Errors the commands expect are reported by `app.Commands`; what arrives here is a missing
     extra (typer itself, on a robot's installation) or a bug of ours.
     """
-    # Before torch is loaded. Its threads (GNU OpenMP) spin for milliseconds while they wait, which
-    # a busy machine cannot spare; without any spinning a frame takes twice as long.
-    os.environ.setdefault("GOMP_SPINCOUNT", "5000")
     for stream in (sys.stdout, sys.stderr):
         # A label or path the terminal cannot spell must not end a stream.
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]

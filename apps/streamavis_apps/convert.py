@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from streamavis import checkpoint
-from streamavis.errors import OutputError
+from streamavis.errors import OutputPathError
 from streamavis.model import AVISM, StreamAVIS, avism
 from streamavis_apps.exits import ExitCode
 
@@ -53,9 +53,9 @@ def run(
     """
     console = console or Console(highlight=False)
     if out.suffix != ".safetensors":
-        raise OutputError(f"{out}: weights are written as .safetensors; name it so")
+        raise OutputPathError(f"{out}: weights are written as .safetensors; name it so")
     if out.exists() and out.samefile(source):
-        raise OutputError(f"{out}: is the input itself; give the output another name")
+        raise OutputPathError(f"{out}: is the input itself; give the output another name")
     state = checkpoint.read_foreign(source)
     model: AVISM | StreamAVIS
     if start is None:

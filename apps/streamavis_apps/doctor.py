@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from streamavis.errors import StoppedError
 from streamavis_apps.checks import Check, State, all_checks
 from streamavis_apps.exits import ExitCode, stop_on_signals
 
@@ -46,8 +47,11 @@ def run(
     if camera is not None:
         from streamavis_apps.source_check import check_source
 
-        with stop_on_signals() as stop, console.status(f"watching for {seconds:g} s"):
-            found += check_source(camera, microphone, seconds, stop)
+        try:
+            with stop_on_signals() as stop, console.status(f"watching for {seconds:g} s"):
+                found += check_source(camera, microphone, seconds, stop)
+        except StoppedError:
+            return stop.exit_code
     console.print(f"[bold]streamavis {importlib.metadata.version('streamavis')}[/]")
     console.print(_table(found))
     broken = [check for check in found if check.state is State.BROKEN]

@@ -9,7 +9,12 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from streamavis.errors import MissingExtraError, StreamAVISError, TruncatedInputError
+from streamavis.errors import (
+    ArgumentError,
+    MissingExtraError,
+    StreamAVISError,
+    TruncatedInputError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,10 +26,10 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 # Modules the command uses that a base installation (a robot's side) does not have, by extra.
 _EXTRAS = {
-    **dict.fromkeys(
-        ("av", "cv2", "rich", "safetensors", "scipy", "sounddevice", "torch", "typer"), "engine"
-    ),
+    **dict.fromkeys(("rich", "typer"), "cli"),
+    **dict.fromkeys(("av", "cv2", "safetensors", "scipy", "sounddevice", "torch"), "engine"),
     "aiohttp": "web",
+    **dict.fromkeys(("tensorboard", "torchaudio"), "train"),
 }
 
 
@@ -33,7 +38,7 @@ class ExitCode(IntEnum):
 
     DONE = 0
     FAILED = 1
-    USAGE = 2  # typer's own
+    USAGE = 2  # a wrong value: typer's own, and `ArgumentError`
     TRUNCATED = 3
     INTERRUPTED = 130  # 128 + SIGINT, as every shell does
 
@@ -44,8 +49,10 @@ def describe(error: BaseException) -> str | None:
         return " ".join(str(error).split())
     if isinstance(error, KeyboardInterrupt):
         return "interrupted"
-    if isinstance(error, ModuleNotFoundError) and error.name in _EXTRAS:
-        return str(MissingExtraError(error.name, _EXTRAS[error.name]))
+    if isinstance(error, ModuleNotFoundError) and error.name is not None:
+        package = error.name.partition(".")[0]
+        if package in _EXTRAS:
+            return str(MissingExtraError(package, _EXTRAS[package]))
     if isinstance(error, OSError) and error.strerror:
         place = f"{error.filename}: " if error.filename else ""
         return f"{place}{error.strerror}"
@@ -58,6 +65,8 @@ def exit_code_of(error: BaseException) -> ExitCode:
         return ExitCode.TRUNCATED
     if isinstance(error, KeyboardInterrupt):
         return ExitCode.INTERRUPTED
+    if isinstance(error, ArgumentError):
+        return ExitCode.USAGE
     return ExitCode.FAILED
 
 

@@ -21,13 +21,16 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from streamavis import checkpoint
 from streamavis.audio.vggish import FEATURES
+from streamavis.errors import UnknownModelError
 from streamavis.model import StreamAVIS, StreamAVISConfig, presets
 from streamavis.runtime.prep import network_size
 from streamavis.types import SAMPLE_RATE, WINDOW_SAMPLES
 from streamavis_apps.exits import ExitCode
+from streamavis_apps.figures import write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
 __all__ = ["Facts", "Stage", "examine", "run"]
 
@@ -41,7 +44,10 @@ _STAGES = {
     "video decoder": ("video_decoder",),
     "heads and masks": ("heads", "sounding", "identity", "video_mask_features"),
 }
-_PRESETS: dict[str, Callable[[], StreamAVISConfig]] = {"r50": presets.r50, "swin_l": presets.swin_l}
+_PRESETS: dict[str, Callable[[], StreamAVISConfig]] = {
+    "r50": presets.r50,
+    "swin_l": presets.swin_l,
+}
 _SAMPLE_FLOPS = (
     10  # per sampled channel: four taps and a weight, a multiplication and an addition each
 )
@@ -76,32 +82,43 @@ class Facts:
 
 
 def run(
-    model: str, *, size: tuple[int, int], as_json: bool, console: Console | None = None
+    model: str,
+    *,
+    size: tuple[int, int],
+    json_path: Path | None = None,
+    console: Console | None = None,
 ) -> ExitCode:
     """Print the facts about `model` for source pictures of `size` (height, width).
 
+    With `json_path` they are written there as well; as `-`, they are printed as JSON instead.
+
     Raises:
-        CheckpointError: `model` is neither a shipped name, a preset, nor a weights file.
+        CheckpointError: `model` is a file that is not there or cannot be read.
+        UnknownModelError: `model` is neither a shipped name, a preset, nor a weights file.
     """
     console = console or Console(highlight=False)
     facts = examine(model, size)
-    if as_json:
-        totals = {
-            "parameters": sum(stage.parameters for stage in facts.stages),
-            "flops": sum(stage.flops for stage in facts.stages),
-            "bytes_per_stream": sum(facts.state_bytes.values()),
-        }
-        text = json.dumps(asdict(facts) | {"total": totals}, indent=2)
-        console.print(text, markup=False, soft_wrap=True)
-    else:
-        _print(console, facts)
+    totals = {
+        "parameters": sum(stage.parameters for stage in facts.stages),
+        "flops": sum(stage.flops for stage in facts.stages),
+        "bytes_per_stream": sum(facts.state_bytes.values()),
+    }
+    figures = asdict(facts) | {"total": totals}
+    if str(json_path) == "-":
+        console.print(json.dumps(figures, indent=2), markup=False, soft_wrap=True)
+        return ExitCode.DONE
+    _print(console, facts)
+    write(console, json_path, figures)
     return ExitCode.DONE
 
 
 def examine(model: str, size: tuple[int, int]) -> Facts:
     """Work out the facts; see `run`."""
     preset = _PRESETS.get(model) if model not in checkpoint.shipped() else None
-    config = preset() if preset else checkpoint.configuration(model)
+    try:
+        config = preset() if preset else checkpoint.configuration(model)
+    except UnknownModelError as error:
+        raise UnknownModelError(f"{error}, or a preset ({', '.join(_PRESETS)})") from error
     with torch.device("meta"):
         network = StreamAVIS(config).eval().requires_grad_(False)
     height, width = network_size(*size, config.short_side)

@@ -83,7 +83,7 @@ class _Case:
 
 def run(
     *,
-    height: int = 360,
+    size: tuple[int, int] = (360, 640),
     batch: int = 1,
     device: str = "cpu",
     threads: int | None = None,
@@ -94,7 +94,7 @@ def run(
     """Time the operators, and print and write the figures.
 
     Args:
-        height: of pictures of 16:9.
+        size: (height, width) of the pictures.
         batch: pictures at once.
         device: "cpu" or "cuda".
         threads: of torch; None: as torch chooses.
@@ -107,13 +107,11 @@ def run(
         OutputError: `json_path` is not writable.
     """
     console = console or Console(highlight=False)
-    if device not in ("cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
-        here = "cpu and cuda" if torch.cuda.is_available() else "cpu; PyTorch finds no CUDA device"
-        raise InputError(f"--device {device}: here there is {here}")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("--device cuda: here there is cpu; PyTorch finds no CUDA device")
     if threads is not None:
         torch.set_num_threads(threads)
     about = machine()
-    size = height, height * 16 // 9
     cache, memory = _cache_rate(device), _rate(device, 1 << 26)
     rows = []
     for case in _cases(size, batch, torch.device(device)):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from streamavis.errors import InputError, OutputError
+from streamavis.errors import InputAddressError, InputError, OutputError, StoppedError
 from streamavis.io.live import LiveSource
 from streamavis.io.live.devices import check_camera, sound_device
 from streamavis.runtime.clock import Clock, MonotonicClock
@@ -75,8 +75,11 @@ def run(plan: Live, *, console: Console | None = None, stop: Stop | None = None)
     with guard as stop, ExitStack() as stack:
         # The board tells what the journal logs; whoever set logging up gets both.
         logging.getLogger("streamavis.runtime.journal").addHandler(logging.NullHandler())
-        with stop.leaving_at_once():
-            live = stack.enter_context(ready(plan, console, stop))
+        try:
+            with stop.leaving_at_once():
+                live = stack.enter_context(ready(plan, console, stop))
+        except StoppedError:
+            return stop.exit_code
         follow(live, console, stop, plan.seconds)
     return stop.exit_code
 
@@ -88,13 +91,15 @@ def named(cameras: tuple[str, ...]) -> dict[str, str]:
         InputError: there is none, or two have one name.
     """
     if not cameras:
-        raise InputError("no camera is named; try --camera camera:0, or `streamavis devices`")
+        raise InputAddressError(
+            "no camera is named; try --camera camera:0, or `streamavis devices`"
+        )
     streams: dict[str, str] = {}
     for number, camera in enumerate(cameras, 1):
         given = _NAMED.fullmatch(camera)
         name = given[1] if given else "main" if len(cameras) == 1 else f"cam-{number}"
         if name in streams:
-            raise InputError(f"two cameras are called {name}; give each a name of its own")
+            raise InputAddressError(f"two cameras are called {name}; give each a name of its own")
         streams[name] = given[2] if given else camera
     return streams
 
@@ -129,11 +134,8 @@ def ready(plan: Live, console: Console, stop: Stop) -> Iterator[Running]:
             measure(model, [_USUAL] * len(cameras), clock)  # the first steps are slow
         sources: dict[str, LiveSource] = {}
         for name, address in cameras.items():
-            camera = (outputs.camera if address == BROWSER else None) or address
             with console.status(f"opening {name}"):
-                sources[name] = LiveSource(
-                    camera, plan.microphone, clock, sound_offset_s=plan.sound_offset_s
-                )
+                sources[name] = _opened(plan, address, outputs, clock, stop)
             stack.callback(_release, sources[name])
         if len(sources) > 1:
             sizes = [(s.info.height, s.info.width) for s in sources.values()]
@@ -144,6 +146,31 @@ def ready(plan: Live, console: Console, stop: Stop) -> Iterator[Running]:
             address = stack.enter_context(serve_metrics(plan.metrics, lambda: engine.reports))
             outputs.told["metrics"] = address
         yield Running(engine, board, outputs.told)
+
+
+def _opened(plan: Live, address: str, outputs: Outputs, clock: Clock, stop: Stop) -> LiveSource:
+    """A camera with its sound, once its first picture came.
+
+    Raises:
+        InputError: it cannot be opened; a visitor shared none in the plan's time.
+        StoppedError: `stop` was asked for.
+    """
+    lent = outputs.camera if address == BROWSER else None
+    if lent is not None and plan.seconds is not None:
+        lent = replace(lent, opening_s=plan.seconds)
+    try:
+        return LiveSource(
+            lent or address,
+            plan.microphone,
+            clock,
+            sound_offset_s=plan.sound_offset_s,
+            cancelled=stop.event,
+        )
+    except InputError as error:
+        if lent is None or plan.seconds is None:
+            raise
+        cure = "open the page and share a camera there, or allow more --seconds"
+        raise InputError(f"{error}; {cure}") from error
 
 
 def _check_addresses(plan: Live, cameras: dict[str, str], console: Console) -> None:
@@ -167,9 +194,13 @@ def _check_lending(cameras: int, view: View) -> None:
         InputError: there is no page, or one page would have to be two cameras.
     """
     if cameras and view is not View.WEB:
-        raise InputError(f"--camera {BROWSER} is lent by a visitor's browser; add --view web")
+        raise InputAddressError(
+            f"--camera {BROWSER} is lent by a visitor's browser; add --view web"
+        )
     if cameras > 1:
-        raise InputError(f"--camera {BROWSER} is named {cameras} times, but one visitor can lend")
+        raise InputAddressError(
+            f"--camera {BROWSER} is named {cameras} times, but one visitor can lend"
+        )
 
 
 def _engine(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from streamavis.errors import OutputError
+from streamavis.errors import OutputPathError
 from streamavis.runtime.recording import RecordSink
 from streamavis.runtime.sinks import JsonlSink, PublishSink
 from streamavis.viz import draw
@@ -62,7 +62,9 @@ class Outputs:
         self._stack = ExitStack()
         self._views: Views | None = None
         if wanted.jsonl is not None and wanted.jsonl == wanted.record:
-            raise OutputError(f"{wanted.jsonl}: is named twice; give each output a name of its own")
+            raise OutputPathError(
+                f"{wanted.jsonl}: is named twice; give each output a name of its own"
+            )
 
     def __enter__(self) -> Self:
         wanted = self._wanted

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from streamavis.errors import WireError
+from streamavis.errors import WireAddressError, WireError
 from streamavis.runtime.prometheus import as_json, as_text
 
 if TYPE_CHECKING:
@@ -34,7 +34,8 @@ def serve_metrics(address: str, reports: Callable[[], dict[str, EngineReport]]) 
         The URL of the metrics.
 
     Raises:
-        WireError: the address is malformed, not loopback, or in use.
+        WireAddressError: the address is malformed or not loopback.
+        WireError: it is in use.
     """
     host, port = _loopback(address)
 
@@ -82,7 +83,7 @@ def _loopback(address: str) -> tuple[str, int]:
     except ValueError:
         is_here = False
     if not is_here or not port.isdecimal() or int(port) > 65_535:
-        raise WireError(
+        raise WireAddressError(
             f"--metrics {address}: expected 127.0.0.1:PORT; to let other machines read it, "
             "put a proxy that asks for a password before it"
         )

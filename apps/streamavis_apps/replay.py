@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 import streamavis
-from streamavis.errors import OutputError, TruncatedInputError
+from streamavis.errors import OutputError, OutputPathError, TruncatedInputError
 from streamavis.io.media import MediaSource
 from streamavis.runtime.clock import PausableClock
 from streamavis.runtime.recording import RecordSink
@@ -217,9 +217,11 @@ def _check_paths(plan: Replay) -> None:
     """Refuse outputs that would destroy the input or each other."""
     outputs = [path.resolve() for path in (plan.jsonl, plan.record) if path is not None]
     if plan.source.resolve() in outputs:
-        raise OutputError(f"{plan.source}: is the input itself; give the output another name")
+        raise OutputPathError(f"{plan.source}: is the input itself; give the output another name")
     if len(set(outputs)) < len(outputs):
-        raise OutputError(f"{plan.record}: is named by --jsonl and --record; give them two names")
+        raise OutputPathError(
+            f"{plan.record}: is named by --jsonl and --record; give them two names"
+        )
 
 
 def _recording(plan: Replay, info: MediaInfo) -> RecordSink:

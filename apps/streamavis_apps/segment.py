@@ -17,7 +17,7 @@ from streamavis import checkpoint
 from streamavis.errors import InputError, OutputError
 from streamavis.io.media import MediaSource
 from streamavis.io.record import Recorder
-from streamavis.types import FrameResult, Track
+from streamavis.types import SAMPLE_RATE, WINDOW_SAMPLES, FrameResult, Track
 from streamavis.viz import draw
 from streamavis_apps.exits import ExitCode, stop_on_signals
 from streamavis_apps.recording_rows import frames_at, listen, ready_features
@@ -100,11 +100,12 @@ def _segment(
 
         with MediaSource(plan.source) as source:
             info = source.info
-            vggish = _vggish(plan) if info.has_audio else None
+            needs_vggish = info.has_audio and model.audio_encoder is None
+            vggish = _vggish(plan) if needs_vggish else None
             heard = listen(source, plan.fps, lambda frames: show("hearing", frames))
         for task in tasks.values():
             progress.update(task, total=heard.frames)
-        rows = _rows(plan, vggish, heard, model.config.audio_channels)
+        rows = _rows(plan, model, vggish, heard)
         try:
             plan.out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -139,14 +140,19 @@ def _vggish(plan: Segmenting) -> VGGish | None:
     return kept
 
 
-def _rows(plan: Segmenting, vggish: VGGish | None, heard: Heard, channels: int) -> torch.Tensor:
+def _rows(plan: Segmenting, model: AVISM, vggish: VGGish | None, heard: Heard) -> torch.Tensor:
     """(T, A), a row for each frame; zeros where there is nothing to hear."""
+    channels = model.config.audio_channels
     if plan.features is not None:
         return ready_features(plan.features, (heard.frames, channels))
-    if vggish is None:
-        return torch.zeros(heard.frames, channels)
+    waveform = torch.from_numpy(heard.waveform)
     with torch.inference_mode():
-        return vggish.per_second(torch.from_numpy(heard.waveform), heard.frames, plan.fps)
+        if model.audio_encoder is not None and not plan.mute:
+            begins_s = torch.arange(heard.frames, dtype=torch.float64) / plan.fps
+            return model.hear_recording(waveform, begins_s + WINDOW_SAMPLES / SAMPLE_RATE)
+        if vggish is None:
+            return torch.zeros(heard.frames, channels)
+        return vggish.per_second(waveform, heard.frames, plan.fps)
 
 
 def _write_results(plan: Segmenting, found: Segments) -> None:

@@ -1,4 +1,4 @@
-"""`streamavis bench soak --minutes N --faults`: the live engine, with a fault now and then.
+"""`streamavis bench soak --seconds N --faults`: the live engine, with a fault now and then.
 
 A synthetic camera and microphone, the real supervisors, engine, model, wire and subscriber. What
 is measured is what a robot sees: when it is told of a fault, and when results are good again.

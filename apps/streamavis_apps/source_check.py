@@ -33,7 +33,7 @@ def check_source(
         InputError: the camera or the named microphone cannot be opened.
     """
     clock = MonotonicClock()
-    with LiveSource(camera, microphone, clock) as source:
+    with LiveSource(camera, microphone, clock, cancelled=stop.event) as source:
         items: list[SourceItem] = []
         ages_ns: list[int] = []
         with closing_when(source, stop, seconds):

@@ -1,6 +1,7 @@
 """Kernels around the network, with sound: few operators, several backends, one reference each."""
 
 from streamavis_kernels.backend import backend
+from streamavis_kernels.build import telling_builds
 from streamavis_kernels.errors import KernelArgumentError, KernelBackendError
 from streamavis_kernels.frames.op import frame_prep
 from streamavis_kernels.masks.op import mask_ids, mask_post, run_lengths
@@ -18,4 +19,5 @@ __all__ = [
     "mask_ids",
     "mask_post",
     "run_lengths",
+    "telling_builds",
 ]

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import functools
 import hashlib
+import logging
 import os
 import shlex
 import shutil
 import subprocess
+import tempfile
 import threading
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from streamavis_kernels.errors import KernelBackendError
 
-__all__ = ["FLAGS", "build", "cache_directory", "load"]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["FLAGS", "build", "cache_directory", "load", "telling_builds"]
+
+_logger = logging.getLogger(__name__)
+_listeners: list[Callable[[str], None]] = []  # of `telling_builds`
 
 FLAGS = (
     *("-std=c++17", "-O3", "-march=native", "-fopenmp", "-fPIC", "-shared"),
@@ -25,11 +36,28 @@ TIMEOUT_S = 120
 
 
 def cache_directory() -> Path:
-    """Where built kernels live: $STREAMAVIS_CACHE, else the user's cache folder."""
+    """Where built kernels are looked for: $STREAMAVIS_CACHE, else the user's cache folder.
+
+    Where it cannot be written, they are built into a folder of this process (see `build`).
+    """
     if own := os.environ.get("STREAMAVIS_CACHE"):
         return Path(own) / "kernels"
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    base = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
     return Path(base) / "streamavis" / "kernels"
+
+
+@contextmanager
+def telling_builds(told: Callable[[str], None]) -> Iterator[None]:
+    """Call `told` with a kernel's name whenever one is about to be compiled, which takes seconds.
+
+    For programs that tell their users why the first run takes longer. Called on the thread that
+    builds.
+    """
+    _listeners.append(told)
+    try:
+        yield
+    finally:
+        _listeners.remove(told)
 
 
 def load(source: Path, flags: tuple[str, ...]) -> ctypes.CDLL:
@@ -49,30 +77,58 @@ def build(text: str, name: str, flags: tuple[str, ...]) -> Path:
     """Compile C++ into a shared library, unless the cache has it.
 
     The file's name holds a hash of everything it depends on, and it appears in one step: processes
-    may build the same kernel at the same time, and machines may share the cache.
+    may build the same kernel at the same time, and machines may share the cache. Where the cache
+    cannot be written, a temporary folder of this process takes its place, and a warning says so.
 
     Raises:
-        KernelBackendError: there is no compiler, it failed, or the cache cannot be written.
+        KernelBackendError: there is no compiler, it failed, or no folder can be written.
     """
     command, target = _compiler()
     key = hashlib.sha256("\0".join((text, target, *command, *flags)).encode()).hexdigest()[:24]
-    library = cache_directory() / f"{name}-{key}.so"
+    file, folder = f"{name}-{key}.so", cache_directory()
+    try:
+        if (folder / file).exists():
+            return folder / file
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.TemporaryFile(dir=folder):
+            pass  # it can be written
+    except OSError as error:
+        folder = _temporary_directory(folder, error.strerror or str(error))
+    library = folder / file
     if library.exists():
         return library
     partial = library.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
+    _logger.info("building kernel %s for this CPU (first run)", name)
+    for told in tuple(_listeners):
+        told(name)
     try:
-        library.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        try:
-            _run((*command, *flags, "-x", "c++", "-", "-o", str(partial)), text)
-            partial.replace(library)
-        finally:
-            partial.unlink(missing_ok=True)
+        _run((*command, *flags, "-x", "c++", "-", "-o", str(partial)), text)
+        partial.replace(library)
+    except OSError as error:
+        raise KernelBackendError(f"cannot write {library}: {error.strerror}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return library
+
+
+@functools.cache
+def _temporary_directory(cache: Path, reason: str) -> Path:
+    """A folder for this process alone, in place of a cache that cannot be written."""
+    try:
+        folder = tempfile.mkdtemp(prefix="streamavis-kernels-")
     except OSError as error:
         raise KernelBackendError(
-            f"cannot write the kernel cache {library.parent} ({error.strerror}); "
+            f"cannot write the kernel cache {cache} ({reason}), nor a temporary folder ({error}); "
             "name a writable folder in STREAMAVIS_CACHE"
         ) from error
-    return library
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    _logger.warning(
+        "cannot write the kernel cache %s (%s): kernels are built anew by every process; "
+        "name a writable folder in STREAMAVIS_CACHE",
+        cache,
+        reason,
+    )
+    return Path(folder)
 
 
 @functools.cache

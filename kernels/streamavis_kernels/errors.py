@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from streamavis.errors import ShapeError, StreamAVISError
+
 __all__ = ["KernelArgumentError", "KernelBackendError"]
 
 
-class KernelArgumentError(ValueError):
+class KernelArgumentError(ShapeError):
     """A tensor has the wrong shape, dtype or device for its operator."""
 
 
-class KernelBackendError(RuntimeError):
+class KernelBackendError(StreamAVISError, RuntimeError):
     """The requested backend is unknown or cannot be had here."""

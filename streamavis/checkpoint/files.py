@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from streamavis.checkpoint.vggish import vggish_from_reference
-from streamavis.errors import CheckpointError
+from streamavis.errors import CheckpointError, UnknownModelError
 from streamavis.model.avism import AVISM, AVISMConfig
 from streamavis.model.backbone import NanoConfig
 from streamavis.model.efficientnet import EfficientNetLiteConfig
@@ -70,17 +70,18 @@ def find(name_or_path: str | Path) -> Path:
     """Path of a shipped name ("nano") or of a weights file.
 
     Raises:
-        CheckpointError: there is neither.
+        CheckpointError: there is no such file.
+        UnknownModelError: it is neither a path nor a shipped name.
     """
     path = Path(name_or_path)
     if path.is_file():
         return path
     if str(name_or_path) in shipped():
         return Path(str(resources.files("streamavis") / "weights" / f"{name_or_path}.safetensors"))
-    raise CheckpointError(
-        f"no weights {str(name_or_path)!r}: neither a file nor a shipped name "
-        f"({', '.join(shipped()) or 'none shipped'})"
-    )
+    known = f"expected a .safetensors file or a shipped name ({', '.join(shipped()) or 'none'})"
+    if path.suffix or path.parent != Path():
+        raise CheckpointError(f"{name_or_path}: no such file; {known}")
+    raise UnknownModelError(f"no model is called {str(name_or_path)!r}; {known}")
 
 
 def save(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import re
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -49,19 +51,39 @@ def read_foreign(path: Path) -> dict[str, Tensor]:
             with path.open("rb") as file:
                 content = _Unpickler(file, encoding="latin1").load()
         else:
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            with warnings.catch_warnings():  # of pickle protocols: what cannot be read is told
+                warnings.simplefilter("ignore")
+                content = torch.load(path, map_location="cpu", weights_only=True)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}") from error
     except Exception as error:
         # A damaged pickle raises whatever its bytes happen to mean.
-        reason = str(error).partition("\n")[0]
-        raise CheckpointError(f"{path} is no weights file: {reason}") from error
+        raise CheckpointError(f"{path} is no weights file: {_reason(error, path)}") from error
     for name in _WRAPPERS:
         if isinstance(content, dict) and isinstance(content.get(name), dict):
             content = content[name]
     return _tensors(path, content)
+
+
+def _reason(error: Exception, path: Path) -> str:
+    """What is wrong with a file, in our words: PyTorch's advise to run the code in it."""
+    if code := re.search(r"Unsupported (?:global|class)\S*: (?:GLOBAL )?(\S+)", str(error)):
+        return (
+            f"it asks for {code[1]}, which is code, and no code in a file is run; "
+            "save the weights alone, with torch.save(model.state_dict(), FILE)"
+        )
+    expected = f"expected what torch.save writes to a {path.suffix or '.pth'} file"
+    if path.suffix == ".pkl":
+        expected = "expected a pickle of NumPy arrays by name"
+    size = path.stat().st_size
+    if size == 0:
+        return f"it is empty; {expected}"
+    if "failed finding central directory" in str(error):
+        return f"it is cut off after {size} bytes; copy or download it again"
+    with path.open("rb") as file:
+        return f"it begins with {file.read(8)!r}; {expected}"
 
 
 class _Unpickler(pickle.Unpickler):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
+import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
-
-import torch
 
 from streamavis.errors import CheckpointError
 from streamavis.model.streamavis import StreamAVIS, StreamAVISConfig
@@ -14,14 +14,22 @@ if TYPE_CHECKING:
     from streamavis.audio.trailing import VGGishEncoder, VGGishWeights
     from streamavis.audio.vggish import VGGish
     from streamavis.model.avism import AVISM, AVISMConfig
-    from streamavis.model.frame_decoder import FrameDecoderLayer
-    from streamavis.model.object_decoder import ObjectDecoder
-    from streamavis.model.object_encoder import MemoryLayer, ObjectEncoder
-    from streamavis.model.video_decoder import VideoDecoder, VideoDecoderLayer
-    from streamavis.model.window_encoder import WindowedObjectEncoder, WindowLayer
 
-__all__ = ["adopt", "causal_config"]
+__all__ = ["Adopted", "adopt", "adopt_into", "causal_config"]
 
+# The causal network's names to the offline one's, first match wins; the others are the same.
+_NAMES = [
+    (re.compile(pattern), replacement)
+    for pattern, replacement in (
+        (r"^frame_decoder\.", "localizer."),
+        (r"^heads\.(class_embed|mask_embed)\.", r"\1."),
+        (r"^(object_encoder\.(?:audio_)?layers\.\d+)\.memory\.attention\.", r"\1.attention."),
+        (r"^video_decoder\.(layers\.\d+)\.cross\.attention\.", r"object_decoder.\1.cross."),
+        (r"^video_decoder\.", "object_decoder."),
+    )
+]
+# New weights that change nothing at their start, and those that `adopt` fills from VGGish.
+_NEUTRAL = re.compile(r"\.(age_bias|sink_keys|sink_values)$|\.carry\.|^audio_encoder\.")
 _THRESHOLD = 0.3  # of AVISM's scores, which are not as sure as those of a network taught silence
 
 
@@ -55,7 +63,7 @@ def causal_config(c: AVISMConfig, vggish: VGGishWeights = "absent") -> StreamAVI
         sinks=0,
         memory_stride_s=1.0,  # the rate AVISM's frames come at
         carry=0.0,
-        audio="vggish",
+        audio=c.audio,
         audio_channels=c.audio_channels,
         vggish=vggish,
         fusion=c.frame_fusion,
@@ -89,45 +97,49 @@ def adopt(avism: AVISM, vggish: VGGish | None = None) -> StreamAVIS:
     except ValueError as error:
         raise CheckpointError(f"this AVISM cannot be made causal: {error}") from error
     model = StreamAVIS(config)
-    same = {
-        "backbone": "backbone",
-        "pixel_decoder": "pixel_decoder",
-        "frame_decoder": "localizer",
-        "video_mask_features": "video_mask_features",
-        "heads.class_embed": "class_embed",
-        "heads.mask_embed": "mask_embed",
-    }
-    for ours, theirs in same.items():
-        model.get_submodule(ours).load_state_dict(avism.get_submodule(theirs).state_dict())
-    _adopt_encoder(model.object_encoder, avism.object_encoder)
-    _adopt_decoder(model.video_decoder, avism.object_decoder)
+    new = adopt_into(model, avism).new
     if vggish is not None:
         cast("VGGishEncoder", model.audio_encoder).vggish = copy.deepcopy(vggish)
+    missing = [name for name in new if not _NEUTRAL.search(name)]
+    assert not missing, f"weights without a source in AVISM: {missing}"
     return model.eval().requires_grad_(False)
 
 
-def _adopt_encoder(ours: ObjectEncoder, theirs: WindowedObjectEncoder) -> None:
-    ours.project.load_state_dict(theirs.project.state_dict())
-    if ours.audio is not None and theirs.audio is not None:
-        ours.audio.load_state_dict(theirs.audio.state_dict())
-    pairs = [
-        *zip(ours.layers, theirs.layers, strict=True),
-        *zip(ours.audio_layers, theirs.audio_layers, strict=True),
-    ]
-    for layer, other in cast("list[tuple[MemoryLayer, WindowLayer]]", pairs):
-        layer.memory.attention.load_state_dict(other.attention.state_dict())
-        layer.norm.load_state_dict(other.norm.state_dict())
-        layer.feed_forward.load_state_dict(other.feed_forward.state_dict())
+@dataclass(frozen=True)
+class Adopted:
+    """What became of the weights of a causal network that starts from an offline one."""
+
+    taken: tuple[str, ...]  # ours
+    new: tuple[str, ...]  # ours that the offline network has no counterpart for
+    other_shape: tuple[str, ...]  # ours whose counterpart has another shape
 
 
-@torch.no_grad()
-def _adopt_decoder(ours: VideoDecoder, theirs: ObjectDecoder) -> None:
-    for name in ("query_feat", "query_embed", "token_position"):
-        getattr(ours, name).copy_(getattr(theirs, name))
-    ours.norm.load_state_dict(theirs.norm.state_dict())
-    for layer, other in zip(ours.layers, theirs.layers, strict=True):
-        cross = cast("VideoDecoderLayer", layer).cross.attention
-        cross.load_state_dict(cast("FrameDecoderLayer", other).cross.state_dict())
-        parts = ("cross_norm", "self_attention", "self_norm", "feed_forward")
-        for part in parts:
-            layer.get_submodule(part).load_state_dict(other.get_submodule(part).state_dict())
+def adopt_into(model: StreamAVIS, avism: AVISM) -> Adopted:
+    """Copy into a causal network of any shape what fits from an offline one.
+
+    Sinks, age bias, the slots' gate, deformable fusion and the sounding, visible and identity
+    heads are new: they stay as they were.
+    """
+    ours, theirs = model.state_dict(), avism.state_dict()
+    taken: list[str] = []
+    new: list[str] = []
+    other_shape: list[str] = []
+    for name, weight in ours.items():
+        source = theirs.get(_theirs(name))
+        if source is None:
+            new.append(name)
+        elif source.shape != weight.shape:
+            other_shape.append(name)
+        else:
+            weight.copy_(source)
+            taken.append(name)
+    return Adopted(tuple(taken), tuple(new), tuple(other_shape))
+
+
+def _theirs(name: str) -> str:
+    """The offline network's name of a causal network's weight."""
+    for pattern, replacement in _NAMES:
+        name, count = pattern.subn(replacement, name)
+        if count:
+            break
+    return name

@@ -7,14 +7,16 @@ H W pixels. What the published code computes, to the rounding of float32.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, get_args, overload
 
 import torch
 from streamavis_kernels import audio_deform_attn
 from streamavis_kernels.sampling import reference
 from torch import Tensor, nn
 
+from streamavis.audio.causal import CausalAudioEncoder
 from streamavis.errors import ShapeError
+from streamavis.model import backbones
 from streamavis.model.avism_stages import StageRecorder
 from streamavis.model.backbone import normalise
 from streamavis.model.layers import MLP
@@ -23,8 +25,9 @@ from streamavis.model.msdeform import MSDeformPixelDecoder
 from streamavis.model.object_decoder import ObjectDecoder
 from streamavis.model.resnet import ResNet, ResNetConfig, resnet50, resnet101
 from streamavis.model.segmentation import Segments, segment
-from streamavis.model.swin import Swin, SwinConfig, swin_large
+from streamavis.model.swin import swin_large
 from streamavis.model.window_encoder import WindowedObjectEncoder
+from streamavis.types import SAMPLE_RATE, WINDOW_SAMPLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -53,6 +56,10 @@ AVISEG_CLASSES = (
     *("bassoon", "airplane", "tree_harvester", "trumpet", "lion", "bass", "erhu", "horse"),
 )
 
+# "vggish": VGGish's features, made elsewhere; "causal": an encoder of the network's own.
+OfflineAudio = Literal["vggish", "causal"]
+_WINDOWS_AT_ONCE = 64  # put through the audio encoder
+
 # Frame layers whose queries the tracker is trained on.
 _TAUGHT_LAYERS = 3
 
@@ -62,7 +69,7 @@ class AVISMConfig:
     """Shape of an AVISM network; the defaults are the paper's with ResNet-50."""
 
     classes: tuple[str, ...] = AVISEG_CLASSES
-    backbone: ResNetConfig | SwinConfig = field(default_factory=resnet50)
+    backbone: backbones.BackboneConfig = field(default_factory=resnet50)
     short_side: int = 360  # pixels, of the frames the network is given
     channels: int = 256
     audio_channels: int = 128
@@ -80,6 +87,11 @@ class AVISMConfig:
     video_fusion: bool = True
     video_queries: int = 100
     video_layers: int = 3
+    audio: OfflineAudio = "vggish"
+
+    def __post_init__(self) -> None:
+        if self.audio not in get_args(OfflineAudio):
+            raise ValueError(f"audio is {self.audio!r}, expected one of {get_args(OfflineAudio)}")
 
 
 def avism_r50(classes: tuple[str, ...] = AVISEG_CLASSES) -> AVISMConfig:
@@ -153,10 +165,13 @@ class AVISM(nn.Module):
         self.backbone = (
             ResNet(c.backbone, fold=not compat)
             if isinstance(c.backbone, ResNetConfig)
-            else Swin(c.backbone)
+            else backbones.build(c.backbone)
+        )
+        self.audio_encoder = (
+            CausalAudioEncoder(c.audio_channels, classes) if c.audio == "causal" else None
         )
         self.pixel_decoder = MSDeformPixelDecoder(
-            c.backbone.channels,
+            tuple(c.backbone.channels),
             c.channels,
             layers=c.pixel_layers,
             heads=c.heads,
@@ -272,6 +287,49 @@ class AVISM(nn.Module):
             chunk=chunk,
             progress=progress,
         )
+
+    def hear(self, windows: Tensor, times_s: Tensor) -> Tensor:
+        """Audio features from a network with an audio encoder of its own.
+
+        Args:
+            windows: (N, 15360), 0.96 s of 16 kHz mono in [-1, 1] each; all zeros where there is
+                no sound.
+            times_s: (N,) float64, when each window ends.
+
+        Returns:
+            (N, A); zeros for windows without sound.
+
+        Raises:
+            ShapeError: the windows have another shape, or this network has no audio encoder.
+        """
+        if self.audio_encoder is None:
+            raise ShapeError(
+                "this network takes VGGish's features and has no audio encoder; make them with "
+                "streamavis.audio.vggish"
+            )
+        return self.audio_encoder(windows, times_s).tokens * windows.any(1, keepdim=True)
+
+    def hear_recording(self, waveform: Tensor, ends_s: Tensor) -> Tensor:
+        """Audio features of a recording.
+
+        Args:
+            waveform: (samples,) 16 kHz mono in [-1, 1].
+            ends_s: (T,) float64, seconds from the start of the recording at which each row's
+                0.96 s window ends. AVISeg's row i ends at i + 0.96.
+
+        Returns:
+            (T, A). A window is filled with zeros where it is outside the recording.
+        """
+        ends = (ends_s * SAMPLE_RATE).round().long()
+        after = max(int(ends.max()) - len(waveform), 0) if len(ends) else 0
+        padded = nn.functional.pad(waveform, (WINDOW_SAMPLES, after))
+        features = [waveform.new_zeros(0, self.config.audio_channels)]
+        for part in ends.split(_WINDOWS_AT_ONCE):
+            windows = torch.stack([padded[end:][:WINDOW_SAMPLES] for end in part.tolist()])
+            # Every window ends on a complete hop.
+            at_s = torch.zeros(len(part), dtype=torch.float64, device=waveform.device)
+            features.append(self.hear(windows, at_s))
+        return torch.cat(features)
 
     def supervised(self, frames: Tensor, audio_features: Tensor, *, shift: bool = True) -> Lesson:
         """As `forward` on (B, T, ...), keeping everything that the losses look at.

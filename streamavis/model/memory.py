@@ -152,7 +152,13 @@ def _age(number: Tensor, written: Tensor, rules: MemoryRules) -> Tensor:
 
 
 def plan_clip(
-    rules: MemoryRules, counters: Counters, times_s: Tensor, active: Tensor, reset: Tensor
+    rules: MemoryRules,
+    counters: Counters,
+    times_s: Tensor,
+    active: Tensor,
+    reset: Tensor,
+    *,
+    full_context: bool = False,
 ) -> MemoryPlan:
     """Work out who sees whom from times, pauses and resets alone.
 
@@ -161,6 +167,8 @@ def plan_clip(
         counters: of the carried state; not changed.
         times_s: (B, T) float64; active: (B, T) bool; reset: (B, T) bool, True = the stream forgets
             everything before this frame.
+        full_context: a frame also sees the next W frames that the clip will remember, up to the
+            next reset, at the age that a past frame of that distance has. For training only.
     """
     steps = times_s.shape[1]
     now = counters.clone()
@@ -190,6 +198,12 @@ def plan_clip(
     earlier = torch.ones(steps, steps, dtype=torch.bool, device=times_s.device).tril(-1)
     seen = earlier & writes[:, None, :] & (segments[:, None, :] == segments[:, :, None])
     clip = torch.where(seen, clip, _UNSEEN)
+    if full_context:
+        # The next remembered frame is 1 ahead, whether or not this frame is remembered itself.
+        ahead = number[:, None, :] - number[:, :, None] + (~writes).long()[:, :, None]
+        later = torch.ones_like(earlier).triu(1) & writes[:, None, :] & (ahead <= rules.window)
+        later = later & (segments[:, None, :] == segments[:, :, None])
+        clip = torch.where(later, ahead, clip)
     clip = clip + torch.eye(steps, dtype=clip.dtype, device=clip.device)  # a frame sees itself: 0
     return MemoryPlan(
         ages=torch.cat([torch.stack(rows["ring"], 1), clip], 2),

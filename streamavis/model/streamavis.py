@@ -8,7 +8,7 @@ the state in place; `forward` takes a clip, for training, and equals that many s
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import torch
@@ -18,7 +18,7 @@ from streamavis.audio.causal import CausalAudioEncoder
 from streamavis.audio.features import AudioFeatures, DeafEncoder
 from streamavis.audio.trailing import VGGishEncoder, VGGishWeights
 from streamavis.audio.vggish import FEATURES
-from streamavis.errors import ShapeError, StreamStateError
+from streamavis.errors import ArgumentError, ShapeError, StreamStateError
 from streamavis.model import backbones
 from streamavis.model.backbone import NanoConfig, normalise
 from streamavis.model.heads import IdentityHead, SlotHeads, Sounding, SoundingHead, class_sounding
@@ -95,21 +95,23 @@ class StreamAVISConfig:
         }
         for name, kind in choices.items():
             if getattr(self, name) not in get_args(kind):
-                raise ValueError(
+                raise ArgumentError(
                     f"{name} is {getattr(self, name)!r}, expected one of {get_args(kind)}"
                 )
         if self.audio == "vggish" and self.audio_channels != FEATURES:
-            raise ValueError(f"audio_channels is {self.audio_channels}, but VGGish has {FEATURES}")
+            raise ArgumentError(
+                f"audio_channels is {self.audio_channels}, but VGGish has {FEATURES}"
+            )
         if self.pixel_decoder == "msdeform" and self.mask_channels != self.channels:
-            raise ValueError(
+            raise ArgumentError(
                 f"mask_channels is {self.mask_channels}, but the msdeform pixel decoder gives "
                 f"masks {self.channels} channels, as many as `channels`"
             )
         for name, least in {"window": 1, "sinks": 0, "pin_first": 0}.items():
             if getattr(self, name) < least:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected at least {least}")
+                raise ArgumentError(f"{name} is {getattr(self, name)}, expected at least {least}")
         if not self.memory_stride_s > 0:
-            raise ValueError(f"memory_stride_s is {self.memory_stride_s}, expected more than 0")
+            raise ArgumentError(f"memory_stride_s is {self.memory_stride_s}, expected more than 0")
 
     @property
     def memory(self) -> MemoryRules:
@@ -137,11 +139,21 @@ class StepOutput:
 class ClipOutput(StepOutput):
     """`StepOutput` of T frames: every field has (B, T, ...) in place of (B, ...)."""
 
+    video_queries: Tensor  # (B, T, V, C), normalised
     frame_predictions: list[FramePrediction]  # (B*T, ...) before and after each frame layer
     pose_level: Tensor | None  # (B, T, V): the object's momentary level by sight alone, 0..1
     pose_map: Tensor | None  # (B, T, H4, W4): the same of whatever object each cell belongs to
     heard_level: Tensor | None  # (B, T, K): momentary loudness of each class by ear alone, 0..1
     state: ModelState  # after the clip, detached
+
+
+@dataclass
+class _Seen:
+    """A clip's frames, each on its own."""
+
+    features: PixelFeatures  # of B*T pictures
+    found: Localized  # of B*T pictures
+    queries: Tensor  # (B, T, Q, C), normalised
 
 
 class StreamAVIS(nn.Module):
@@ -285,6 +297,36 @@ class StreamAVIS(nn.Module):
         every = self.config.frame_layers + 1
         return self._run(frames, heard, times_s, active, reset, past, keep=every)
 
+    def forward_dual(
+        self,
+        frames: Tensor,
+        audio: Tensor,
+        times_s: Tensor,
+        *,
+        active: Tensor | None = None,
+        reset: Tensor | None = None,
+        state: ModelState | None = None,
+    ) -> tuple[ClipOutput, ClipOutput]:
+        """As `forward`, and the same clip with later frames in view, for training.
+
+        Arguments and errors are those of `forward`. The frames are put through the backbone once.
+
+        Returns:
+            what `forward` returns; and the full-context output, where each frame also attends to
+            later frames of the clip (`memory.plan_clip`). Both hold the causal state.
+        """
+        past = self.init_state(frames.shape[0]) if state is None else state.clone()
+        active = self._check(frames, audio, times_s, active, past)
+        reset = torch.zeros_like(active) if reset is None else reset
+        heard = self._hear(audio, times_s)
+        seen = self._localize(frames, heard, keep=self.config.frame_layers + 1)
+        rules, before = self.config.memory, past.clone()
+        plan = plan_clip(rules, past.counters, times_s, active, reset)
+        causal = self._track(seen, heard, plan, past)
+        plan = plan_clip(rules, before.counters, times_s, active, reset, full_context=True)
+        full = self._track(seen, heard, plan, before)
+        return causal, replace(full, state=causal.state)
+
     def _check(
         self,
         frames: Tensor,
@@ -345,13 +387,24 @@ class StreamAVIS(nn.Module):
         keep: int,
     ) -> ClipOutput:
         """Both ways in; advances `state` in place. `keep`: of the localizer's predictions."""
+        seen = self._localize(frames, heard, keep=keep)
+        plan = plan_clip(self.config.memory, state.counters, times_s, active, reset)
+        return self._track(seen, heard, plan, state)
+
+    def _localize(self, frames: Tensor, heard: AudioFeatures, *, keep: int) -> _Seen:
+        """What each frame shows: (B, T, 3, H, W); nothing here crosses frames."""
         features = self.see(frames.flatten(0, 1))
         found = self.frame_decoder(features, heard.tokens.flatten(0, 1), keep=keep)
-        queries = self.frame_decoder.norm(found.queries[-1]).unflatten(0, times_s.shape)
-        plan = plan_clip(self.config.memory, state.counters, times_s, active, reset)
-        objects = self.object_encoder(queries, heard.tokens, plan, state.object_rings)
+        queries = self.frame_decoder.norm(found.queries[-1]).unflatten(0, frames.shape[:2])
+        return _Seen(features, found, queries)
+
+    def _track(
+        self, seen: _Seen, heard: AudioFeatures, plan: MemoryPlan, state: ModelState
+    ) -> ClipOutput:
+        """Objects through time, under `plan`; advances `state` in place."""
+        objects = self.object_encoder(seen.queries, heard.tokens, plan, state.object_rings)
         video, slots = self.video_decoder(objects, plan, state.video_rings, state.slots)
-        output = self._read_slots(video, features, heard, plan, state, queries, found)
+        output = self._read_slots(video, seen, heard, plan, state)
         state.slots.copy_(slots.detach())
         for kept, new in zip(state.counters.tensors(), plan.counters.tensors(), strict=True):
             kept.copy_(new)
@@ -360,14 +413,12 @@ class StreamAVIS(nn.Module):
     def _read_slots(
         self,
         video: Tensor,
-        features: PixelFeatures,
+        seen: _Seen,
         heard: AudioFeatures,
         plan: MemoryPlan,
         state: ModelState,
-        frame_queries: Tensor,
-        found: Localized,
     ) -> ClipOutput:
-        shape = video.shape[:2]
+        shape, features, found = video.shape[:2], seen.features, seen.found
         mask_embed = self.heads.mask_embed(video)
         mask_features = self.video_mask_features(features.stride4)
         masks = torch.einsum("nvd,ndhw->nvhw", mask_embed.flatten(0, 1), mask_features)
@@ -392,9 +443,10 @@ class StreamAVIS(nn.Module):
             identity=self.identity(masks, features).unflatten(0, shape),
             count_logits=_unflatten(found.count_logits, shape) if counted is None else counted,
             heard_logits=heard.heard_logits,
-            frame_queries=frame_queries,
+            frame_queries=seen.queries,
             frame_class_logits=last.class_logits.unflatten(0, shape),
             frame_mask_logits=last.mask_logits.unflatten(0, shape),
+            video_queries=video,
             frame_predictions=found.predictions,
             pose_level=None if pose is None else pose.level,
             pose_map=None if pose is None else pose.level_map,

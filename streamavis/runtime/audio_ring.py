@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 import numpy as np
 
-from streamavis.errors import ShapeError, StreamStateError
+from streamavis.errors import ArgumentError, ShapeError, StreamStateError
 from streamavis.types import SAMPLE_RATE, WINDOW_SAMPLES, AudioChunk, AudioGap, AudioState
 
 if TYPE_CHECKING:
@@ -70,11 +70,11 @@ class AudioRing:
         """Allocate `seconds` of sound, at least one window of 0.96 s.
 
         Raises:
-            ValueError: `seconds` is shorter than a window.
+            ArgumentError: `seconds` is shorter than a window.
         """
         capacity = round(seconds * SAMPLE_RATE)
         if capacity < WINDOW_SAMPLES:
-            raise ValueError(f"an audio ring holds at least 0.96 s, got seconds={seconds}")
+            raise ArgumentError(f"an audio ring holds at least 0.96 s, got seconds={seconds}")
         self._samples = np.zeros(capacity, np.float32)  # sample n lives at n mod capacity
         self._origin: int | None = None  # first sample of the stream
         self._head: int | None = None  # one past the newest sample

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from streamavis.errors import ArgumentError
 from streamavis.runtime.session import step
 
 if TYPE_CHECKING:
@@ -70,11 +71,11 @@ class Batch:
         """Give every session a slot; their pasts move into it.
 
         Raises:
-            ValueError: the sessions do not share one model.
+            ArgumentError: the sessions do not share one model.
         """
         self._model = sessions[0].model
         if any(session.model is not self._model for session in sessions):
-            raise ValueError("the sessions of a batch must share one model")
+            raise ArgumentError("the sessions of a batch must share one model")
         self._device = sessions[0].device
         self._sessions = list(sessions)
         self._fixed = self._device.type == "cuda"

@@ -9,6 +9,8 @@ import threading
 import time
 from typing import Protocol
 
+from streamavis.errors import ArgumentError
+
 __all__ = ["Clock", "ManualClock", "MonotonicClock", "PausableClock"]
 
 # A waiter on a manual clock looks this often whether it was cancelled: an Event cannot notify
@@ -104,10 +106,10 @@ class ManualClock:
         """Move `ns` >= 0 nanoseconds forward and wake whoever has waited long enough.
 
         Raises:
-            ValueError: `ns` is negative.
+            ArgumentError: `ns` is negative.
         """
         if ns < 0:
-            raise ValueError(f"a monotonic clock cannot go back, but advance got {ns} ns")
+            raise ArgumentError(f"a monotonic clock cannot go back, but advance got {ns} ns")
         with self._changed:
             self._now_ns += ns
             self._changed.notify_all()

@@ -226,9 +226,9 @@ class SinkServer:
             self.failure = f"{type(error).__name__}: {error}"
             text = f"sink {self.name} failed and is closed: {self.failure}"
             if self._journal is None:
-                _LOG.error(text)
+                _LOG.error(text, exc_info=error)
             else:
-                self._journal.note("sink", text, level=logging.ERROR)
+                self._journal.note("sink", text, level=logging.ERROR, error=error)
 
     def _close(self) -> None:
         try:

@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from streamavis.errors import TruncatedInputError
+from streamavis.errors import ArgumentError, MisuseError, TruncatedInputError
 from streamavis.runtime.batch import Batch
 from streamavis.runtime.clock import Clock, MonotonicClock
 from streamavis.runtime.delivery import EngineReport, Phase
@@ -116,11 +116,11 @@ class Engine:
             clock, wall_clock, boot_id, cancelled, governor: as for one stream.
 
         Raises:
-            ValueError: there is no feed, or two streams have one name.
+            ArgumentError: there is no feed, or two streams have one name.
         """
         names = [feed.session.stream for feed in feeds]
         if not names or len(set(names)) < len(names):
-            raise ValueError(f"an engine needs streams of different names, got {names}")
+            raise ArgumentError(f"an engine needs streams of different names, got {names}")
         engine = cls.__new__(cls)
         engine._prepare(
             feeds,
@@ -196,12 +196,12 @@ class Engine:
         """Yield each result once the sinks have it; leaving early stops the streams.
 
         Raises:
-            RuntimeError: called twice.
+            MisuseError: called twice.
             TruncatedInputError, StreamAVISError: as `run`. Of several streams none ends the
                 others: its report says what happened.
         """
         if self._started:
-            raise RuntimeError("an engine runs once; build a new one for another run")
+            raise MisuseError("an engine runs once; build a new one for another run")
         self._started = True
         phase: Phase = "failed"
         try:

@@ -107,11 +107,13 @@ class Health:
             self._sound.note(now_ns)
             return self._runs("audio", now_ns)
 
-    def told(self, event: SourceEvent, now_ns: int) -> None:
-        """The source told how it is doing."""
+    def told(self, event: SourceEvent, now_ns: int) -> bool:
+        """The source told how it is doing; False where `look` had noticed the same stall before."""
         with self._lock:
-            if event.modality in self._inputs:
+            known = self._inputs.get(event.modality)
+            if known is not None:
                 self._change(event, now_ns)
+            return known is None or not known.state == event.state == "stalled"
 
     def look(self, now_ns: int) -> list[SourceEvent]:
         """News that nobody told: inputs that have fallen silent. Call it at `due_ns` and then."""

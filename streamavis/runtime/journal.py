@@ -27,14 +27,34 @@ class Journal:
         self._clock = clock
         self._notices: deque[Notice] = deque(maxlen=_KEPT)
         self._written = 0
+        self._traced: set[tuple[type, str, int]] = set()
         self._lock = threading.Lock()
 
-    def note(self, kind: NoticeKind, text: str, *, level: int = logging.WARNING) -> None:
-        """Keep and log it."""
+    def note(
+        self,
+        kind: NoticeKind,
+        text: str,
+        *,
+        level: int = logging.WARNING,
+        error: BaseException | None = None,
+    ) -> None:
+        """Keep and log it; with the traceback of `error` the first time it comes from its line."""
         with self._lock:
             self._written += 1
             self._notices.append(Notice(self._written, self._clock.now_ns(), kind, text))
-        _LOG.log(level, "%s: %s: %s", self._stream, kind, text)
+            trace = error if error is not None and self._is_new(error) else None
+        _LOG.log(level, "%s: %s: %s", self._stream, kind, text, exc_info=trace)
+
+    def _is_new(self, error: BaseException) -> bool:
+        """Whether an error of this kind has not come from this line before. Needs the lock."""
+        place = error.__traceback__
+        while place is not None and place.tb_next is not None:
+            place = place.tb_next
+        file = "" if place is None else place.tb_frame.f_code.co_filename
+        key = type(error), file, 0 if place is None else place.tb_lineno
+        is_new = key not in self._traced
+        self._traced.add(key)
+        return is_new
 
     @property
     def notices(self) -> list[Notice]:

@@ -250,7 +250,7 @@ class Lane:
             if self._supervisor is None:
                 raise
             self._dropped[DropCause.BROKEN] += 1
-            self._journal.note("source", f"frame {frame.index} is left out: {error}")
+            self._journal.note("source", f"frame {frame.index} is left out: {error}", error=error)
             return None
 
     def finish(self, ready: StepInput, outcome: SlotOutput | Exception) -> FrameResult | None:
@@ -300,7 +300,7 @@ class Lane:
     def fail(self, error: Exception) -> None:
         """The source broke off, which the other streams survive."""
         self.over = True
-        self._journal.note("source", f"the stream ends: {error}", level=logging.ERROR)
+        self._journal.note("source", f"the stream ends: {error}", level=logging.ERROR, error=error)
 
     def stop_source(self) -> None:
         """Take nothing more, and wake whoever waits inside the source."""
@@ -353,19 +353,21 @@ class Lane:
         cause = f"{type(error).__name__}: {error}"
         remedy = supervisor.failed(self._by.clock.now_ns())
         if remedy is Remedy.SKIP:
-            self._journal.note("model", f"frame {frame.index} has no result: {cause}")
+            self._journal.note("model", f"frame {frame.index} has no result: {cause}", error=error)
             return
         if remedy is Remedy.GIVE_UP:
             sentence = (
                 f"fails after {MAX_REBUILDS} new starts in a minute, tried every 5 s: {cause}"
             )
-            self._journal.note("model", sentence, level=logging.ERROR)
+            self._journal.note("model", sentence, level=logging.ERROR, error=error)
         else:
-            self._journal.note("model", f"starts anew after repeated failures: {cause}")
+            text = f"starts anew after repeated failures: {cause}"
+            self._journal.note("model", text, error=error)
         try:
             self.session.rebuild()
         except Exception as broken:
-            self._journal.note("model", f"cannot start anew: {broken}", level=logging.ERROR)
+            text = f"cannot start anew: {broken}"
+            self._journal.note("model", text, level=logging.ERROR, error=broken)
 
     def _put(self, item: SourceItem) -> bool:
         """Live: take an item from the source's thread; False: nothing more is wanted."""
@@ -380,7 +382,7 @@ class Lane:
 
     def _between(self, item: AudioChunk | AudioGap | SourceEvent) -> None:
         """Take what comes between pictures."""
-        event = None
+        event, is_news = None, True
         if isinstance(item, AudioChunk):
             self.session.hear(item)
             if self._health is not None:
@@ -389,10 +391,10 @@ class Lane:
             self.session.miss(item)
             self._statistics.count(f"audio gap: {item.cause}")
         elif self._health is not None:
-            self._health.told(item, self._by.clock.now_ns())
+            is_news = self._health.told(item, self._by.clock.now_ns())
         if event is not None:
             self._tell(event)
-        if isinstance(item, SourceEvent):
+        if isinstance(item, SourceEvent) and is_news:
             self._tell(item)
         else:
             self._notice(item)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from streamavis.errors import ArgumentError
 from streamavis.types import AudioChunk, Stage, VideoFrame
 
 if TYPE_CHECKING:
@@ -44,10 +45,10 @@ def paced(
         cancelled: ends the iteration, also in the middle of a wait.
 
     Raises:
-        ValueError: `speed` is not positive.
+        ArgumentError: `speed` is not positive.
     """
     if speed is not None and speed <= 0:
-        raise ValueError(f"speed must be greater than 0 or None for max, got {speed}")
+        raise ArgumentError(f"speed must be greater than 0 or None for max, got {speed}")
     return _paced(source, clock, speed, cancelled, statistics)
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from streamavis.errors import ArgumentError
 from streamavis.types import VideoFrame
 
 if TYPE_CHECKING:
@@ -129,10 +130,10 @@ class ReplayQueue(_FrameQueue):
         """Hold at most `capacity` >= 1 items; `changed` is notified of every change.
 
         Raises:
-            ValueError: `capacity` is below 1.
+            ArgumentError: `capacity` is below 1.
         """
         if capacity < 1:
-            raise ValueError(f"a queue holds at least one item, got capacity={capacity}")
+            raise ArgumentError(f"a queue holds at least one item, got capacity={capacity}")
         super().__init__(changed)
         self._capacity = capacity
 

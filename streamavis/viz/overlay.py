@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from streamavis.errors import ShapeError
 from streamavis.viz.labels import Look, draw_label, icon, line_of_text
 from streamavis.viz.objects import Voice, paint
 from streamavis.viz.palette import (
@@ -61,10 +62,10 @@ def draw(
         (H, W, 3) RGB.
 
     Raises:
-        ValueError: `image` has another size than `result`.
+        ShapeError: `image` has another size than `result`.
     """
     if image.shape[:2] != tuple(result.size):
-        raise ValueError(f"the result is of a {result.size} frame, the image is {image.shape[:2]}")
+        raise ShapeError(f"the result is of a {result.size} frame, the image is {image.shape[:2]}")
     canvas = image.copy()
     look = Look.of(*result.size)
     draw_tracks(canvas, result, level_dbfs=level_dbfs, top=look.header)

@@ -8,7 +8,7 @@ import socket
 from functools import cache
 from pathlib import Path
 
-from streamavis.errors import WireError
+from streamavis.errors import WireAddressError, WireError
 
 __all__ = ["host_boot_id", "is_local", "to_bind", "to_connect"]
 
@@ -19,7 +19,8 @@ _NAME = re.compile(
     r"(?!.{254})(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)*"
     r"(?![0-9]+$)[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 )
-_FORMS = "tcp://127.0.0.1:PORT, tcp://127.0.0.1:* (any free port) or ipc://PATH"
+_TO_BIND = "tcp://127.0.0.1:PORT, tcp://127.0.0.1:* (any free port) or ipc://PATH"
+_TO_CONNECT = "tcp://HOST:PORT, as the publisher says it, or ipc://PATH"
 
 
 def to_bind(address: str, *, beyond: bool = False) -> str:
@@ -30,7 +31,8 @@ def to_bind(address: str, *, beyond: bool = False) -> str:
         beyond: it may be one that other machines reach.
 
     Raises:
-        WireError: it is malformed, out of bounds, or a file that a bind would destroy.
+        WireAddressError: it is malformed or out of bounds.
+        WireError: it is a file that a bind would destroy, or in use.
     """
     if match := _IPC.fullmatch(address):
         _check_ipc(Path(match["path"]))
@@ -39,12 +41,14 @@ def to_bind(address: str, *, beyond: bool = False) -> str:
     host = "0.0.0.0" if host == "*" else host
     ip = _ip(host)
     if ip is None and beyond:
-        raise WireError(f"{address} names no address of this machine; bind tcp://0.0.0.0:{port}")
+        raise WireAddressError(
+            f"{address} names no address of this machine; bind tcp://0.0.0.0:{port}"
+        )
     if not beyond and not _is_loopback(host):
-        raise WireError(
+        raise WireAddressError(
             f"{address} can be reached from other machines, and without keys nothing leaves this "
             f"one; make some (streamavis keys init, then add NAME) and publish with them, say "
-            f"--insecure (insecure=True) where anybody may listen, or use {_FORMS}"
+            f"--insecure (insecure=True) where anybody may listen, or use {_TO_BIND}"
         )
     return _endpoint(host, port)
 
@@ -57,24 +61,26 @@ def to_connect(address: str, *, beyond: bool = False) -> str:
         beyond: it may be one on another machine.
 
     Raises:
-        WireError: it is malformed, out of bounds, or names no port or machine.
+        WireAddressError: it is malformed, out of bounds, or names no port or machine.
     """
     if _IPC.fullmatch(address):
         return address
-    host, port = _parts(address)
+    host, port = _parts(address, _TO_CONNECT)
     ip = _ip(host)
     if port == "*":
-        raise WireError(f"{address} names no port; connect to the publisher's `endpoint`")
+        raise WireAddressError(f"{address} names no port; connect to the publisher's `endpoint`")
     if host == "*" or (ip is not None and ip.is_unspecified):
-        raise WireError(f"{address} names no machine; use the address of the publisher's")
+        raise WireAddressError(f"{address} names no machine; use the address of the publisher's")
     if not beyond and not _is_loopback(host):
-        raise WireError(
+        raise WireAddressError(
             f"{address} is another machine, and without a key anybody could answer for it; read "
             "with the key file made there by `streamavis keys add NAME`: --key FILE (key=FILE), "
             "or say --insecure (insecure=True)"
         )
     if ip is None and not _NAME.fullmatch(host):
-        raise WireError(f"{address} names no machine: {host!r} is neither an address nor a name")
+        raise WireAddressError(
+            f"{address} names no machine: {host!r} is neither an address nor a name"
+        )
     return _endpoint(host, port)
 
 
@@ -82,7 +88,7 @@ def is_local(address: str) -> bool:
     """Say whether only this machine can reach `address`.
 
     Raises:
-        WireError: it is malformed.
+        WireAddressError: it is malformed.
     """
     return _IPC.fullmatch(address) is not None or _is_loopback(_parts(address)[0])
 
@@ -96,14 +102,16 @@ def host_boot_id() -> str | None:
         return None
 
 
-def _parts(address: str) -> tuple[str, str]:
+def _parts(address: str, forms: str = _TO_BIND) -> tuple[str, str]:
     """Return host and port of a TCP address; the port in plain digits, or `*`."""
     match = _TCP.fullmatch(address)
     if match is None:
-        raise WireError(f"{address[:200]!r} is no address; use {_FORMS}")
+        meant = f"tcp://{address.rpartition('//')[2]}"  # the scheme is missing, or another one
+        guess = f"did you mean {meant}? " if _TCP.fullmatch(meant) else ""
+        raise WireAddressError(f"{address[:200]!r} is no address; {guess}use {forms}")
     host, port = match["host"].strip("[]"), match["port"]
     if port != "*" and int(port) > 65_535:
-        raise WireError(f"{address} has port {port}, expected 1 to 65535 or *")
+        raise WireAddressError(f"{address} has port {port}, expected 1 to 65535 or *")
     port = "*" if port == "*" or int(port) == 0 else str(int(port))
     return "127.0.0.1" if host == "localhost" else host, port
 

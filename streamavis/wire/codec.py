@@ -90,6 +90,8 @@ def _unpack(payload: memoryview) -> dict[str, Any]:
             max_ext_len=0,
             ext_hook=_refuse_ext,
         )
+    except SchemaError:
+        raise
     except (ValueError, msgpack.UnpackException) as error:
         reason = str(error) or type(error).__name__
         raise SchemaError(f"malformed message: {reason[:200]}") from error
@@ -99,7 +101,7 @@ def _unpack(payload: memoryview) -> dict[str, Any]:
 
 
 def _refuse_ext(code: int, _data: bytes) -> NoReturn:
-    raise ValueError(f"ext type {code} is not part of the schema")
+    raise SchemaError(f"ext type {code} is not part of the schema")
 
 
 def _check_version(version: object) -> None:

@@ -23,7 +23,7 @@ import msgspec
 import zmq
 from zmq.utils import z85
 
-from streamavis.errors import KeyFileError
+from streamavis.errors import KeyArgumentError, KeyFileError
 from streamavis.wire.key_files import (
     check_private_folder,
     create_private,
@@ -182,11 +182,15 @@ class KeyFolder:
         """Let a client in that has its keys already; return the publisher's public key.
 
         Raises:
-            KeyFileError: the name is taken or not allowed, or the key is none or listed already.
+            KeyArgumentError: the name is not allowed, or the key is none.
+            KeyFileError: the name is taken, or the key is listed already.
         """
         server, _ = self.server()
         _checked_name(name)
-        check_public(public)
+        try:
+            check_public(public)
+        except KeyFileError as error:
+            raise KeyArgumentError(str(error)) from None
         self._check_free(name)
         if public == server:
             raise KeyFileError(f"{public} is the publisher's own key, expected a client's")
@@ -285,7 +289,7 @@ class KeyFolder:
 
 def _checked_name(name: str) -> str:
     if _NAME.fullmatch(name) is None:
-        raise KeyFileError(
+        raise KeyArgumentError(
             f"{name[:80]!r} is no client's name; expected 1 to 64 letters, digits, _ or -, "
             "the first a letter or digit"
         )

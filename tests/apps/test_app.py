@@ -7,6 +7,7 @@ import sys
 import pytest
 import typer
 from streamavis_apps.app import Commands, app
+from streamavis_apps.help_page import page
 from typer.testing import CliRunner
 
 from streamavis.errors import InputError, TruncatedInputError
@@ -20,6 +21,8 @@ COMMANDS = [
     "synth",
     "train",
     "eval",
+    "predict",
+    "reproduce",
     "convert",
     "segment",
     "doctor",
@@ -91,9 +94,9 @@ def test_version():
         "replay clip.mp4 --speed fast",
         "replay clip.mp4 --speed nan",
         "replay clip.mp4 --view hologram",
-        "synth --out x --n 0 --seed 1",
-        "synth --out x --n 1 --seed 1 --size 320",
-        "synth --out x --n 1 --seed 1 --size 8x8",
+        "synth --out x --clips 0 --seed 1",
+        "synth --out x --clips 1 --seed 1 --size 320",
+        "synth --out x --clips 1 --seed 1 --size 8x8",
         "view",
         "view tcp://10.0.0.5:5555 --key a.key --insecure",
         "replay clip.mp4 --keys dir",
@@ -102,12 +105,35 @@ def test_version():
         "live --keys dir",
         "keys add robot1 --public x --out y",
         "unheard-of",
+        "view 127.0.0.1:5555",
+        "view tcp://127.0.0.1:99999",
+        "live --camera rtsq://door/cam",
+        "live --mic camera:0",
+        "live --camera a=camera:0 --camera a=camera:1",
+        "live --camera browser",
+        "live --publish 5555",
+        "replay clip.mp4 --publish tcp://",
+        "inspect nope",
+        "convert in.pth out.pth",
+        "bench kernels --device tpu",
     ],
 )
 def test_a_wrong_command_line_is_a_usage_error(line):
     result = invoke(*line.split())
     assert result.exit_code == 2
     assert result.stdout == ""
+
+
+def test_an_address_without_its_scheme_is_completed():
+    said = invoke("view", "127.0.0.1:5555").stderr
+    assert "did you mean tcp://127.0.0.1:5555?" in said
+    assert ":*" not in said, "a port that only a publisher can ask for"
+
+
+def test_an_unknown_model_is_told_with_all_that_could_be_inspected():
+    said = invoke("inspect", "nope").stderr
+    for name in ("nano", "r50", "swin_l"):
+        assert name in said
 
 
 def test_an_expected_error_is_one_line_on_stderr():
@@ -167,5 +193,74 @@ def test_without_typer_the_command_names_the_extra():
     assert done.returncode == 1
     assert done.stderr == (
         "streamavis: error: typer is not installed; "
-        "install it with: pip install 'streamavis[engine]'\n"
+        "install it with: pip install 'streamavis[cli]'\n"
     )
+
+
+def every_command(group=None, path=()):
+    """Each command with its words, groups too."""
+    group = group or typer.main.get_command(app)
+    yield path, group
+    for name, command in getattr(group, "commands", {}).items():
+        yield from every_command(command, (*path, name))
+
+
+@pytest.mark.parametrize("columns", [60, 100])
+def test_every_help_fits_its_terminal_and_cuts_nothing_off(columns):
+    for path, command in every_command():
+        shown = page(command, "streamavis", columns).plain
+        for line in shown.splitlines():
+            assert len(line) <= columns, (path, line)
+        assert "…" not in shown and "<bool>" not in shown
+        declared = [name for param in command.params for name in param.opts if "-" in name]
+        hidden = {"--ready-fd", "--show-completion"}
+        assert all(name in shown for name in set(declared) - hidden), path
+
+
+def test_an_example_is_one_command_at_any_width():
+    examples = {}
+    for columns in (60, 200):
+        shown = page(typer.main.get_command(app).commands["live"], "", columns).plain
+        joined = re.sub(r" \\\n +", " ", shown)
+        lines = {re.sub(r"   after:.*", "", line.strip()) for line in joined.splitlines()}
+        examples[columns] = {line for line in lines if line.startswith("streamavis live")}
+    assert examples[60] == examples[200]
+    assert len(examples[60]) == 5
+
+
+def test_without_a_command_the_help_is_shown_as_an_error():
+    for line in ([], ["keys"], ["bench"]):
+        result = invoke(*line)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert "Usage: streamavis" in result.stderr or "Usage: root" in result.stderr
+
+
+ROBOT = """
+import sys
+for name in ("torch", "av", "cv2", "scipy", "safetensors", "sounddevice", "aiohttp"):
+    sys.modules[name] = None  # as on a machine with the extra cli
+from streamavis_apps.cli import main
+sys.argv[0] = "streamavis"
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "said"),
+    [
+        ("--version", 0, r"streamavis \d"),
+        ("view tcp://127.0.0.1:9 --wait 0.1 --plain", 1, "nothing arrived for 0.1 s"),
+        ("view --key none.key tcp://10.0.0.5:5555", 1, r"none\.key: there is no such key file"),
+        ("keys --keys none list", 2, "No such option"),
+        ("keys list --keys none", 1, "streamavis keys init"),
+        ("live", 1, r"pip install 'streamavis\[engine\]'"),
+        ("eval --gt a --pred b", 1, r"scipy is not installed.*pip install 'streamavis\[engine\]'"),
+        ("train --out x", 1, r"pip install 'streamavis\[engine\]'"),
+    ],
+)
+def test_the_extra_cli_is_enough_for_a_robot_and_the_rest_names_its_extra(line, code, said):
+    command = [sys.executable, "-c", ROBOT, *line.split()]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == code, done.stderr
+    assert re.search(said, done.stdout + done.stderr)
+    assert "Traceback" not in done.stderr

@@ -68,7 +68,7 @@ def test_the_clip_is_drawn_once(tmp_path, monkeypatch):
 
 def test_synth_writes_the_clips_it_says(tmp_path):
     out = tmp_path / "clips"
-    line = f"synth --out {out} --n 2 --seed 3 --fps 5 --duration 1 --size 96x64"
+    line = f"synth --out {out} --clips 2 --seed 3 --fps 5 --seconds 1 --size 96x64"
     result = CliRunner().invoke(app, line.split())
     assert result.exit_code == 0, result.output
     assert result.stdout == f"2 clips of 1 s, 96x64, 5 frames/s, seed 3: {out}\n"
@@ -80,7 +80,9 @@ def test_synth_writes_the_clips_it_says(tmp_path):
 
 def test_synth_refuses_a_folder_that_holds_something_else(tmp_path):
     (tmp_path / "thesis.tex").write_text("precious")
-    result = CliRunner().invoke(app, ["synth", "--out", str(tmp_path), "--n", "1", "--seed", "1"])
+    result = CliRunner().invoke(
+        app, ["synth", "--out", str(tmp_path), "--clips", "1", "--seed", "1"]
+    )
     assert result.exit_code == 1
     assert str(tmp_path) in result.stderr and result.stderr.count("\n") == 1
     assert (tmp_path / "thesis.tex").read_text() == "precious"

@@ -45,7 +45,7 @@ def test_a_needed_part_fails_and_each_cure_is_said_once():
 
 
 def test_a_package_that_is_not_installed(monkeypatch):
-    monkeypatch.setattr(checks, "_PACKAGES", (("no-such-thing", "", "engine"),))
+    monkeypatch.setattr(checks, "_PACKAGES", (("no-such-thing", "nothing", "engine"),))
     (check,) = checks.packages()
     assert (check.state, check.found) == (State.BROKEN, "not installed")
     assert check.cure == "pip install 'streamavis[engine]'"
@@ -79,6 +79,39 @@ def test_a_missing_system_library_names_its_package(
     assert check.state is state
     assert str(error) in check.found
     assert check.cure.startswith("sudo apt-get install") and library in check.cure
+
+
+@pytest.mark.parametrize("name", ["torchaudio", "aiohttp", "tensorboard"])
+def test_what_is_called_ok_was_imported(monkeypatch, name):
+    real = checks.importlib.import_module
+
+    def refuse(wanted):
+        if wanted.partition(".")[0] == name:
+            raise OSError("libtorch: undefined symbol")
+        return real(wanted)
+
+    monkeypatch.setattr(checks.importlib, "import_module", refuse)
+    monkeypatch.setattr(checks.importlib.metadata, "version", lambda name: "1.0")
+    check = by_name(checks.packages())[name]
+    assert (check.state, check.found) == (
+        State.LACKS,
+        "1.0 does not load: libtorch: undefined symbol",
+    )
+
+
+def test_extras_are_told_with_what_they_lack_and_what_they_are_for():
+    found = [Check("packages", name, "1.0") for name, _, _ in checks._PACKAGES]
+    assert {check.state for check in checks.extras(found)} == {State.OK}
+    found += [Check("packages", name, "not there", State.LACKS) for name in ("aiohttp", "torch")]
+    told = by_name(checks.extras(found))
+    assert list(told) == ["base", "cli", "engine", "web", "train"]
+    assert [told[name].state for name in ("cli", "engine", "web")] == [
+        State.OK,
+        State.LACKS,
+        State.LACKS,
+    ]
+    assert told["web"].found == "lacks aiohttp; for --view web"
+    assert told["web"].cure == "pip install 'streamavis[web]'"
 
 
 def test_missing_weights_break_the_engine(monkeypatch, tmp_path):

@@ -14,7 +14,7 @@ from rich.console import Console
 from streamavis_apps.inspection import examine, run
 
 from streamavis import checkpoint
-from streamavis.errors import CheckpointError
+from streamavis.errors import UnknownModelError
 from streamavis.model import StreamAVIS
 
 sys.path.append(str(Path(__file__).parents[1] / "model"))
@@ -107,12 +107,12 @@ def test_it_reaches_as_far_back_as_is_said(sinks, tmp_path):
 
 def test_tables_are_for_people_and_json_for_programs(tiny):
     text = io.StringIO()
-    run(tiny, size=SIZE, as_json=False, console=Console(file=text, width=100))
+    run(tiny, size=SIZE, console=Console(file=text, width=100))
     said = text.getvalue()
     for words in ("2 classes", "backbone", "kept per stream", "0.96 s", "attends to frames"):
         assert words in said
     text = io.StringIO()
-    run(tiny, size=SIZE, as_json=True, console=Console(file=text, width=40))
+    run(tiny, size=SIZE, json_path=Path("-"), console=Console(file=text, width=40))
     facts = json.loads(text.getvalue())
     assert facts["total"]["parameters"] == sum(s["parameters"] for s in facts["stages"])
     assert facts["network_size"] == list(SIZE)
@@ -123,7 +123,7 @@ def test_presets_and_shipped_weights_are_known_by_name():
     nano = examine("nano", (360, 640))
     assert sum(stage.parameters for stage in nano.stages) < 4_000_000
     assert isinstance(checkpoint.configuration("nano"), type(StreamAVIS(nano_config()).config))
-    with pytest.raises(CheckpointError, match="no weights 'colossus'"):
+    with pytest.raises(UnknownModelError, match=r"'colossus'.*nano.*or a preset .r50, swin_l."):
         examine("colossus", SIZE)
 
 

@@ -77,7 +77,7 @@ def test_a_name_that_could_be_a_path_is_refused(keys, tmp_path, name):
     keys("init")
     before = sorted(tmp_path.rglob("*"))
     code, _, err = keys("add", "--", name)
-    assert code == 1 and re.search("expected 1 to 64 letters", err)
+    assert code == 2 and re.search("expected 1 to 64 letters", err)
     assert sorted(tmp_path.rglob("*")) == before
 
 

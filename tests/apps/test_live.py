@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 from runtime_fakes import FakeModel, assert_no_threads
+from streamavis_apps.commands.options import Address, View, Web
 from streamavis_apps.exits import ExitCode, Stop
 from streamavis_apps.live import Live, named, run
 from streamavis_apps.live_board import LiveBoard
@@ -105,6 +106,27 @@ def test_it_ends_when_it_is_told_to():
     code, told = watch(Live(cameras=(ENDLESS,)), stop=stop)
     assert code is ExitCode.DONE
     assert "stopped early" in told
+
+
+def on_page(**changes) -> Live:
+    """A plan whose camera is that of whoever opens the page; nobody does."""
+    wanted = Wanted(view=View.WEB, web=Web(Address("127.0.0.1", 0)))
+    return Live(cameras=("browser",), wanted=wanted, **changes)
+
+
+def test_it_ends_while_it_waits_for_a_visitor_s_camera():
+    stop = Stop()
+    threading.Timer(0.5, stop.event.set).start()
+    code, told = watch(on_page(), stop=stop)
+    assert code is ExitCode.DONE
+    assert "open http" in told
+    assert_no_threads()
+
+
+def test_a_visitor_s_camera_is_waited_for_as_long_as_the_command_may_run():
+    with pytest.raises(InputError, match=r"no picture for 0\.\d s; open the page"):
+        watch(on_page(seconds=0.2))
+    assert_no_threads()
 
 
 def test_it_ends_after_its_time():

@@ -82,9 +82,8 @@ def test_every_picture_is_accounted_for_whatever_the_camera_does(command, tmp_pa
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(bool(missing()), reason=missing())
 def test_a_microphone_and_a_disk_break_and_the_recording_stays_readable(command, tmp_path):
-    if reason := missing():
-        pytest.skip(reason)
     figures, _ = bench(
         command, tmp_path, until="mic-hang: told", microphone=True, record=True,
         faults=("mic", "mic-hang"),

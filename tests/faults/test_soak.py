@@ -1,4 +1,4 @@
-"""`bench soak --minutes` in its short form: everything is told, recovers and adds up."""
+"""`bench soak --seconds` in its short form: everything is told, recovers and adds up."""
 
 from __future__ import annotations
 

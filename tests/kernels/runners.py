@@ -29,15 +29,17 @@ class Where:
         return [x if x is None else x.detach().to(self.device) for x in tensors]
 
 
-def _compiles() -> bool:
+def _problem() -> str:
+    """Why no kernel can be built here; empty where one can."""
     try:
         native.prepare()
-    except KernelBackendError:
-        return False
-    return True
+    except KernelBackendError as error:
+        return str(error)
+    return ""
 
 
-needs_compiler = pytest.mark.skipif(not _compiles(), reason="no working C++ compiler here")
+_PROBLEM = _problem()
+needs_compiler = pytest.mark.skipif(bool(_PROBLEM), reason=_PROBLEM)
 RUNNERS = pytest.mark.parametrize(
     "where",
     [

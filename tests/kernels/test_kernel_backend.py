@@ -17,6 +17,7 @@ from streamavis_kernels.sampling import native, reference
 def fresh(monkeypatch, tmp_path):
     """A process that has chosen nothing yet and has an empty cache; gives monkeypatch."""
     caches = (_choose, build._compiler, native._library, native._function)
+    caches += (build._temporary_directory,)
     for cache in caches:
         cache.cache_clear()
     monkeypatch.delenv("STREAMAVIS_KERNELS", raising=False)
@@ -73,12 +74,33 @@ def test_a_broken_compiler_is_no_compiler_and_leaves_nothing_half_built(
     assert len(left) == (breaks == "by writing rubbish")
 
 
-def test_a_cache_that_cannot_be_written_is_named(fresh, caplog, tmp_path):
+COMPILES = 'case "$*" in *-dM*) exit 0;; esac; while [ "$1" != -o ]; do shift; done; echo > "$2"'
+
+
+def test_a_cache_that_cannot_be_written_is_told_once_and_a_temporary_folder_used(
+    fresh, caplog, tmp_path
+):
     (tmp_path / "file").touch()
     fresh.setenv("STREAMAVIS_CACHE", str(tmp_path / "file"))
-    fresh.setenv("CXX", script(tmp_path / "c++", "exit 0"))
-    assert kernels.backend() == "reference"
+    fresh.setenv("CXX", script(tmp_path / "c++", COMPILES))
+    fresh.setattr(build.tempfile, "tempdir", str(tmp_path))
+    names = []
+    with build.telling_builds(names.append):
+        built = {build.build("int x;", name, ()) for name in ("one", "two", "one")}
+    assert names == ["one", "two"], "each is built once"
+    (folder,) = {path.parent for path in built}
+    assert folder.parent == tmp_path and stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert len(caplog.records) == 1
     assert f"cannot write the kernel cache {tmp_path / 'file'}" in caplog.text
+
+
+def test_without_any_folder_to_write_that_is_the_reason(fresh, tmp_path):
+    (tmp_path / "file").touch()
+    fresh.setenv("STREAMAVIS_CACHE", str(tmp_path / "file"))
+    fresh.setenv("CXX", script(tmp_path / "c++", COMPILES))
+    fresh.setattr(build.tempfile, "tempdir", str(tmp_path / "file"))
+    with pytest.raises(KernelBackendError, match=r"cache .*file.*nor a temporary folder"):
+        build.build("int x;", "one", ())
 
 
 def test_the_environment_chooses(fresh):

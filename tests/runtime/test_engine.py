@@ -109,6 +109,7 @@ def test_a_sink_that_fails_is_closed_and_reported_and_the_stream_goes_on(inline,
     assert len(bad.results) == 5
     assert len(bad.closed) == len(good.closed) == 1
     assert "sink bad failed" in caplog.text
+    assert caplog.text.count("Traceback") == 1
 
 
 @pytest.mark.parametrize("inline", [True, False])

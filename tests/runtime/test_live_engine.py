@@ -74,6 +74,21 @@ def test_a_stalled_stream_delays_nobody_and_is_told():
     rig.end()
 
 
+def test_a_stall_that_is_noticed_and_then_told_is_logged_once():
+    rig = Rig("cam")
+    rig.one("cam")
+    rig.clock.advance(401 * MS)
+    rig.engine._look()
+    for state in ("stalled", "reconnecting", "stalled"):
+        event = SourceEvent("camera:0", "video", state, rig.clock.now_ns(), "no picture for 0.5 s")
+        rig.taps["cam"].give(event)
+        until(lambda: rig.report("cam").source == event.state)  # noqa: B023
+    rig.end()
+    texts = [notice.text for notice in rig.report("cam").notices]
+    assert sum("stalled" in text for text in texts) == 2, "the second is another one"
+    assert rig.report("cam").inputs[0].reason == "no picture for 0.5 s", "the newest reason"
+
+
 def test_whoever_looks_after_streams_is_there_when_one_falls_silent():
     rig = Rig("a", "b")
     assert rig.engine._until_look_s() == pytest.approx(0.1), "nothing runs yet"
@@ -124,6 +139,19 @@ def test_a_model_that_breaks_is_started_anew_within_three_frames(running):
     assert [r.epoch for r in rig.sinks["cam"].results][::5] == [0, 1, 2, 3]
     assert any("starts anew" in notice.text for notice in report.notices)
     assert report.model == "ok"
+
+
+def test_a_failure_of_the_users_code_keeps_its_traceback_in_the_log_once(running, caplog):
+    def fails(step):
+        if step >= 2:
+            raise ZeroDivisionError("a bug in a model")
+
+    rig = running(Rig("cam", model=FakeModel(on_step=fails)))
+    see(rig, 20)
+    failed = [r for r in caplog.records if "a bug in a model" in r.getMessage()]
+    assert len(failed) > 2
+    assert [r.exc_info is not None for r in failed] == [True] + [False] * (len(failed) - 1)
+    assert caplog.text.count("Traceback") == 1 and "in fails" in caplog.text
 
 
 def test_a_model_that_is_given_up_is_tried_slowly_and_comes_back(running):

@@ -10,6 +10,11 @@ import pytest
 import torch
 from avism_truth import GridPoints, matched, truth_of
 from streamavis_training.avism_losses import avism_losses
+from streamavis_training.avism_training import TeacherNet
+from streamavis_training.batch import Batch, Truth
+from streamavis_training.schedule import TrainerConfig
+from streamavis_training.tasks.avism import AVISMTask, TeacherConfig
+from streamavis_training.trainer import Trainer
 
 from streamavis.checkpoint import convert
 
@@ -40,6 +45,33 @@ def test_the_copy_beside_the_tests_is_the_recording():
             assert np.array_equal(copy[name], value), name
 
 
+def assert_gradients(model, report, golden) -> None:
+    """Those of every weight, against the reference's on the fixed grid of points."""
+    gradients = {name: weight.grad for name, weight in model.named_parameters()}
+
+    def gradient(theirs: str) -> torch.Tensor:
+        """Ours of a weight of theirs: parts of joined ones, all parts of split ones."""
+        ours = [gradients[name] for name in report.used[theirs]]
+        if "sampling_offsets" in theirs:
+            ours = [ours[0][: len(ours[0]) * 2 // 3]]
+        elif "attention_weights" in theirs:
+            ours = [ours[0][len(ours[0]) * 2 // 3 :]]
+        return torch.cat(ours)
+
+    squares = 0.0
+    norms = zip(golden["grid.grad_norm_names"], golden["grid.grad_norms"], strict=True)
+    for theirs, norm in norms:
+        found = float(gradient(theirs).double().norm())
+        squares += found**2
+        assert found == pytest.approx(norm, rel=1e-3, abs=1e-6), theirs
+    assert squares**0.5 == pytest.approx(float(golden["grid.grad_total_norm"]), rel=1e-4)
+    for name in golden:
+        if name.startswith("grid.grad."):
+            expected = torch.from_numpy(golden[name])
+            apart = gradient(name.removeprefix("grid.grad.")) - expected
+            assert apart.norm() <= 1e-3 * expected.norm(), name
+
+
 @pytest.mark.parametrize("run", ["grid", "random_seed0", "random_seed1"])
 def test_losses_matches_and_gradients(converted, golden, run):
     model, report = converted
@@ -65,29 +97,7 @@ def test_losses_matches_and_gradients(converted, golden, run):
         return
     model.zero_grad()
     sum(terms.values()).backward()
-    gradients = {name: weight.grad for name, weight in model.named_parameters()}
-
-    def gradient(theirs: str) -> torch.Tensor:
-        """Ours of a weight of theirs: parts of joined ones, all parts of split ones."""
-        ours = [gradients[name] for name in report.used[theirs]]
-        if "sampling_offsets" in theirs:
-            ours = [ours[0][: len(ours[0]) * 2 // 3]]
-        elif "attention_weights" in theirs:
-            ours = [ours[0][len(ours[0]) * 2 // 3 :]]
-        return torch.cat(ours)
-
-    squares = 0.0
-    norms = zip(golden["grid.grad_norm_names"], golden["grid.grad_norms"], strict=True)
-    for theirs, norm in norms:
-        found = float(gradient(theirs).double().norm())
-        squares += found**2
-        assert found == pytest.approx(norm, rel=1e-3, abs=1e-6), theirs
-    assert squares**0.5 == pytest.approx(float(golden["grid.grad_total_norm"]), rel=1e-4)
-    for name in golden:
-        if name.startswith("grid.grad."):
-            expected = torch.from_numpy(golden[name])
-            apart = gradient(name.removeprefix("grid.grad.")) - expected
-            assert apart.norm() <= 1e-3 * expected.norm(), name
+    assert_gradients(model, report, golden)
 
 
 def test_what_the_losses_are_taken_on(converted, golden):
@@ -117,3 +127,44 @@ def test_targets_are_the_references(golden):
     assert golden["clip_target_labels"].tolist() == truth.classes.tolist()
     present = torch.from_numpy(golden["clip_target_ids"] >= 0)
     assert torch.equal(present, truth.present)
+
+
+def test_the_trainer_gives_the_references_losses_and_gradients(converted, golden, tmp_path):
+    """The same step as a user takes it: batch, task, trainer, `compat="reference"`."""
+    model, report = converted
+    network = TeacherNet(model.config, compat="reference")
+    network.load_state_dict(model.state_dict())
+    masks = truth_of(golden)
+    frames, audio = (torch.from_numpy(golden[k])[None] for k in ("images_uint8", "audio"))
+    present = masks.present.T[None].float()  # (1, T, N)
+    batch = Batch(
+        frames,
+        audio,
+        torch.arange(frames.shape[1]).double()[None] + 0.96,
+        Truth(
+            masks=masks.masks.transpose(0, 1)[None],
+            class_ids=masks.classes[None],
+            visible=present,
+            sounding=present,
+            heard=torch.full((1, frames.shape[1], 26), torch.nan),
+            level=torch.full_like(present, torch.nan),
+        ),
+    )
+
+    def batches(step, rank, world):
+        while True:
+            yield batch
+
+    task = AVISMTask(
+        network, batches, TeacherConfig(compat="reference"), points=GridPoints(), name="avism"
+    )
+    config = TrainerConfig(steps=1, rate=1e-12, clip_norm=0, ema_decay=0.0, device="cpu")
+    told = []
+    Trainer(task, tmp_path, config).run(told.append)
+    names, values = golden["grid.loss_names"], golden["grid.loss_values_weighted"]
+    assert told[0].terms.keys() == set(names)
+    for name, value in zip(names, values, strict=True):
+        assert told[0].terms[name] == pytest.approx(value, rel=1e-4), name
+    assert told[0].loss == pytest.approx(float(golden["grid.total"]), rel=1e-5)
+    assert told[0].grad_norm == pytest.approx(float(golden["grid.grad_total_norm"]), rel=1e-4)
+    assert_gradients(network, report, golden)

@@ -14,6 +14,8 @@ import torch.nn.functional as F
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from streamavis.errors import ModelOutputError
+from streamavis_training.distributed import normaliser
 from streamavis_training.losses import ordinal_count_loss
 from streamavis_training.points import RandomPoints, sample
 
@@ -102,6 +104,9 @@ def avism_losses(
         compat: "reference" does as the published code does: the similarity's weight is 1, and an
             object that is absent in a clip's first frame is taught as no object there.
         points: where masks are compared; random by default.
+
+    Raises:
+        ModelOutputError: logits are not finite.
 
     Returns:
         the terms; the pairs of each frame head (last, then the others in order) for each frame;
@@ -204,11 +209,17 @@ def _set_losses(
         row[pair.query] = target.labels[pair.object]
     balance = torch.ones(none + 1, device=class_logits.device)
     balance[none] = weights.no_object
-    class_loss = F.cross_entropy(class_logits.flatten(0, 1), labels.flatten(), balance)
+    # Means are over the batches of all processes that train together.
+    weight = normaliser(balance[labels].sum(), least=1e-6)
+    class_loss = F.cross_entropy(
+        class_logits.flatten(0, 1), labels.flatten(), balance, reduction="sum"
+    )
+    class_loss = class_loss / weight
 
     found = torch.cat([m[p.query] for m, p in zip(mask_logits, pairs, strict=True)])
     wanted = torch.cat([t.masks[p.object] for t, p in zip(targets, pairs, strict=True)])
-    count = max(sum(len(target.labels) for target in targets), 1)
+    objects = sum(len(target.labels) for target in targets)
+    count = normaliser(torch.tensor(objects, device=class_logits.device))
     if not len(found):
         nothing = mask_logits.sum() * 0
         return _Terms(class_loss, nothing, nothing, pairs)
@@ -241,7 +252,10 @@ def _match(
     soft = logits.sigmoid()
     dice = 1 - (2 * soft @ masks.T + 1) / (soft.sum(1)[:, None] + masks.sum(1) + 1)
     cost = weights.mask * bce / logits.shape[1] + weights.dice * dice
-    queries, objects = linear_sum_assignment((cost - weights.class_ * probability).cpu().numpy())
+    costs = (cost - weights.class_ * probability).cpu()
+    if not costs.isfinite().all():
+        raise ModelOutputError("class or mask logits are not finite: they hold NaN or infinity")
+    queries, objects = linear_sum_assignment(costs.numpy())
     device = class_logits.device
     return Pairs(torch.as_tensor(queries, device=device), torch.as_tensor(objects, device=device))
 
@@ -276,4 +290,4 @@ def _similarity_loss(
             logits = vector @ vector.T
             total = total + F.binary_cross_entropy_with_logits(logits, same, reduction="sum")
             number += same.numel()
-    return total / max(number, 1)
+    return total / normaliser(torch.tensor(number, device=tokens.device))

@@ -70,7 +70,7 @@ class Batch:
     """Clips for `StreamAVIS.forward` and their truth."""
 
     frames: Tensor  # (B, T, 3, H, W) uint8
-    audio: Tensor  # (B, T, 15360) float32
+    audio: Tensor  # (B, T, 15360) float32; or ready features (B, T, A)
     times_s: Tensor  # (B, T) float64
     truth: Truth
     first: bool = True  # the clips start here: nothing is carried in

@@ -28,10 +28,28 @@ if TYPE_CHECKING:
 
     from streamavis.runtime.session import StepModel
 
-__all__ = ["Scores", "Sound", "evaluate", "unseen", "watch"]
+__all__ = [
+    "FrameTruth",
+    "Scores",
+    "Sound",
+    "evaluate",
+    "pair_of",
+    "score_frame",
+    "unseen",
+    "watch",
+]
 
 Sound = Literal["own", "swapped", "silence"]
 _HIT = 0.5  # IoU at which a detection counts
+
+
+@dataclass
+class FrameTruth:
+    """The N objects in view in one frame."""
+
+    masks: list[Rle]  # N
+    class_ids: NDArray[np.integer]  # (N,), of the network; -1: a class it does not know
+    sounding: NDArray[np.bool_]  # (N,)
 
 
 @dataclass
@@ -46,6 +64,8 @@ class Scores:
     right_class: int = 0  # of the hits
     visible_objects: int = 0
     visible_iou: float = 0.0  # best one-to-one match of any track, summed
+    visible_hits: int = 0  # of the visible objects, matched at IoU >= 0.5
+    visible_right: int = 0  # of these, under the right class
     quiet_frames: int = 0  # frames in which no object in view sounds
     quiet_right: int = 0  # of these, without a sounding track
     alarm_frames: int = 0  # frames with a sounding track, of all
@@ -87,7 +107,7 @@ class Scores:
 
 
 def unseen(count: int, seed: int, config: WorldConfig | None = None) -> Iterator[WorldClip]:
-    """The clips that `streamavis synth --n COUNT --seed SEED` draws, without files."""
+    """The clips that `streamavis synth --clips COUNT --seed SEED` draws, without files."""
     for index in range(count):
         yield clip(clip_seed(seed, index), config or WorldConfig())
 
@@ -124,8 +144,9 @@ def evaluate(
     plain, paired = Scores(), Scores()
     for scene, waveform in _with_sound(scenes, sound):
         for index, result in enumerate(watch(model, scene, waveform)):
-            score = _score_frame(scene, index, result.tracks)
-            if _pair(scene, index) is None:
+            truth = _truth(scene, index)
+            score = score_frame(result.tracks, truth)
+            if pair_of(truth) is None:
                 plain += score
             else:
                 paired += score
@@ -148,47 +169,55 @@ def _with_sound(
     yield first, previous.waveform
 
 
-def _pair(scene: WorldClip, index: int) -> tuple[int, int] | None:
+def _truth(scene: WorldClip, index: int) -> FrameTruth:
+    visible = np.flatnonzero(scene.visible[index])
+    masks = [encode(scene.ids[index] == i + 1) for i in visible]
+    return FrameTruth(masks, scene.class_ids[visible], scene.sounding[index][visible])
+
+
+def pair_of(truth: FrameTruth) -> tuple[int, int] | None:
     """Two visible objects of one class, the first of which sounds and the second does not."""
-    seen, sounds = scene.visible[index], scene.sounding[index]
-    for a in np.flatnonzero(seen & sounds):
-        for b in np.flatnonzero(seen & ~sounds):
-            if scene.class_ids[a] == scene.class_ids[b]:
+    for a in np.flatnonzero(truth.sounding):
+        for b in np.flatnonzero(~truth.sounding):
+            if truth.class_ids[a] == truth.class_ids[b]:
                 return int(a), int(b)
     return None
 
 
-def _score_frame(scene: WorldClip, index: int, tracks: list[Track]) -> Scores:
-    visible = np.flatnonzero(scene.visible[index])
-    sounds = scene.sounding[index][visible]
-    truth = [encode(scene.ids[index] == i + 1) for i in visible]
-    iou = _iou(tracks, truth)  # (tracks, objects)
+def score_frame(tracks: list[Track], truth: FrameTruth) -> Scores:
+    """Count one frame: what was reported against what is in view."""
+    sounds = truth.sounding
+    iou = _iou(tracks, truth.masks)  # (tracks, objects)
     heard = np.array([t.is_sounding for t in tracks], bool)
     score = Scores(
         frames=1,
         sounding_objects=int(sounds.sum()),
         detections=int(heard.sum()),
-        visible_objects=len(visible),
+        visible_objects=len(sounds),
         quiet_frames=int(not sounds.any()),
         quiet_right=int(not sounds.any() and not heard.any()),
         alarm_frames=int(heard.any()),
     )
-    score.visible_iou = float(sum(iou[t, o] for t, o in _assign(iou)))
+    for t, o in _assign(iou):
+        score.visible_iou += float(iou[t, o])
+        if iou[t, o] >= _HIT:
+            score.visible_hits += 1
+            score.visible_right += int(tracks[t].class_id == truth.class_ids[o])
     loud = iou[heard][:, sounds]
     for t, o in _assign(loud):
         score.sounding_iou += float(loud[t, o])
         if loud[t, o] >= _HIT:
             score.hits += 1
             track = tracks[np.flatnonzero(heard)[t]]
-            score.right_class += int(track.class_id == scene.class_ids[visible[sounds][o]])
-    pair = _pair(scene, index)
+            score.right_class += int(track.class_id == truth.class_ids[sounds][o])
+    pair = pair_of(truth)
     if pair is not None:
-        _score_pair(score, iou, [int(np.flatnonzero(visible == i)[0]) for i in pair], tracks)
+        _score_pair(score, iou, pair, tracks)
     return score
 
 
 def _score_pair(
-    score: Scores, iou: NDArray[np.float64], pair: list[int], tracks: list[Track]
+    score: Scores, iou: NDArray[np.float64], pair: tuple[int, int], tracks: list[Track]
 ) -> None:
     found = {o: t for t, o in _assign(iou) if iou[t, o] >= _HIT}
     if not all(o in found for o in pair):

@@ -25,16 +25,20 @@ def sample(maps: Tensor, points: Tensor) -> Tensor:
 class RandomPoints:
     """Points drawn anew at each call."""
 
+    def __init__(self, count: int = POINTS) -> None:
+        """Draw `count` points a mask; fewer are noisier and cheaper."""
+        self._count = count
+
     def shared(self, device: torch.device) -> Tensor:
         """(1, P, 2), to compare all masks of a picture at."""
-        return torch.rand(1, POINTS, 2).to(device)
+        return torch.rand(1, self._count, 2).to(device)
 
     def uncertain(self, mask_logits: Tensor) -> Tensor:
         """(n, H, W) -> (n, P, 2): mostly where a mask's edge may be, the rest anywhere."""
-        count = len(mask_logits)
-        sure = int(POINTS * _UNCERTAIN_SHARE)
-        drawn = torch.rand(count, POINTS * _OVERSAMPLE, 2).to(mask_logits)
+        masks, points = len(mask_logits), self._count
+        sure = int(points * _UNCERTAIN_SHARE)
+        drawn = torch.rand(masks, points * _OVERSAMPLE, 2).to(mask_logits)
         doubt = -sample(mask_logits[:, None], drawn)[:, 0].abs()
         places = doubt.topk(sure, dim=1).indices
         chosen = drawn.gather(1, places[..., None].expand(-1, -1, 2))
-        return torch.cat([chosen, torch.rand(count, POINTS - sure, 2).to(mask_logits)], 1)
+        return torch.cat([chosen, torch.rand(masks, points - sure, 2).to(mask_logits)], 1)

@@ -2,39 +2,37 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
-import shutil
-import wave
 from dataclasses import asdict, dataclass
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-import av
 import cv2
 import numpy as np
 from pycocotools import mask as coco
 
-from streamavis.errors import OutputError
-from streamavis.masks import encode
-from streamavis.types import SAMPLE_RATE
-from streamavis_training.data.layout import ANNOTATIONS, AUDIO, FRAMES
+from streamavis.errors import ArgumentError, OutputError
+from streamavis_training.dataset_files import (
+    AUDIO,
+    FRAMES,
+    MOVIES,
+    prepare,
+    publish,
+    run_lengths,
+    write_jpeg,
+    write_movie,
+    write_wav,
+)
 from streamavis_training.world import CLASSES, VERSION, WorldClip, WorldConfig, clip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from numpy.typing import NDArray
 
 __all__ = ["MOVIES", "clip_seed", "write", "write_movie"]
 
-MOVIES = "Videos"
 _GENERATOR = "streamavis synth"
 _Record = tuple[dict[str, Any], list[dict[str, Any]]]  # a video and its annotations
-_PARTIAL = f"{ANNOTATIONS}.partial"  # marks a folder as ours until the last clip is written
-_JPEG_QUALITY = 95
-_CRF = 18  # H.264, visually lossless
 
 
 @dataclass(frozen=True)
@@ -81,7 +79,7 @@ def write(
     """
     config = config or WorldConfig()
     if config.lead_s:
-        raise ValueError(f"lead_s is {config.lead_s}; on disk the first picture is at time 0")
+        raise ArgumentError(f"lead_s is {config.lead_s}; on disk the first picture is at time 0")
     info = {
         "generator": _GENERATOR,
         "version": VERSION,
@@ -90,7 +88,7 @@ def write(
     }
     tasks = [_Task(out, i, clip_seed(seed, i), config) for i in range(n)]
     try:
-        _prepare(out, info)
+        prepare(out, info, (FRAMES, AUDIO, MOVIES))
         records = _render_all(tasks, jobs, progress)
         annotations = [annotation for _, found in records for annotation in found]
         content = {
@@ -99,37 +97,9 @@ def write(
             "annotations": [{"id": i, **a} for i, a in enumerate(annotations, 1)],
             "categories": [{"id": i + 1, "name": name} for i, name in enumerate(CLASSES)],
         }
-        (out / _PARTIAL).write_text(json.dumps(content))
-        (out / _PARTIAL).replace(out / ANNOTATIONS)
+        publish(out, content)
     except OSError as error:
         raise OutputError(f"{out}: cannot write the clips ({error})") from error
-
-
-def _prepare(out: Path, info: dict[str, Any]) -> None:
-    """Make room for a new output, and mark it as ours before the first file is written."""
-    if out.exists() and not out.is_dir():
-        raise OutputError(f"{out} is a file; name a folder to write the clips to")
-    if out.exists() and any(out.iterdir()) and not _is_ours(out):
-        raise OutputError(
-            f"{out} is not empty and not an earlier output of synth; name another folder"
-        )
-    out.mkdir(parents=True, exist_ok=True)
-    (out / _PARTIAL).write_text(json.dumps({"info": info}))
-    (out / ANNOTATIONS).unlink(missing_ok=True)
-    for name in (FRAMES, AUDIO, MOVIES):
-        shutil.rmtree(out / name, ignore_errors=True)
-        (out / name).mkdir()
-
-
-def _is_ours(out: Path) -> bool:
-    for name in (ANNOTATIONS, _PARTIAL):
-        try:
-            content = json.loads((out / name).read_text())
-        except (OSError, ValueError):
-            continue
-        if isinstance(content, dict) and content.get("info", {}).get("generator") == _GENERATOR:
-            return True
-    return False
 
 
 def _render_all(
@@ -157,10 +127,8 @@ def _render_one(task: _Task) -> _Record:
     folder.mkdir()
     names = [f"{task.name}/{i:05d}.jpg" for i in range(len(made.frames))]
     for name, frame in zip(names, made.frames, strict=True):
-        picture = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
-        _, packed = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-        (task.out / FRAMES / name).write_bytes(packed.tobytes())
-    _write_wav(task.out / AUDIO / f"{task.name}.wav", made.waveform)
+        write_jpeg(task.out / FRAMES / name, frame)
+    write_wav(task.out / AUDIO / f"{task.name}.wav", made.waveform)
     write_movie(task.out / MOVIES / f"{task.name}.mp4", made)
     video = {
         "id": task.index + 1,
@@ -180,10 +148,9 @@ def _render_one(task: _Task) -> _Record:
 def _annotation(made: WorldClip, i: int, video_id: int) -> dict[str, Any]:
     visible = made.visible[:, i]
     masks = made.ids == i + 1
-    packed: list[dict[str, Any] | None] = [None] * len(masks)
-    for t in np.flatnonzero(visible):
-        rle = encode(masks[t])
-        packed[t] = {"size": list(rle.size), "counts": rle.counts}
+    packed = [
+        run_lengths(mask) if seen else None for mask, seen in zip(masks, visible, strict=True)
+    ]
     return {
         "video_id": video_id,
         "category_id": int(made.class_ids[i]) + 1,
@@ -194,35 +161,3 @@ def _annotation(made: WorldClip, i: int, video_id: int) -> dict[str, Any]:
         "sounding": made.sounding[:, i].tolist(),
         "avg_area": float(masks.sum() / max(visible.sum(), 1)),
     }
-
-
-def _write_wav(path: Path, waveform: NDArray[np.float32]) -> None:
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(SAMPLE_RATE)
-        file.writeframes(np.round(waveform * 32767).astype("<i2").tobytes())
-
-
-def write_movie(path: Path, made: WorldClip) -> None:
-    """Write a clip as an mp4 that any player and `streamavis replay` take."""
-    rate = Fraction(made.fps).limit_denominator(1001)
-    height, width = made.frames.shape[1:3]
-    with av.open(str(path), "w") as file:
-        video = file.add_stream("libx264", rate, options={"crf": str(_CRF), "preset": "fast"})
-        video.width, video.height = width, height
-        video.pix_fmt = "yuv420p" if width % 2 == height % 2 == 0 else "yuv444p"
-        audio = file.add_stream("aac", SAMPLE_RATE, layout="mono")
-        heard = 0
-        for n, frame in enumerate(made.frames):
-            until = round((n + 1) * SAMPLE_RATE / made.fps)
-            sound = av.AudioFrame.from_ndarray(made.waveform[None, heard:until], "fltp", "mono")
-            sound.sample_rate, sound.pts, heard = SAMPLE_RATE, heard, until
-            file.mux(audio.encode(sound))
-            # One thread: with several, swscale at times spoils pixels of odd sizes.
-            picture = av.VideoFrame.from_ndarray(frame, "rgb24")
-            picture = picture.reformat(format=video.pix_fmt, threads=1)
-            picture.pts, picture.time_base = n, 1 / rate
-            file.mux(video.encode(picture))
-        for stream in (audio, video):
-            file.mux(stream.encode(None))

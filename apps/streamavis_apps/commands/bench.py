@@ -1,37 +1,42 @@
 """`streamavis bench ...`: its command line."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from streamavis_apps.commands import bench_live, bench_offline
-from streamavis_apps.commands.options import Model, Size, parse_size
+from streamavis_apps.commands import bench_live, bench_offline, bench_real
+from streamavis_apps.commands.options import Fps, Jobs, Json, Model, Seed, Size, Threads, parse_size
+from streamavis_apps.help_page import HelpCommand, HelpGroup
 
-__all__ = ["app", "kernels", "overlay", "pipeline", "soak", "world"]
+__all__ = ["Device", "app", "kernels", "overlay", "pipeline", "soak", "world"]
 
 app = typer.Typer(
-    no_args_is_help=True,
+    cls=HelpGroup,
     help="Measure this machine: a table to read and JSON to keep.",
 )
 
 
-app.command("model")(bench_offline.model)
-app.command("segment")(bench_offline.segment)
-app.command("live")(bench_live.live)
+class Device(StrEnum):
+    """Where kernels run."""
+
+    CPU = "cpu"
+    CUDA = "cuda"
 
 
-@app.command("pipeline")
+app.command("model", cls=HelpCommand)(bench_offline.model)
+app.command("segment", cls=HelpCommand)(bench_offline.segment)
+app.command("live", cls=HelpCommand)(bench_live.live)
+app.command("real", cls=HelpCommand)(bench_real.real)
+
+
+@app.command("pipeline", cls=HelpCommand)
 def pipeline(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A video file.")],
     model: Model = "nano",
-    threads: Annotated[
-        int | None,
-        typer.Option(min=1, help="Threads of the model.", show_default="torch's choice"),
-    ] = None,
-    json: Annotated[
-        Path | None, typer.Option(metavar="OUT", help="Write the figures here too.")
-    ] = None,
+    threads: Threads = None,
+    json: Json = None,
 ) -> None:
     """Frames per second from file to result, and where the time goes.
 
@@ -46,16 +51,14 @@ def pipeline(
     raise typer.Exit(run(file, model=model, threads=threads, json_path=json))
 
 
-@app.command("world")
+@app.command("world", cls=HelpCommand)
 def world(
     model: Model = "nano",
     clips: Annotated[int, typer.Option(min=2, help="Clips to score on.")] = 40,
-    seed: Annotated[int, typer.Option(min=0, help="Of the clips, as in `synth`.")] = 2026,
-    fps: Annotated[float, typer.Option(min=5, max=30, help="Frames per second.")] = 10.0,
-    jobs: Annotated[int, typer.Option(min=1, help="Processes, one thread each.")] = 2,
-    json: Annotated[
-        Path | None, typer.Option(metavar="OUT", help="Write the figures here too.")
-    ] = None,
+    seed: Seed = 2026,
+    fps: Fps = 10.0,
+    jobs: Jobs = 2,
+    json: Json = None,
 ) -> None:
     """How good a model is on procedural clips it has not seen.
 
@@ -71,27 +74,25 @@ def world(
     raise typer.Exit(run(model, clips=clips, seed=seed, fps=fps, jobs=jobs, json_path=json))
 
 
-@app.command("soak")
+@app.command("soak", cls=HelpCommand)
 def soak(
     model: Model = "nano",
     steps: Annotated[int, typer.Option(min=100, help="Of one stream, 8 to its second.")] = 100_000,
     size: Annotated[
         Size,
-        typer.Option(parser=parse_size, metavar="WIDTHxHEIGHT", help="Of the network's pictures."),
+        typer.Option(parser=parse_size, metavar="WxH", help="Of the network's pictures."),
     ] = "96x64",  # type: ignore[assignment]
-    minutes: Annotated[
+    seconds: Annotated[
         float | None,
-        typer.Option(min=0.05, help="Of the live engine, in place of steps.", show_default="steps"),
+        typer.Option(min=3, help="Of the live engine, in place of steps.", show_default="steps"),
     ] = None,
     faults: Annotated[
-        bool, typer.Option("--faults", help="With --minutes: break something every 30 s.")
+        bool, typer.Option("--faults", help="With --seconds: break one thing after the other.")
     ] = False,
     every: Annotated[
         float, typer.Option(min=0.1, metavar="SECONDS", help="With --faults: between two of them.")
     ] = 30.0,
-    json: Annotated[
-        Path | None, typer.Option(metavar="OUT", help="Write the figures here too.")
-    ] = None,
+    json: Json = None,
 ) -> None:
     """Does a network, or the live engine, stay what it was, however long it runs?
 
@@ -100,7 +101,7 @@ def soak(
     may take 1.02 of a fresh one's time, and equal memories must give equal
     outputs, bit for bit.
 
-    With --minutes: a synthetic camera and microphone through supervisors,
+    With --seconds: a synthetic camera and microphone through supervisors,
     engine, model, wire and a subscriber. With --faults one thing after the
     other breaks: the camera closes, hangs, freezes; the microphone goes,
     loses blocks; the model raises, gives NaN, takes twice its time. The
@@ -110,29 +111,29 @@ def soak(
 
     [bold]Examples[/]
       streamavis bench soak --steps 100000 --json soak.json
-      streamavis bench soak --minutes 10 --faults --json soak-live.json
+      streamavis bench soak --seconds 600 --faults --json soak-live.json
     """
-    if minutes is not None:
+    if seconds is not None:
         from streamavis_apps.soak_live import Soak, run_live
         from streamavis_apps.soak_world import FAULTS
 
-        plan = Soak(minutes=minutes, faults=FAULTS if faults else (), every_s=every, model=model)
+        plan = Soak(
+            minutes=seconds / 60, faults=FAULTS if faults else (), every_s=every, model=model
+        )
         raise typer.Exit(run_live(plan, json_path=json))
     from streamavis_apps.soak_model import run
 
     raise typer.Exit(run(model, steps=steps, size=(size.height, size.width), json_path=json))
 
 
-@app.command("overlay")
+@app.command("overlay", cls=HelpCommand)
 def overlay(
     size: Annotated[
         Size, typer.Option(parser=parse_size, metavar="WxH", help="Picture size.")
     ] = "1280x720",  # type: ignore[assignment]
     tracks: Annotated[int, typer.Option(min=1, max=50, help="Objects in view.")] = 5,
     frames: Annotated[int, typer.Option(min=10, help="How often it is drawn.")] = 200,
-    json: Annotated[
-        Path | None, typer.Option(metavar="OUT", help="Write the figures here too.")
-    ] = None,
+    json: Json = None,
 ) -> None:
     """What drawing results costs, on one core.
 
@@ -147,19 +148,16 @@ def overlay(
     raise typer.Exit(run(size=size, tracks=tracks, frames=frames, json_path=json))
 
 
-@app.command("kernels")
+@app.command("kernels", cls=HelpCommand)
 def kernels(
-    height: Annotated[int, typer.Option(min=64, max=2160, help="Of 16:9 pictures.")] = 360,
+    size: Annotated[
+        Size, typer.Option(parser=parse_size, metavar="WxH", help="Picture size.")
+    ] = "640x360",  # type: ignore[assignment]
     batch: Annotated[int, typer.Option(min=1, max=64, help="Pictures at once.")] = 1,
-    device: Annotated[str, typer.Option(metavar="cpu|cuda", help="Where to run.")] = "cpu",
-    threads: Annotated[
-        int | None,
-        typer.Option(min=1, help="Threads of torch.", show_default="torch's choice"),
-    ] = None,
-    repeats: Annotated[int, typer.Option(min=1, max=1000, help="Runs of each.")] = 20,
-    json: Annotated[
-        Path | None, typer.Option(metavar="OUT", help="Write the figures here too.")
-    ] = None,
+    device: Annotated[Device, typer.Option(help="Where to run.")] = Device.CPU,
+    threads: Threads = None,
+    rounds: Annotated[int, typer.Option(min=1, max=1000, help="Runs of each.")] = 20,
+    json: Json = None,
 ) -> None:
     """The kernels on every backend of this machine, and the least they could take.
 
@@ -173,11 +171,11 @@ def kernels(
     from streamavis_apps.kernel_bench import run
 
     code = run(
-        height=height,
+        size=(size.height, size.width),
         batch=batch,
-        device=device,
+        device=device.value,
         threads=threads,
-        repeats=repeats,
+        repeats=rounds,
         json_path=json,
     )
     raise typer.Exit(code)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streamavis_apps.commands.options import Model
+from streamavis_apps.commands.options import Json, Model, Threads
 
 if TYPE_CHECKING:
     from streamavis_apps.live_bench.measure import Camera
@@ -46,12 +46,16 @@ def live(
     ] = None,
     model: Model = "nano",
     seconds: Annotated[
-        float, typer.Option(min=3.0, help="How long each camera is measured.")
-    ] = 30.0,
+        float | None,
+        typer.Option(
+            min=3.0,
+            help="How long each camera is measured.",
+            show_default="30; with --faults 600",
+        ),
+    ] = None,
     faults: Annotated[
-        bool, typer.Option("--faults", help="Break one thing after the other, for --minutes.")
+        bool, typer.Option("--faults", help="Break one thing after the other.")
     ] = False,
-    minutes: Annotated[float, typer.Option(min=0.2, help="With --faults: how long.")] = 10.0,
     every: Annotated[
         float,
         typer.Option(
@@ -66,13 +70,8 @@ def live(
     claps: Annotated[
         bool, typer.Option("--claps", help="Let calibrate find flashes with clicks, too.")
     ] = False,
-    threads: Annotated[
-        int | None,
-        typer.Option(min=1, help="Threads of the model.", show_default="torch's choice"),
-    ] = None,
-    json: Annotated[
-        Path | None, typer.Option(metavar="OUT", help="Write the figures here too.")
-    ] = None,
+    threads: Threads = None,
+    json: Json = None,
 ) -> None:
     """The live command on a camera and a microphone without hardware, as a robot sees it.
 
@@ -88,7 +87,7 @@ def live(
 
     [bold]Examples[/]
       streamavis bench live --camera 160x96@15 --camera 640x360@10 --claps
-      streamavis bench live --faults --minutes 10 --every 30 --record --json live-faults.json
+      streamavis bench live --faults --seconds 600 --every 30 --record --json live-faults.json
     """
     from streamavis_apps.fault_watch import FaultPlan
     from streamavis_apps.live_bench.bench import Bench, run
@@ -96,10 +95,11 @@ def live(
     from streamavis_apps.live_bench.measure import Run
 
     heard = mic is Microphone.RIG
+    minutes = (seconds or (600.0 if faults else 30.0)) / 60
     plan = (
         FaultPlan(minutes=minutes, faults=faults_of(microphone=heard, record=record), every_s=every)
         if faults
-        else FaultPlan(minutes=seconds / 60, faults=())
+        else FaultPlan(minutes=minutes, faults=())
     )
     runs = [
         Run(
@@ -121,5 +121,5 @@ def _camera(text: str) -> "Camera":
 
     match = _CAMERA.fullmatch(text)
     if match is None or not 0 < float(match[3]) <= 120:
-        raise typer.BadParameter(f"{text!r} is not WIDTHxHEIGHT@FPS, such as 640x360@10.")
+        raise typer.BadParameter(f"{text!r} is not WxH@FPS, such as 640x360@10.")
     return Camera(int(match[1]), int(match[2]), float(match[3]))

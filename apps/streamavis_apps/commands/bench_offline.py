@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from streamavis_apps.commands.options import Size, parse_size
+from streamavis_apps.commands.options import Json, Size, Threads, parse_size
 
 __all__ = ["model", "segment"]
 
@@ -19,10 +19,6 @@ Offline = Annotated[
     ),
 ]
 PictureSize = Annotated[Size, typer.Option(parser=parse_size, metavar="WxH", help="Picture size.")]
-Threads = Annotated[
-    int | None, typer.Option(min=1, help="Threads of the model.", show_default="torch's choice")
-]
-Json = Annotated[Path | None, typer.Option(metavar="OUT", help="Write the figures here too.")]
 
 
 def model(

@@ -19,7 +19,7 @@ class Start(StrEnum):
 
 def command(
     source: Annotated[
-        Path, typer.Argument(metavar="IN", help="Published weights: .pth, .pkl or .safetensors.")
+        Path, typer.Argument(metavar="FILE", help="Published weights: .pth, .pkl or .safetensors.")
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="A .safetensors file.")],
     start: Annotated[
@@ -39,14 +39,14 @@ def command(
         typer.Option(
             metavar="FILE",
             help="VGGish weights, which the network hears with and OUT will hold.",
-            show_default="those in IN (ACVIS has them)",
+            show_default="those in FILE (ACVIS has them)",
         ),
     ] = None,
 ) -> None:
     """Turn published AVISM or ACVIS weights into a file of ours.
 
-    Says of every weight whether it was used. No code in IN is run. With
-    --start, IN may be Mask2Former, VITA or an ImageNet backbone. With
+    Says of every weight whether it was used. No code in FILE is run. With
+    --start, FILE may be Mask2Former, VITA or an ImageNet backbone. With
     --causal the network goes online without training: it remembers one frame
     a second, as many as its window has, and what it finds sounds.
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streamavis_apps.commands.options import Jobs, Json
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -23,20 +25,18 @@ class Choice(StrEnum):
 
 
 def command(
-    gt: Annotated[Path, typer.Option(metavar="GT.json", help="Ground truth, AVISeg's layout.")],
+    gt: Annotated[Path, typer.Option(metavar="FILE", help="Ground truth, AVISeg's layout.")],
     pred: Annotated[
         list[Path],
-        typer.Option(metavar="PRED.json", help="Predictions; give it again to compare files."),
+        typer.Option(metavar="FILE", help="Predictions; give it again to compare files."),
     ],
     protocol: Annotated[
         Choice,
         typer.Option(help="The public evaluator's numbers, what the paper means, or both."),
     ] = Choice.BOTH,
-    json: Annotated[
-        Path | None, typer.Option(metavar="OUT", help="Write all numbers at full precision.")
-    ] = None,
+    json: Json = None,
     html: Annotated[
-        Path | None, typer.Option(metavar="OUT", help="Write a page with charts, one file.")
+        Path | None, typer.Option(metavar="FILE", help="Write a page with charts, one file.")
     ] = None,
     media: Annotated[
         Path | None,
@@ -50,7 +50,7 @@ def command(
         bool,
         typer.Option("--oracle", help="Add what a perfect prediction can reach officially."),
     ] = False,
-    jobs: Annotated[int, typer.Option(min=1, help="Processes that count at once.")] = 1,
+    jobs: Jobs = 1,
 ) -> None:
     """Score predictions: FSLA, HOTA, mAP, and how they behave in time.
 

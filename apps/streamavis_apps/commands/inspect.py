@@ -1,5 +1,6 @@
 """`streamavis inspect`: its command line."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -19,9 +20,12 @@ def command(
     ] = "nano",
     size: Annotated[
         Size,
-        typer.Option(parser=parse_size, metavar="WIDTHxHEIGHT", help="Of the camera's pictures."),
+        typer.Option(parser=parse_size, metavar="WxH", help="Of the camera's pictures."),
     ] = "640x360",  # type: ignore[assignment]
-    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    json: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the figures here as JSON; - prints them instead."),
+    ] = None,
 ) -> None:
     """What a causal network costs, what it remembers, and how far back it reaches.
 
@@ -30,8 +34,8 @@ def command(
 
     [bold]Examples[/]
       streamavis inspect nano
-      streamavis inspect live.safetensors --size 1280x720 --json
+      streamavis inspect live.safetensors --size 1280x720 --json -
     """
     from streamavis_apps.inspection import run
 
-    raise typer.Exit(run(model, size=(size.height, size.width), as_json=json))
+    raise typer.Exit(run(model, size=(size.height, size.width), json_path=json))

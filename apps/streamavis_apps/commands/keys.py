@@ -5,11 +5,13 @@ from typing import Annotated
 
 import typer
 
+from streamavis_apps.help_page import HelpCommand, HelpGroup
+
 __all__ = ["app"]
 
 app = typer.Typer(
+    cls=HelpGroup,
     help="Keys of the wire: who may read what this machine publishes beyond itself.",
-    no_args_is_help=True,
     rich_markup_mode="rich",
 )
 
@@ -25,7 +27,7 @@ _Folder = Annotated[
 _Name = Annotated[str, typer.Argument(metavar="NAME", help="Of the client, such as robot1.")]
 
 
-@app.command("init")
+@app.command("init", cls=HelpCommand)
 def _init(keys: _Folder = None) -> None:
     """Make this machine's own key and an empty list of clients.
 
@@ -39,7 +41,7 @@ def _init(keys: _Folder = None) -> None:
     init(keys)
 
 
-@app.command("add")
+@app.command("add", cls=HelpCommand)
 def _add(
     name: _Name,
     public: Annotated[
@@ -71,7 +73,7 @@ def _add(
     add(name, keys, public=public, out=out)
 
 
-@app.command("revoke")
+@app.command("revoke", cls=HelpCommand)
 def _revoke(name: _Name, keys: _Folder = None) -> None:
     """Let a client in no longer.
 
@@ -86,7 +88,7 @@ def _revoke(name: _Name, keys: _Folder = None) -> None:
     revoke(name, keys)
 
 
-@app.command("list")
+@app.command("list", cls=HelpCommand)
 def _show(keys: _Folder = None) -> None:
     """Show who may read, with public keys; secrets are never shown.
 

@@ -44,10 +44,10 @@ def command(
     token: Token = None,
     jsonl: Annotated[
         Path | None,
-        typer.Option(metavar="OUT", help="Write one JSON line per result, with its stamps."),
+        typer.Option(metavar="FILE", help="Write one JSON line per result, with its stamps."),
     ] = None,
     record: Annotated[
-        Path | None, typer.Option(metavar="OUT.mp4", help="Write the annotated video.")
+        Path | None, typer.Option(metavar="FILE", help="Write the annotated video.")
     ] = None,
     publish: Annotated[
         str | None,

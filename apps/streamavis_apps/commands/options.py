@@ -10,11 +10,16 @@ import typer
 
 __all__ = [
     "Address",
+    "Fps",
     "Insecure",
+    "Jobs",
+    "Json",
     "Keys",
     "Listen",
     "Model",
+    "Seed",
     "Size",
+    "Threads",
     "Token",
     "View",
     "Web",
@@ -94,17 +99,42 @@ Insecure = Annotated[
 
 
 def check_publish(publish: str | None, keys: Path | None, insecure: bool) -> None:
-    """Refuse `--keys` and `--insecure` where they would do nothing, or contradict each other."""
+    """Refuse an address that is none, and `--keys` and `--insecure` where they would do nothing.
+
+    Raises:
+        WireError: the address is malformed or in use.
+    """
     if keys is not None and insecure:
         raise typer.BadParameter("--keys and --insecure exclude each other.")
     if publish is None and (keys is not None or insecure):
         name = "--insecure" if insecure else "--keys"
         raise typer.BadParameter(f"{name} belongs to --publish ADDRESS.")
+    if publish is not None:
+        from streamavis.wire.address import to_bind
+
+        to_bind(publish, beyond=True)  # before anything is opened or loaded
 
 
 Model = Annotated[
     str,
     typer.Option(metavar="NAME|FILE", help="Shipped weights by name, or a .safetensors file."),
+]
+
+
+Jobs = Annotated[int, typer.Option(min=1, help="Processes that work at once.")]
+
+Json = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Write the figures here as JSON, at full precision."),
+]
+
+Seed = Annotated[int, typer.Option(min=0, help="Same seed, same clips.")]
+
+Fps = Annotated[float, typer.Option(min=5, max=30, help="Frames per second.")]
+
+Threads = Annotated[
+    int | None,
+    typer.Option(min=1, help="Threads of the model.", show_default="torch's choice"),
 ]
 
 
@@ -128,10 +158,10 @@ class Size:
 
 
 def parse_size(text: str) -> Size:
-    """Read `--size`: `WIDTHxHEIGHT`, both at least 32."""
+    """Read `--size`: `WxH`, width and height, both at least 32."""
     width, cross, height = text.partition("x")
     if not (cross and width.isdecimal() and height.isdecimal()):
-        raise typer.BadParameter(f"{text!r} is not WIDTHxHEIGHT, such as 320x180.")
+        raise typer.BadParameter(f"{text!r} is not WxH, such as 320x180.")
     if min(int(width), int(height)) < 32:
         raise typer.BadParameter(f"{text!r} is smaller than 32 pixels on a side.")
     return Size(int(width), int(height))

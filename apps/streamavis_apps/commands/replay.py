@@ -39,11 +39,11 @@ def command(
     insecure: Insecure = False,
     jsonl: Annotated[
         Path | None,
-        typer.Option(metavar="OUT", help="Write one JSON line per frame, masks as COCO RLE."),
+        typer.Option(metavar="FILE", help="Write one JSON line per frame, masks as COCO RLE."),
     ] = None,
     record: Annotated[
         Path | None,
-        typer.Option(metavar="OUT.mp4", help="Write the annotated video with its sound."),
+        typer.Option(metavar="FILE", help="Write the annotated video with its sound."),
     ] = None,
     view: Annotated[
         View, typer.Option(help="Watch in a window, or in a browser on this or another machine.")

@@ -9,7 +9,7 @@ __all__ = ["command"]
 
 
 def command(
-    video: Annotated[Path, typer.Argument(metavar="VIDEO", help="Any file FFmpeg reads.")],
+    video: Annotated[Path, typer.Argument(metavar="FILE", help="Any file FFmpeg reads.")],
     model: Annotated[
         Path, typer.Option(metavar="FILE", help="AVISM weights, from `streamavis convert`.")
     ],
@@ -24,7 +24,7 @@ def command(
     ] = None,
     features: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.npy", help="Instead: ready features, a row per frame."),
+        typer.Option(metavar="FILE", help="Instead: ready features, a row per frame."),
     ] = None,
     mute: Annotated[
         bool, typer.Option("--mute", help="Instead: take the recording as silent.")

@@ -38,6 +38,18 @@ def command(
         Path, typer.Option(metavar="DIR", help="The run's folder: settings, curve, weights.")
     ],
     recipe: Annotated[str, typer.Argument(metavar="[RECIPE]", help="What is trained.")] = "nano",
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Training split in AVISeg's layout: data.train."),
+    ] = None,
+    val: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Split that is predicted and scored: data.val."),
+    ] = None,
+    teacher: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Weights of the offline network to distil."),
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="PATH=VALUE", help="Change any field of the recipe."),
@@ -102,7 +114,12 @@ def command(
         typer.Option(help="Audio encoder; `none`: sound is off.", rich_help_panel=_PANEL),
     ] = None,
 ) -> None:
-    """Train a network: `nano`, or only its `audio` encoder, on the procedural world.
+    """Train a network. RECIPE is `nano` or only its `audio` encoder, on the
+    procedural world; `real`, `nano` on real material; `avism`, `avism_r101`,
+    `avism_swin_l`, the offline teacher as published, `avism_light` a small one;
+    `distill`, `distill_r50`, `distill_swin_l`, `distill_adopted`, a causal
+    network that learns from a teacher; `avism_drawn`, `distill_drawn`, both on
+    the procedural world.
 
     Clips are rendered first (about 0.4 GB per 100). A checkpoint is written
     every 200 steps and on Ctrl-C: the same command goes on where it stands.
@@ -115,6 +132,9 @@ def command(
       streamavis train --out runs/no-sinks --sinks 0
       streamavis train --out runs/slow --set trainer.rate=1e-4 --set pool.clips=500
       streamavis train --show --out runs/nano
+      streamavis train avism_light --data AVISEG/train --val AVISEG/val --out runs/teacher
+      streamavis train distill --teacher runs/teacher/avism.safetensors --data AVISEG/train
+        --out runs/student
     """
     from streamavis_apps.train import Plan, build, run, show_fields
     from streamavis_apps.train import pack as write_packed
@@ -133,8 +153,14 @@ def command(
             "audio": audio,
         },
         "init": init,
+        "data": {"train": _text(data), "val": _text(val)},
+        "teacher": _text(teacher),
     }
     built = build(recipe, config, shortcuts, settings or [])
     if show:
         raise typer.Exit(show_fields(built))
     raise typer.Exit(run(Plan(out, built, processes, resume, minutes)))
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)

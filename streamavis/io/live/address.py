@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from streamavis.errors import InputError
+from streamavis.errors import InputAddressError, InputError
 from streamavis.io.container import display_name
 
 __all__ = ["Address", "Kind", "parse_camera", "parse_sound"]
@@ -67,7 +67,8 @@ def parse_camera(text: str) -> Address:
     A V4L2 camera takes its mode behind a `?`: `camera:0?size=1280x720&fps=30&format=mjpeg`.
 
     Raises:
-        InputError: it is none of these; names what it may be.
+        InputAddressError: it is none of these; names what it may be.
+        InputError: it names a file that is not there.
     """
     scheme, colon, rest = text.partition(":")
     if text.isdecimal():
@@ -75,7 +76,7 @@ def parse_camera(text: str) -> Address:
     if scheme == "camera" and colon:
         number, question, query = rest.partition("?")
         if not number.isdecimal():
-            raise InputError(
+            raise InputAddressError(
                 f"{text}: expected a number, as in camera:0; `streamavis devices` lists them"
             )
         return _v4l2(f"/dev/video{int(number)}", query, question, text)
@@ -92,7 +93,8 @@ def parse_sound(text: str) -> Address:
     """Read a microphone's address: `mic:default`, `mic:NAME`, `none`, or what has sound in it.
 
     Raises:
-        InputError: it is none of these; names what it may be.
+        InputAddressError: it is none of these; names what it may be.
+        InputError: it names a file that is not there.
     """
     if text == "none":
         return Address(Kind.NONE, "none", "")
@@ -101,10 +103,10 @@ def parse_sound(text: str) -> Address:
     scheme, colon, rest = text.partition(":")
     if scheme == "mic" and colon:
         if not rest.strip():
-            raise InputError(f"{text}: names no microphone; `streamavis devices` lists them")
+            raise InputAddressError(f"{text}: names no microphone; `streamavis devices` lists them")
         return Address(Kind.MICROPHONE, text, rest.strip())
     if scheme in ("camera", "v4l2") and colon:
-        raise InputError(f"{text}: a camera without sound; expected {_SOUND_FORMS}")
+        raise InputAddressError(f"{text}: a camera without sound; expected {_SOUND_FORMS}")
     return _stream(text, _SOUND_FORMS)
 
 
@@ -112,12 +114,12 @@ def _stream(text: str, forms: str) -> Address:
     """A network stream, generated source or file."""
     if text.startswith("lavfi:"):
         if not text.removeprefix("lavfi:").strip():
-            raise InputError(f"{text}: names no filter graph; try lavfi:testsrc2[out0]")
+            raise InputAddressError(f"{text}: names no filter graph; try lavfi:testsrc2[out0]")
         return Address(Kind.LAVFI, text, text)
     if "://" in text:
         return _url(text, forms)
     if not text.strip():
-        raise InputError(f"the address is empty; expected {forms}")
+        raise InputAddressError(f"the address is empty; expected {forms}")
     if not Path(text).exists():
         raise InputError(f"{text}: no such file; expected {forms}")
     return Address(Kind.FILE, text, text)
@@ -129,26 +131,26 @@ def _url(text: str, forms: str) -> Address:
         parts = urlsplit(text)
         host, _ = parts.hostname, parts.port  # `port` raises where it is no number
     except ValueError as error:
-        raise InputError(f"{name}: is not a valid address") from error
+        raise InputAddressError(f"{name}: is not a valid address") from error
     if parts.scheme == "file":
         return _stream(unquote(parts.path), forms)
     if parts.scheme not in NETWORK_SCHEMES:
-        raise InputError(f"{name}: {parts.scheme}:// is not known; expected {forms}")
+        raise InputAddressError(f"{name}: {parts.scheme}:// is not known; expected {forms}")
     if not host and not (parts.scheme == "udp" and parts.netloc.startswith("@")):
-        raise InputError(f"{name}: names no host; expected {parts.scheme}://HOST/...")
+        raise InputAddressError(f"{name}: names no host; expected {parts.scheme}://HOST/...")
     if parts.scheme in ("udp", "tcp") and parts.port is None:
-        raise InputError(f"{name}: names no port; expected {parts.scheme}://HOST:PORT")
+        raise InputAddressError(f"{name}: names no port; expected {parts.scheme}://HOST:PORT")
     return Address(Kind.NETWORK, name, text)
 
 
 def _v4l2(node: str, query: str, question: str, text: str) -> Address:
     if not node.startswith("/dev/"):
-        raise InputError(f"{text}: expected a device node, as in v4l2:/dev/video0")
+        raise InputAddressError(f"{text}: expected a device node, as in v4l2:/dev/video0")
     pairs = parse_qsl(query, keep_blank_values=True) if question else []
     for key, value in pairs:
         pattern = _MODE_OPTIONS.get(key)
         if pattern is None or not pattern.fullmatch(value):
-            raise InputError(
+            raise InputAddressError(
                 f"{text}: does not understand {key}={value}; "
                 "expected ?size=1280x720&fps=30&format=mjpeg, or some of these"
             )

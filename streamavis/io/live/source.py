@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
-from streamavis.errors import InputError
+from streamavis.errors import InputError, StoppedError
 from streamavis.io.live.capture import TellsTiming
 from streamavis.io.live.delay import DelayMeter
 from streamavis.io.live.devices import camera_device, sound_device
@@ -16,6 +16,7 @@ from streamavis.runtime.clock import Clock, MonotonicClock
 from streamavis.types import AudioChunk, AudioGap, SourceEvent, SourceItem
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable, Iterator
     from types import TracebackType
 
@@ -50,6 +51,7 @@ class LiveSource:
         *,
         patience_s: float = 0.0,
         sound_offset_s: float = 0.0,
+        cancelled: threading.Event | None = None,
     ) -> None:
         """Open both and wait for the first picture.
 
@@ -61,11 +63,14 @@ class LiveSource:
             patience_s: how long to try again where the camera cannot be opened at first.
             sound_offset_s: how late sound is against the picture, as `ClapMeter` measures it;
                 its times are moved back by this.
+            cancelled: whoever sets it ends the wait for the first picture.
 
         Raises:
             InputError: the camera or the named microphone cannot be opened; says why.
+            StoppedError: `cancelled` was set before both had given something.
         """
         self._clock = clock or MonotonicClock()
+        self._cancelled = cancelled
         self._outbox = Outbox()
         self._sound_offset_ns = round(sound_offset_s * 1e9)
         own_sound = microphone is None or microphone == camera
@@ -148,12 +153,12 @@ class LiveSource:
     def _open(self, camera: Device, microphone: str | Device | None, patience_s: float) -> None:
         for supervisor in self._supervisors:
             supervisor.start()
-        eyes = self._eyes.wait_first(patience_s)
+        eyes = self._eyes.wait_first(patience_s, self._cancelled)
         if isinstance(eyes, str):
             raise InputError(eyes)
         has_audio = eyes.has_sound and self._ears is None and microphone != "none"
         if self._ears is not None:
-            heard = self._ears.wait_first(patience_s)
+            heard = self._ears.wait_first(patience_s, self._cancelled)
             if isinstance(heard, str):
                 raise InputError(heard)
             has_audio = True
@@ -169,7 +174,11 @@ class LiveSource:
         self._delay = DelayMeter(device.longest_delay_s)
         ears = self._supervise(device, self._put)
         ears.start()
-        heard = ears.wait_first(0.0)
+        try:
+            heard = ears.wait_first(0.0, self._cancelled)
+        except StoppedError:
+            ears.stop()
+            raise
         if isinstance(heard, str):
             ears.stop()
             now_ns = self._clock.now_ns()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import statistics
 import threading
@@ -9,7 +10,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from streamavis.errors import StreamAVISError
+from streamavis.errors import StoppedError, StreamAVISError
 from streamavis.io.live.frozen import FrozenPicture
 from streamavis.types import AudioChunk, SourceEvent, VideoFrame
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Supervisor", "retry_delay_s"]
 
+_LOG = logging.getLogger(__name__)
 _NS = 1_000_000_000
 _STALL_PERIODS = 5
 _SHORTEST_DELAY_S = 0.25
@@ -34,6 +36,7 @@ _FAILED_AFTER_S = 30.0  # broken this long: `failed`, told to people, still trie
 _WELL_AFTER_S = 5.0  # an attempt that ran this long ends the outage before it
 _MOST_HANGING = 4  # workers that a driver does not let go
 _STARVED_NS = 50_000_000  # this process woke so much too late: it was held up, not the device
+_POLL_S = 0.1  # who waits for the first item looks whether it was cancelled
 _LET_GO_S = 0.5  # granted to a worker that was told to end, before the next opens the device
 
 
@@ -102,6 +105,7 @@ class Supervisor:
         self._attempt: _Attempt | None = None
         self._hanging: list[threading.Thread] = []
         self._frozen = FrozenPicture()
+        self._traced: set[str] = set()  # surprises whose traceback is in the log
         self._periods_ns: deque[int] = deque(maxlen=15)
         self._frames = 0
         self._size = (0, 0)
@@ -156,10 +160,15 @@ class Supervisor:
                 thread.join(timeout_s / len(threads))
         return not any(thread.is_alive() for thread in threads)
 
-    def wait_first(self, patience_s: float) -> Capture | str:
+    def wait_first(
+        self, patience_s: float, cancelled: threading.Event | None = None
+    ) -> Capture | str:
         """Block until the first item came; return its capture, or why none comes.
 
         Attempts that fail are repeated for `patience_s`; then the latest one's reason is returned.
+
+        Raises:
+            StoppedError: `cancelled` was set.
         """
         until_ns = self._clock.now_ns() + round(patience_s * _NS)
 
@@ -169,7 +178,10 @@ class Supervisor:
             return self._running is not None or self._stopped.is_set() or (hopeless and late)
 
         with self._moved:
-            self._moved.wait_for(settled)
+            # Nobody notifies when `cancelled` is set.
+            while not self._moved.wait_for(settled, _POLL_S):
+                if cancelled is not None and cancelled.is_set():
+                    raise StoppedError(f"{self._device.name}: stopped before anything came")
             if self._running is None:
                 return self._reason or "it was closed while it was opened"
             return self._running
@@ -257,6 +269,9 @@ class Supervisor:
             outcome, reason = "broke", str(error)
         except Exception as error:  # a driver's surprise must not end the stream
             outcome, reason = "broke", f"{self._device.name}: {type(error).__name__}: {error}"
+            if reason not in self._traced:
+                self._traced.add(reason)
+                _LOG.error("%s", reason, exc_info=error)
         finally:
             attempt.capture.abort()
         with self._lock:

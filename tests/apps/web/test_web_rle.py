@@ -10,6 +10,8 @@ import pytest
 import streamavis_apps.web
 from pycocotools import mask as coco
 
+NODE = shutil.which("node")
+pytestmark = pytest.mark.skipif(NODE is None, reason="needs Node.js: apt-get install nodejs")
 STATIC = Path(streamavis_apps.web.__file__).parent / "static"
 SCRIPT = """
 const [rle, outline] = await Promise.all(process.argv.slice(1, 3).map((path) => import(path)));
@@ -27,16 +29,13 @@ console.log(JSON.stringify(answers));
 
 def in_javascript(masks):
     """What the page makes of (H, W) bool masks, by way of COCO's text."""
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("needs Node.js: apt-get install nodejs")
     packed = [coco.encode(np.asfortranarray(mask.astype(np.uint8))) for mask in masks]
     texts = [
         {"size": list(m.shape), "counts": p["counts"].decode()}
         for m, p in zip(masks, packed, strict=True)
     ]
     done = subprocess.run(
-        [node, "--input-type=module", "-e", SCRIPT]
+        [NODE, "--input-type=module", "-e", SCRIPT]
         + [(STATIC / name).as_uri() for name in ("rle.js", "outline.js")],
         input=json.dumps(texts),
         capture_output=True,
@@ -122,14 +121,11 @@ def test_smoothing_stays_within_two_pixels_of_the_mask():
 
 @pytest.mark.parametrize("counts", ["~", "\x7f", "P"])
 def test_text_that_is_none_is_an_error_and_no_endless_loop(counts):
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("needs Node.js: apt-get install nodejs")
     script = f"""
 const {{ runs }} = await import({json.dumps((STATIC / "rle.js").as_uri())});
 try {{ runs({json.dumps(counts)}); console.log("read"); }}
 catch (error) {{ console.log(error.name); }}
 """
-    command = [node, "--input-type=module", "-e", script]
+    command = [NODE, "--input-type=module", "-e", script]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "RangeError"

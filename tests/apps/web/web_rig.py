@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-import pytest
 from runtime_fakes import CLASSES, picture
 
 from streamavis.masks import encode
@@ -75,11 +74,11 @@ def visited(context: Any, url: str, **options: Any) -> Any:
 
 @contextlib.contextmanager
 def chromium(*flags: str) -> Iterator[Any]:
-    """A headless Chromium of this system; skips the test where there is none."""
+    """A headless Chromium of this system; its tests carry the marker `browser`."""
     executable = shutil.which("chromium") or shutil.which("chromium-browser")
-    if executable is None:
-        pytest.skip("needs Chromium: apt-get install chromium, or make system")
-    sync_api = pytest.importorskip("playwright.sync_api", reason="needs pip install playwright")
+    assert executable is not None, "the marker `browser` skips a test where there is no Chromium"
+    from playwright import sync_api
+
     with sync_api.sync_playwright() as driver:
         browser = driver.chromium.launch(
             executable_path=executable,

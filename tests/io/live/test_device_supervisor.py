@@ -7,9 +7,9 @@ from contextlib import suppress
 
 import numpy as np
 import pytest
-from runtime_fakes import our_threads, until
+from runtime_fakes import assert_no_threads, our_threads, until
 
-from streamavis.errors import InputError
+from streamavis.errors import InputError, StoppedError
 from streamavis.io.live import FakeDevice, LiveSource
 from streamavis.io.live.supervisor import Supervisor, retry_delay_s
 from streamavis.runtime.clock import ManualClock
@@ -281,11 +281,12 @@ def test_an_end_is_an_end():
     assert supervisor.state == "ended"
 
 
-def test_a_drivers_surprise_does_not_end_the_stream():
+def test_a_drivers_surprise_does_not_end_the_stream(caplog):
     with Watched() as watched:
         watched.run()
         watched.fake.fail(ZeroDivisionError("in a driver"))
         assert "ZeroDivisionError: in a driver" in watched.expect("reconnecting").reason
+    assert caplog.text.count("Traceback") == 1
 
 
 def test_delays_grow_with_the_outage_and_spread():
@@ -413,6 +414,28 @@ def test_patience_has_an_end(missing):
     until(over)
     opener.join(SOON_S)
     assert 10 * NS <= told[0] < 25 * NS
+
+
+@pytest.mark.parametrize("which", ["eyes", "ears"])
+def test_a_stop_ends_the_wait_for_what_never_gives_anything(which):
+    eyes, ears, stop = FakeDevice(), FakeDevice("audio", name="ears"), threading.Event()
+    if which == "ears":
+        eyes.put(frame(0))
+    told = []
+
+    def open_it():
+        with pytest.raises(StoppedError, match="stopped before anything came"):
+            LiveSource(eyes.device, ears.device, ManualClock(), cancelled=stop)
+        told.append("over")
+
+    opener = threading.Thread(target=open_it, daemon=True)
+    opener.start()
+    assert ears.wait_opened(1) and eyes.wait_opened(1)
+    assert not told
+    stop.set()
+    opener.join(SOON_S)
+    assert told
+    assert_no_threads()
 
 
 @pytest.mark.parametrize("which", ["eyes", "ears"])

@@ -65,6 +65,7 @@ class Sample:
     heard: NDArray[np.float32]  # (T, K) 1, 0 or NaN
     # (T, H, W) bool, pixels that may show unlabelled objects. None: all is labelled.
     ignore: NDArray[np.bool_] | None
+    features: NDArray[np.float32] | None = None  # (T, A) of the sound, where ready made
 
     def __post_init__(self) -> None:
         t, h, w = self.frames.shape[:3]
@@ -127,13 +128,17 @@ def collate(
     Objects beyond `objects` are dropped, the smallest first, and the cells they cover become
     ignored. An object that covers less than one cell of a frame becomes unknown in it.
 
+    Where a sample has ready features, the batch's audio is features, (B, T, A): zeros for samples
+    without sound, and nothing is delayed.
+
     Args:
         samples: all with the same T, H, W and K.
         objects: rows of the truth; missing ones get class -1, visible 0, sounding 0.
         delays_s: how late each clip's sound arrives, >= 0; no delay when None.
 
     Raises:
-        ValueError: the samples differ in T, H, W or K; names them.
+        ValueError: the samples differ in T, H, W or K, or some with sound lack ready features that
+            others have; names them.
     """
     first = samples[0]
     for sample in samples:
@@ -145,7 +150,7 @@ def collate(
                 " a batch needs clips of one shape and sources of the same classes"
             )
     delays = [0.0] * len(samples) if delays_s is None else delays_s
-    audio = [
+    audio = _features(samples) or [
         audio_windows(s.waveform, s.waveform_start_ns, s.times_ns - round(delay * _NS))
         for s, delay in zip(samples, delays, strict=True)
     ]
@@ -165,12 +170,27 @@ def collate(
             class_ids=_stack([row.class_ids for row in rows]),
             visible=_stack([row.visible for row in rows]),
             sounding=_stack([row.sounding for row in rows]),
-            heard=_stack([_unheard(s) if s.waveform is None else s.heard for s in samples]),
+            heard=_stack([_unheard(s) if _is_deaf(s) else s.heard for s in samples]),
             level=_stack([row.level for row in rows]),
             ignore=ignore,
         ),
         names=tuple(s.name for s in samples),
     )
+
+
+def _features(samples: Sequence[Sample]) -> list[NDArray[np.float32]]:
+    """(T, A) of each sample; none at all where no sample has any."""
+    widths = {s.features.shape[1] for s in samples if s.features is not None}
+    if not widths:
+        return []
+    for sample in samples:
+        if len(widths) > 1 or (sample.features is None and sample.waveform is not None):
+            raise ValueError(
+                f"{sample.name} has sound without ready features, or of another width than the "
+                f"others ({sorted(widths)}); compute those of every data set"
+            )
+    none = np.zeros((len(samples[0].frames), *widths), np.float32)
+    return [none if s.features is None else s.features for s in samples]
 
 
 @dataclass
@@ -211,9 +231,13 @@ def _rows(sample: Sample, objects: int) -> _Rows:
     out.masks[:, :rows] = cells[:, kept]
     out.class_ids[:rows] = sample.class_ids[kept]
     out.visible[:, :rows] = visible
-    out.sounding[:, :rows] = np.nan if sample.waveform is None else sample.sounding[:, kept]
+    out.sounding[:, :rows] = np.nan if _is_deaf(sample) else sample.sounding[:, kept]
     out.level[:, :rows] = sample.level[:, kept]
     return out
+
+
+def _is_deaf(sample: Sample) -> bool:
+    return sample.waveform is None and sample.features is None
 
 
 def _unheard(sample: Sample) -> NDArray[np.float32]:

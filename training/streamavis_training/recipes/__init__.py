@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
+from streamavis_training.recipes.avism import (
+    avism_drawn_recipe,
+    avism_light_recipe,
+    avism_recipe,
+)
+from streamavis_training.recipes.distill import (
+    adopted_recipe,
+    distill_recipe,
+    drawn_recipe,
+    preset_recipe,
+)
 from streamavis_training.recipes.nano import NanoRecipe, audio_recipe
 from streamavis_training.recipes.real import RealRecipe
 
@@ -19,4 +31,16 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "nano": NanoRecipe,
     "audio": audio_recipe,
     "real": RealRecipe,
+    # The offline teacher, as the paper has it; small; small and on the procedural world.
+    "avism": functools.partial(avism_recipe, "r50"),
+    "avism_r101": functools.partial(avism_recipe, "r101"),
+    "avism_swin_l": functools.partial(avism_recipe, "swin_l"),
+    "avism_light": avism_light_recipe,
+    "avism_drawn": avism_drawn_recipe,
+    # From a teacher to a causal network: `nano`, a preset, or the teacher's own shape.
+    "distill": distill_recipe,
+    "distill_drawn": drawn_recipe,
+    "distill_r50": functools.partial(preset_recipe, "r50"),
+    "distill_swin_l": functools.partial(preset_recipe, "swin_l"),
+    "distill_adopted": adopted_recipe,
 }

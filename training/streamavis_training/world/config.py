@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from streamavis.errors import ArgumentError
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -46,15 +48,15 @@ class WorldConfig:
 
     def __post_init__(self) -> None:
         if self.width < 32 or self.height < 32:
-            raise ValueError(f"a {self.width}x{self.height} picture is too small; use >= 32x32")
+            raise ArgumentError(f"a {self.width}x{self.height} picture is too small; use >= 32x32")
         if not MIN_FPS <= self.fps <= MAX_FPS:
-            raise ValueError(f"fps is {self.fps}; choose {MIN_FPS:g} to {MAX_FPS:g}")
+            raise ArgumentError(f"fps is {self.fps}; choose {MIN_FPS:g} to {MAX_FPS:g}")
         if round(self.duration_s * self.fps) < 1:
-            raise ValueError(f"duration_s {self.duration_s} holds no frame at {self.fps} fps")
+            raise ArgumentError(f"duration_s {self.duration_s} holds no frame at {self.fps} fps")
         if self.lead_s < 0:
-            raise ValueError(f"lead_s is {self.lead_s}; it cannot be negative")
+            raise ArgumentError(f"lead_s is {self.lead_s}; it cannot be negative")
         if not 1 <= self.min_objects <= self.max_objects <= MAX_OBJECTS:
-            raise ValueError(
+            raise ArgumentError(
                 f"objects per clip are {self.min_objects}..{self.max_objects};"
                 f" choose within 1..{MAX_OBJECTS}"
             )

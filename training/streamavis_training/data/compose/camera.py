@@ -20,6 +20,7 @@ __all__ = ["BORDER", "Camera", "Ground", "Rectangle", "background", "panel_backg
 
 BORDER = IGNORED - 1  # id of borders around a whole picture: surely no object
 Rectangle = tuple[int, int, int, int]  # left, top, right, bottom in pixels
+_CLOSE = 0.3  # share of the picture
 _FOCUSED = 0.75  # share of parts of scenes that show a chosen object
 _ROOMS = 0.75  # share of rooms where a room is preferred
 _MARGIN = 1.6  # source pixels per pixel above which a picture is shrunk before it is warped
@@ -192,13 +193,15 @@ def scene(
     across = down = fit
     # The frame is wide: of a tall picture only a strip would fill it.
     tall = h > 1.1 * w
-    if rng.random() < look.letterbox * (2.5 if tall else 1):
+    # Nearer to an object that fills the picture, only its skin would be seen.
+    close = max(library.scenes[place].areas, default=0.0) > _CLOSE
+    if rng.random() < look.letterbox * (1 + 1.5 * tall + 1.5 * (tall and close)):
         across = down = max(h / height, w / width) * rng.uniform(1.0, 1.05)
         if rng.random() < 0.3:  # squeezed a little towards the frame's shape
             ratio = float(np.clip((w / width) / (h / height), 0.75, 1.33))
             across, down = (across, across / ratio) if ratio > 1 else (down * ratio, down)
     else:
-        scale = fit * rng.uniform(0.6, 1.0) * (0.94 if not camera.still else 1.0)
+        scale = fit * rng.uniform(0.85 if close else 0.6, 1.0) * (0.94 if not camera.still else 1.0)
         across, down = scale * min(stretch, 1), scale * min(1 / stretch, 1)
     spare_x, spare_y = w - across * width, h - down * height
     x, y = _between(spare_x, rng), _between(spare_y, rng)

@@ -6,6 +6,7 @@ instances with run lengths). Nothing is decoded here.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -17,7 +18,17 @@ from streamavis.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["SPLITS", "TIERS", "Background", "Catalogue", "Cutout", "Scene", "SceneObject", "Sound"]
+__all__ = [
+    "SPLITS",
+    "TIERS",
+    "Background",
+    "Catalogue",
+    "Credit",
+    "Cutout",
+    "Scene",
+    "SceneObject",
+    "Sound",
+]
 
 SPLITS = ("train", "val", "test")  # a group in several of them belongs to the last
 TIERS = ("open", "check")  # licences that published weights may be trained on
@@ -53,6 +64,7 @@ class Sound:
     split: str
     source: str
     duration_s: float
+    speech: bool  # rather than crying, singing or a cough
 
 
 @dataclass(frozen=True)
@@ -94,6 +106,17 @@ class Scene:
     objects: tuple[SceneObject, ...]
 
 
+@dataclass(frozen=True)
+class Credit:
+    """Files of one kind, origin and licence."""
+
+    kind: str
+    origin: str  # a repository or collection, without the single file's name
+    licence: str
+    tier: str
+    files: int
+
+
 class _Cutout(msgspec.Struct):
     file: str
     cls: str
@@ -118,6 +141,7 @@ class _Sound(msgspec.Struct):
     dur: float
     source: str = ""
     subclass: str = ""
+    kind: str = ""
 
 
 class _Background(msgspec.Struct):
@@ -231,6 +255,21 @@ class Catalogue:
             tuple(r for r in self.scenes if chosen(r)),
         )
 
+    def credits(self) -> list[Credit]:
+        """Where the records are from and under which licence, most files first."""
+        kinds: dict[str, Sequence[Cutout | Sound | Background | Scene]] = {
+            "cut-outs": self.cutouts,
+            "sounds": self.sounds,
+            "backgrounds": self.backgrounds,
+            "scenes": self.scenes,
+        }
+        counts = Counter(
+            (kind, _origin(record.source), record.licence, record.tier)
+            for kind, records in kinds.items()
+            for record in records
+        )
+        return [Credit(*key, count) for key, count in counts.most_common()]
+
     def _split_of_group(self) -> dict[str, str]:
         held: dict[str, str] = {}
         records: list[Cutout | Sound | Background | Scene] = [*self.cutouts, *self.sounds]
@@ -238,6 +277,13 @@ class Catalogue:
             earlier = held.get(record.group, SPLITS[0])
             held[record.group] = max(earlier, record.split, key=SPLITS.index)
         return held
+
+
+def _origin(source: str) -> str:
+    """`COCO2017 image 42 (via owner/name)` -> `COCO2017 (via owner/name)`."""
+    words, _, via = source.partition(" (via ")
+    first = words.split(" ")[0].split("/")[0].rstrip(":")
+    return f"{first} (via {via}" if via else first
 
 
 def _files(paths: Sequence[Path]) -> list[Path]:
@@ -279,9 +325,10 @@ def _index(file: Path, content: bytes) -> Catalogue:
     for s in index.sounds:
         _check(file, s.file, s.split, s.dur)
         name = f"{Path(s.file).name} {s.subclass}"
-        sounds.append(
-            Sound(root / s.file, s.cls, name, s.group, s.licence, s.tier, s.split, s.source, s.dur)
-        )
+        # Spoken digits (fsdd) have no kind.
+        speech = "speech" in s.kind or "fsdd" in name
+        heard = (s.cls, name, s.group, s.licence, s.tier, s.split, s.source, s.dur)
+        sounds.append(Sound(root / s.file, *heard, speech))
     backgrounds = []
     for b in index.backgrounds:
         _check(file, b.file, b.split)

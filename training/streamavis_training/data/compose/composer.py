@@ -42,6 +42,7 @@ __all__ = ["MAX_OBJECTS", "Composed", "Composer"]
 MAX_OBJECTS = 20  # the largest; what is smaller is not asked for
 LEAST_PIXELS = 48.0  # three cells of stride 4: an object that shows less is not asked for
 _GONE_PIXELS = 4.0  # an object that shows less is out of view
+_CROWD = 3  # objects
 _PERSON = 0  # class that webcams and calls show
 
 
@@ -53,6 +54,18 @@ class _Plan:
     scene: int | None = None
     places: list[Placement] = field(default_factory=list)
     panels: list[tuple[int, int, int, int]] | None = None
+
+
+@dataclass(frozen=True)
+class _Truth:
+    """Fields of a sample."""
+
+    masks: NDArray[np.uint8]  # (T, N, H, W)
+    class_ids: NDArray[np.int64]  # (N,)
+    visible: NDArray[np.float32]  # (T, N)
+    sounding: NDArray[np.float32]  # (T, N)
+    level: NDArray[np.float32]  # (T, N)
+    ignore: NDArray[np.bool_] | None  # (T, H, W)
 
 
 @dataclass
@@ -82,13 +95,17 @@ class Composer:
         self._mixer = Mixer(library, self._look)
         self._cutout_weight = _weights([len(c) for c in library.cutouts], self._look.persons)
         holding: list[list[int]] = [[] for _ in library.classes]
-        for place, entry in enumerate(library.scenes):
-            for class_id in set(entry.class_ids):
+        usable = [
+            p
+            for p, entry in enumerate(library.scenes)
+            if self._look.incomplete or (entry.complete and not entry.ignored)
+        ]
+        for place in usable:
+            for class_id in set(library.scenes[place].class_ids):
                 holding[class_id].append(place)
         self._holding = holding
         self._scene_weight = _weights([len(h) for h in holding], self._look.persons)
-        self._crowded = [p for p, s in enumerate(library.scenes) if len(s.class_ids) >= 3]
-        self._empty = [p for p, s in enumerate(library.scenes) if not s.class_ids and s.complete]
+        self._crowded = [p for p in usable if len(library.scenes[p].class_ids) >= _CROWD]
         persons = library.cutouts[_PERSON]
         faces = [c for c in persons if c.face is not False and _upright(c)]
         self._webcam = [c for c in faces if c.face or c.truncated[3]] or faces
@@ -104,27 +121,51 @@ class Composer:
         """Draw one clip; the same state of `rng` gives the same clip."""
         return self.compose(shape, rng).sample
 
-    def compose(self, shape: ClipShape, rng: np.random.Generator) -> Composed:
-        """Draw one clip and say what kind it is."""
+    def compose(
+        self, shape: ClipShape, rng: np.random.Generator, *, whole: bool = False
+    ) -> Composed:
+        """Draw one clip and say what kind it is.
+
+        Args:
+            shape: of the clip.
+            rng: the same state gives the same clip.
+            whole: a recording of its own: frame i at i / rate, sound from time 0 to the end of the
+                last frame. Otherwise a piece of a stream, with 1.2 s of sound before it.
+        """
         size = (shape.height, shape.width)
-        times_s = rng.uniform(0.005, 0.05) + np.arange(shape.frames) / float(
-            rng.choice(shape.rates)
-        )
+        steps = np.arange(shape.frames) / float(rng.choice(shape.rates))
+        times_s = (0.0 if whole else rng.uniform(0.005, 0.05)) + steps
+        starts = whole or (shape.frames > 1 and rng.random() < self._look.starts)
+        lead = 0 if starts else LEAD
         plan = self._plan(size, rng)
         camera = Camera.draw(times_s, *size, self._look, rng)
         if plan.panels is not None:
             camera = Camera(np.tile(np.eye(2, 3), (shape.frames, 1, 1)))
         ground = self._ground(plan, camera, size, rng)
         subjects, places = self._subjects(plan, ground)
-        heard = self._mixer.draw(subjects, times_s, rng)
+        end_s = shape.frames / shape.rates[0] if whole else None
+        heard = self._mixer.draw(subjects, times_s, rng, lead=lead, end_s=end_s)
         frames = np.array(np.broadcast_to(ground.frames, (shape.frames, *size, 3)))
         layers = []
         for place, subject in zip(plan.places, places, strict=True):
             level = self._moves(place, subject, heard, times_s, rng)
             layers.append(paste(self._library, place, frames, times_s, camera, level, rng))
-        sample = self._truth(plan, ground, layers, subjects, heard, times_s)
-        sample.name = f"composed {plan.kind}, {heard.scenario}"
-        sample.frames = self._finisher.apply(frames, rng)
+        shown, ignore = _shown(plan, ground, layers, subjects, heard)
+        truth = _truth(shown, subjects, heard, ignore)
+        sample = Sample(
+            name=f"composed {plan.kind}, {heard.scenario}",
+            frames=self._finisher.apply(frames, rng),
+            times_ns=np.round(times_s * 1e9).astype(np.int64),
+            waveform=heard.waveform,
+            waveform_start_ns=-lead * 1_000_000_000 // SAMPLE_RATE,
+            masks=truth.masks,
+            class_ids=truth.class_ids,
+            visible=truth.visible,
+            sounding=truth.sounding,
+            level=truth.level,
+            heard=heard.heard,
+            ignore=truth.ignore,
+        )
         return Composed(sample, plan.kind, heard.scenario)
 
     # ------------------------------------------------------------------ what is shown
@@ -256,53 +297,49 @@ class Composer:
         steps = rng.random(len(times_s)) * (rng.random(len(times_s)) < 0.7)
         return steps.astype(np.float32)
 
-    # ------------------------------------------------------------------ its truth
 
-    def _truth(
-        self,
-        plan: _Plan,
-        ground: Ground,
-        layers: list[NDArray[np.uint8]],
-        subjects: list[Subject],
-        heard: Heard,
-        times_s: NDArray[np.float64],
-    ) -> Sample:
-        """Masks from the front to the back, and what is known of each object."""
-        frames = len(heard.sounding)
-        size = ground.frames.shape[1:3]
-        free = np.full((frames, *size), 255, np.uint8)  # what nothing in front covers
-        shown: dict[int, NDArray[np.uint8]] = {}
-        below = len(subjects) - sum(p.entry.class_id >= 0 for p in plan.places)
-        subject = len(subjects)
-        for place, layer in zip(reversed(plan.places), reversed(layers), strict=True):
-            mask = cv2.multiply(layer, free, scale=1 / 255)
-            free = cv2.subtract(free, mask).astype(np.uint8, copy=False)
-            if place.entry.class_id >= 0:
-                subject -= 1
-                shown[subject] = mask.astype(np.uint8, copy=False)
-        ignore = np.zeros((frames, *size), bool)
-        if ground.ids is not None:
-            for i in np.unique(ground.ids):
-                if 1 <= i <= below:
-                    shown[int(i) - 1] = np.where(ground.ids == i, free, 0).astype(np.uint8)
-            open_ids = ground.ids == IGNORED
-            if not ground.complete:
-                open_ids |= ground.ids == 0
-            ignore = open_ids & (free > 127)
-            assert below <= BORDER - 1, "ids of objects stay below the border's"
-        if not subjects or below:
-            # Levels of objects of a scene: they do not move with their sound.
-            heard.level[:, :below] = np.nan
-        return _sample(shown, subjects, heard, ignore, np.round(times_s * 1e9).astype(np.int64))
+def _shown(
+    plan: _Plan,
+    ground: Ground,
+    layers: list[NDArray[np.uint8]],
+    subjects: list[Subject],
+    heard: Heard,
+) -> tuple[dict[int, NDArray[np.uint8]], NDArray[np.bool_]]:
+    """Masks (T, H, W) of subjects from the front to the back, and what must be ignored."""
+    frames = len(heard.sounding)
+    size = ground.frames.shape[1:3]
+    free = np.full((frames, *size), 255, np.uint8)  # what nothing in front covers
+    shown: dict[int, NDArray[np.uint8]] = {}
+    below = len(subjects) - sum(p.entry.class_id >= 0 for p in plan.places)
+    subject = len(subjects)
+    for place, layer in zip(reversed(plan.places), reversed(layers), strict=True):
+        mask = cv2.multiply(layer, free, scale=1 / 255)
+        free = cv2.subtract(free, mask).astype(np.uint8, copy=False)
+        if place.entry.class_id >= 0:
+            subject -= 1
+            shown[subject] = mask.astype(np.uint8, copy=False)
+    ignore = np.zeros((frames, *size), bool)
+    if ground.ids is not None:
+        for i in np.unique(ground.ids):
+            if 1 <= i <= below:
+                shown[int(i) - 1] = np.where(ground.ids == i, free, 0).astype(np.uint8)
+        open_ids = ground.ids == IGNORED
+        if not ground.complete:
+            open_ids |= ground.ids == 0
+        ignore = open_ids & (free > 127)
+        assert below <= BORDER - 1, "ids of objects stay below the border's"
+    if not subjects or below:
+        # Levels of objects of a scene: they do not move with their sound.
+        heard.level[:, :below] = np.nan
+    return shown, ignore
 
 
-def _sample(
+def _truth(
     shown: dict[int, NDArray[np.uint8]],
     subjects: list[Subject],
     heard: Heard,
     ignore: NDArray[np.bool_],
-    times_ns: NDArray[np.int64],
-) -> Sample:
+) -> _Truth:
     """Keep the largest objects; what is too small to ask for is ignored."""
     frames, size = ignore.shape[0], ignore.shape[1:]
     pixels = {i: mask.reshape(frames, -1).sum(1, dtype=np.int64) / 255 for i, mask in shown.items()}
@@ -325,18 +362,12 @@ def _sample(
     seen = visible == 1
     sounding = np.where(np.isnan(visible), np.nan, heard.sounding[:, kept] & seen)
     level = np.where(seen, heard.level[:, kept], np.nan)
-    return Sample(
-        name="",
-        frames=np.zeros((frames, *size, 3), np.uint8),
-        times_ns=times_ns,
-        waveform=heard.waveform,
-        waveform_start_ns=-LEAD * 1_000_000_000 // SAMPLE_RATE,
+    return _Truth(
         masks=masks,
         class_ids=np.array([subjects[i].class_id for i in kept], np.int64),
         visible=visible,
         sounding=sounding.astype(np.float32),
         level=level.astype(np.float32),
-        heard=heard.heard,
         ignore=ignore if ignore.any() else None,
     )
 

@@ -28,8 +28,10 @@ __all__ = ["Hearing"]
 _RESPONSES = 64  # rooms that are made once
 _SILENCE, _NOISE = 0.04, 0.1  # share of windows with nothing, with noise alone
 _SOURCES = (0.08, 0.66, 0.26)  # odds of 0, 1, 2 classes in the other windows
+_SPEECH = 0.8  # share of speech among the sounds of the first class, persons
 _PERSONS = 2.0  # weight of the first class, beside 1 for each other
 _OTHER, _LOUD_OTHER = 0.4, 0.25  # share with a sound of no class, and of these as loud as a class
+_BACK = np.arange(WINDOW_SAMPLES - 1, -1, -1, dtype=np.float32)  # samples before the last
 _WET, _NARROW = 0.3, 0.25  # share heard in a room, through a band
 
 
@@ -96,7 +98,10 @@ class Hearing:
         count = min(int(rng.choice(3, p=_SOURCES)), len(library.audible))
         if count:
             for class_id in rng.choice(library.audible, count, replace=False, p=self._weight):
-                entry = pick_sound(library.sounds[class_id], rng)
+                sounds = library.sounds[class_id]
+                if class_id == 0 and library.speech and rng.random() < _SPEECH:
+                    sounds = library.speech
+                entry = pick_sound(sounds, rng)
                 if self._add(window, entry, rng.uniform(-12, 0), rng):
                     truth[class_id] = 1
                     maybe |= {k for k in (*entry.class_ids, *entry.maybe) if k != class_id}
@@ -130,11 +135,12 @@ class Hearing:
         at = WINDOW_SAMPLES - (end - first)
         if tempo != 1.0:
             # Nearest samples: as quick as a copy, and what it adds is far below the hiss.
-            back = np.arange(WINDOW_SAMPLES - 1, -1, -1, dtype=np.float32) * np.float32(tempo)
-            places = end - 1 - back.astype(np.int64)
-            inside = (places >= 0) & (places < len(wave))
-            piece = np.where(inside, wave[np.clip(places, 0, len(wave) - 1)], 0)
-            piece, at = piece.astype(np.float32), 0
+            # How many samples of the window lie within the recording, counted from its end.
+            after = max(-(-(end - len(wave)) // tempo), 0)
+            count = int(min((end - 1) / tempo + 1, WINDOW_SAMPLES) - after)
+            back = (_BACK[-count - int(after) :][:count] * np.float32(tempo)).astype(np.int32)
+            piece = wave[end - 1 - back].astype(np.float32)
+            at = WINDOW_SAMPLES - int(after) - count
         window[at : at + len(piece)] += piece * np.float32(
             10 ** (gain_db / 20) * LOUDEST / entry.peak / 32767
         )

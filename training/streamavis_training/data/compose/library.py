@@ -42,18 +42,22 @@ class Library:
         """Open what `store.prepare` wrote; use `Library.read`."""
         self.vocabulary = vocabulary
         self._folder, self._index = folder, index
-        self._data: NDArray[np.uint8] = np.memmap(folder / DATA, np.uint8, "r")
+        # A plain view: slices of np.memmap itself are slow.
+        self._data = np.asarray(np.memmap(folder / DATA, np.uint8, "r")).view(np.ndarray)
         count = len(vocabulary.classes)
         self.cutouts: list[list[CutoutEntry]] = [[] for _ in range(count)]  # by class
         self.distractors: list[CutoutEntry] = []
         for entry in index.cutouts:
             (self.distractors if entry.class_id < 0 else self.cutouts[entry.class_id]).append(entry)
         self.sounds: list[list[SoundEntry]] = [[] for _ in range(count)]  # by class
+        self.speech: list[SoundEntry] = []
         self.ambient: list[SoundEntry] = []
         self.foreign: list[SoundEntry] = []  # of no class: heard off screen
         for sound in index.sounds:
             for class_id in sound.class_ids:
                 self.sounds[class_id].append(sound)
+            if sound.speech:
+                self.speech.append(sound)
             if not sound.class_ids:
                 ambient = sound.label.startswith("ambient")
                 (self.ambient if ambient else self.foreign).append(sound)

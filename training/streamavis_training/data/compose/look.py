@@ -13,6 +13,7 @@ class Look:
 
     # Pictures.
     scenes: float = 0.5  # clips on whole pictures with objects of their own
+    incomplete: bool = True  # also pictures where some objects have no mask: they are ignored
     crowded: float = 0.3  # of these, pictures with three or more objects
     persons: float = 0.3  # share of persons among objects and among scenes' leading classes
     pasted: tuple[float, ...] = (0.55, 0.3, 0.15)  # weights of 0, 1, 2 cut-outs on a scene
@@ -34,6 +35,7 @@ class Look:
     jpeg: float = 0.25
     h264: float = 0.12  # of clips with several frames
     coarse: float = 0.1  # shrunk and enlarged again
+    starts: float = 0.08  # clips of several frames at the start of a stream: no sound before
     # What is heard; weights.
     silence: float = 0.04  # digital silence
     noise_only: float = 0.05

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["LEAD", "Heard", "Mixer", "Subject"]
 
 LEAD = int(1.2 * SAMPLE_RATE)  # samples before the first frame: a window and the largest delay
+_PERSON = 0  # the class that speaks
+_SPEECH = 0.85  # share of speech among the sounds of persons
 _MUSIC = "offscreen_music"
 _LEAST_AREA = 0.002  # of the picture: what shows less does not sound
 
@@ -47,7 +49,7 @@ class Subject:
 class Heard:
     """The sound of a clip of T frames with N subjects and K classes, and its truth."""
 
-    waveform: NDArray[np.float32]  # begins `LEAD` samples before time 0
+    waveform: NDArray[np.float32]  # begins `lead` samples before time 0
     sounding: NDArray[np.bool_]  # (T, N) its own source was loud within the last 0.5 s
     level: NDArray[np.float32]  # (T, N) 0..1; NaN where it has no source
     heard: NDArray[np.float32]  # (T, K) 1 yes, 0 no, NaN unknown
@@ -57,10 +59,17 @@ class Heard:
 class _Clip:
     """A mixture that is being made."""
 
-    def __init__(self, times_s: NDArray[np.float64], subjects: int, classes: int) -> None:
+    def __init__(
+        self,
+        times_s: NDArray[np.float64],
+        lead: int,
+        end_s: float,
+        subjects: int,
+        classes: int,
+    ) -> None:
         frames = len(times_s)
-        self.ends = LEAD + np.floor(times_s * SAMPLE_RATE).astype(np.int64)
-        self.length = int(self.ends[-1]) + 1
+        self.ends = lead + np.floor(times_s * SAMPLE_RATE).astype(np.int64)
+        self.length = lead + int(np.ceil(end_s * SAMPLE_RATE)) + 1
         self.room = np.zeros(self.length, np.float32)  # reverberates
         self.near = np.zeros(self.length, np.float32)  # does not
         self.sounding = np.zeros((frames, subjects), bool)
@@ -98,14 +107,20 @@ class Mixer:
         subjects: Sequence[Subject],
         times_s: NDArray[np.float64],
         rng: np.random.Generator,
+        *,
+        lead: int = LEAD,
+        end_s: float | None = None,
     ) -> Heard:
         """Draw the sound of one clip.
 
         Args:
             subjects: the N objects in view.
-            times_s: (T,) of the frames, rising, above 0.
+            times_s: (T,) of the frames, rising, not below 0.
+            lead: samples before time 0.
+            end_s: how long it lasts after time 0; to the last frame when None.
         """
-        clip = _Clip(times_s, len(subjects), len(self._library.classes))
+        end_s = float(times_s[-1]) if end_s is None else end_s
+        clip = _Clip(times_s, lead, end_s, len(subjects), len(self._library.classes))
         scenario = self._scenario(subjects, rng)
         if scenario == "silence":
             return clip.finish(clip.near, scenario)
@@ -137,7 +152,7 @@ class Mixer:
             "silence": look.silence,
             "noise_only": look.noise_only,
             "ambient_only": look.ambient_only,
-            "narrator": look.narrator if self._library.sounds[0] or self._music else 0.0,
+            "narrator": look.narrator if self._library.sounds[_PERSON] or self._music else 0.0,
             "other": look.other if self._audible else 0.0,
             "in_view": look.in_view,
         }
@@ -167,9 +182,8 @@ class Mixer:
             chosen = rng.choice(who, count, replace=False, p=share)
             spans = self._turns(clip.length, count, rng)
             for i, between in zip(chosen, spans, strict=True):
-                track, entry = make_track(
-                    self._library, self._library.sounds[class_id], clip.length, rng, between=between
-                )
+                sounds = self._sounds(class_id, rng)
+                track, entry = make_track(self._library, sounds, clip.length, rng, between=between)
                 clip.room += track.wave
                 clip.sounding[:, i] = clip.note(track, entry, class_id)
                 clip.level[:, i] = track.levels(clip.ends)
@@ -177,6 +191,13 @@ class Mixer:
         absent = [k for k in self._audible if k not in seen]
         if absent and rng.random() < look.off_screen:
             self._play(clip, int(rng.choice(absent)), rng.uniform(-9, 0), rng)
+
+    def _sounds(self, class_id: int, rng: np.random.Generator) -> list[SoundEntry]:
+        """Recordings of a class; of persons, speech more often than all else."""
+        speech = self._library.speech
+        if class_id == _PERSON and speech and rng.random() < _SPEECH:
+            return speech
+        return self._library.sounds[class_id]
 
     @staticmethod
     def _turns(length: int, count: int, rng: np.random.Generator) -> list[tuple[int, int] | None]:
@@ -189,20 +210,21 @@ class Mixer:
 
     def _play(self, clip: _Clip, class_id: int, gain_db: float, rng: np.random.Generator) -> None:
         """A source of a class, off screen."""
-        track, entry = make_track(self._library, self._library.sounds[class_id], clip.length, rng)
+        sounds = self._sounds(class_id, rng)
+        track, entry = make_track(self._library, sounds, clip.length, rng)
         clip.room += track.wave * np.float32(10 ** (gain_db / 20))
         clip.note(track, entry, class_id)
 
     def _narrator(self, clip: _Clip, rng: np.random.Generator) -> None:
         """Speech, music or both, close to the microphone and without the room of the picture."""
-        speech = self._library.sounds[0]
+        speech = self._library.speech or self._library.sounds[_PERSON]
         draw = rng.random()
         if speech and (draw < 0.75 or not self._music):
             track, entry = make_track(
                 self._library, speech, clip.length, rng, between=(0, clip.length)
             )
             clip.near += track.wave
-            clip.note(track, entry, 0)
+            clip.note(track, entry, _PERSON)
         if self._music and (draw > 0.6 or not speech):
             track, entry = make_track(
                 self._library, self._music, clip.length, rng, between=(0, clip.length)

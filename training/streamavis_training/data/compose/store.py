@@ -48,7 +48,7 @@ __all__ = [
     "prepare",
 ]
 
-VERSION = 2  # rises whenever the files change their meaning
+VERSION = 4  # rises whenever the files change their meaning
 BLOCK = 400  # samples of one loudness value, 25 ms
 IGNORED = 255  # id of crowds and of objects beyond the last id
 DATA, INDEX = "library.bin", "library.json"
@@ -90,6 +90,7 @@ class SceneEntry(msgspec.Struct):
     class_ids: list[int]
     areas: list[float]  # shares of the picture
     complete: bool
+    ignored: bool  # some pixels are `IGNORED`
     group: str
 
 
@@ -104,6 +105,7 @@ class SoundEntry(msgspec.Struct):
     samples: int
     levels: int  # offset of float32 loudness, one per whole `BLOCK`
     peak: float  # the largest of them
+    speech: bool
 
 
 class Index(msgspec.Struct):
@@ -302,6 +304,7 @@ class _Builder:
             class_ids,
             areas,
             scene.complete,
+            bool((ids == IGNORED).any()),
             scene.group,
         )
 
@@ -317,6 +320,7 @@ class _Builder:
             len(samples),
             self._writer.add(levels.tobytes()),
             float(levels.max()),
+            sound.speech,
         )
 
 

@@ -43,9 +43,10 @@ class Track:
     def levels(self, ends: NDArray[np.int64]) -> NDArray[np.float32]:
         """Loudness 0..1 over the last 100 ms before each of these samples."""
         total = np.concatenate([[0], np.cumsum(self.level)])
-        last = np.clip(ends // BLOCK, 1, len(self.level))
+        last = np.clip(ends // BLOCK, 0, len(self.level))
         first = np.maximum(last - 4, 0)
-        return np.sqrt((total[last] - total[first]) / (last - first)).astype(np.float32)
+        mean = (total[last] - total[first]) / np.maximum(last - first, 1)
+        return np.sqrt(np.clip(mean, 0, 1)).astype(np.float32)
 
 
 def pick_sound(sounds: Sequence[SoundEntry], rng: np.random.Generator) -> SoundEntry:

@@ -1,0 +1,80 @@
+"""`streamavis compose`: its command line."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from streamavis_apps.commands.options import Size, parse_size
+
+__all__ = ["command"]
+
+
+def command(
+    data: Annotated[
+        list[Path],
+        typer.Option(
+            metavar="DIR", help="Material: index*.json and scenes/*.json. May be given repeatedly."
+        ),
+    ],
+    n: Annotated[int, typer.Option("--n", min=1, help="Number of clips.")],
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same clips.")],
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Write a data set here.")] = None,
+    sheet: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.png", help="Write a contact sheet here: one frame of each clip."
+        ),
+    ] = None,
+    split: Annotated[str, typer.Option(help="Of the material: train, val or test.")] = "test",
+    tiers: Annotated[
+        str, typer.Option(help="Licences of the material, separated by commas.")
+    ] = "open,check",
+    fps: Annotated[float, typer.Option(min=1, max=30, help="Frames per second.")] = 10,
+    size: Annotated[
+        Size, typer.Option(parser=parse_size, metavar="WxH", help="Picture size.")
+    ] = "341x192",  # type: ignore[assignment]
+    duration: Annotated[
+        float, typer.Option(min=0.2, metavar="SECONDS", help="Length of a clip.")
+    ] = 4,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes that compose at once.")] = 1,
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Where decoded material is kept, up to 1 GB.",
+            show_default="~/.cache/streamavis/compose",
+        ),
+    ] = None,
+) -> None:
+    """Compose clips of real objects and sounds with exact truth.
+
+    Whole annotated pictures and cut-outs over backgrounds, with recordings
+    of their classes, off-screen sounds, rooms and noise. Masks, and visible
+    and sounding flags per frame: annotations.json, JPEGImages/, WAVAudios/
+    and Videos/. Prints what the clips show.
+
+    [bold]Examples[/]
+      streamavis compose --data material --out sets/test --n 200 --seed 1
+      streamavis compose --data material --split train --sheet look.png --n 24 --seed 3
+    """
+    if out is None and sheet is None:
+        raise typer.BadParameter("name a folder with --out, a picture with --sheet, or both.")
+    from streamavis_apps.compose import Request, run
+
+    wanted = tuple(tier.strip() for tier in tiers.split(",") if tier.strip())
+    request = Request(
+        data=data,
+        out=out,
+        sheet=sheet,
+        n=n,
+        seed=seed,
+        split=split,
+        tiers=wanted,
+        fps=fps,
+        size=size,
+        duration_s=duration,
+        jobs=jobs,
+        cache=cache,
+    )
+    raise typer.Exit(run(request))

@@ -1,0 +1,1 @@
+"""`streamavis predict` and `streamavis reproduce`: from a data set to predictions and tables."""

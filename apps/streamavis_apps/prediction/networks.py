@@ -1,0 +1,85 @@
+"""Any weights file as the network that it holds: causal, offline, or published."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from safetensors import SafetensorError, safe_open
+
+from streamavis import checkpoint
+from streamavis.errors import CheckpointError
+from streamavis.model import AVISM, StreamAVIS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from streamavis.audio.vggish import VGGish
+
+__all__ = ["PUBLISHED", "Loaded", "Mode", "load"]
+
+Mode = Literal["offline", "causal"]
+PUBLISHED = (".pth", ".pt", ".bin", ".pkl")
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A network ready to predict."""
+
+    network: AVISM | StreamAVIS
+    vggish: VGGish | None  # what an AVISM hears with; a causal network holds its own
+
+    @property
+    def mode(self) -> Mode:
+        """Whether it looks at whole videos."""
+        return "offline" if isinstance(self.network, AVISM) else "causal"
+
+
+def load(
+    path: Path, mode: Mode | None = None, vggish: Path | None = None, *, window: int = 6
+) -> Loaded:
+    """Load weights of ours, or convert published ones in memory.
+
+    Args:
+        path: .safetensors of ours, or a published .pth, .pt, .bin or .pkl.
+        mode: how it is to run; an offline network runs causally without any training. None: as
+            it was made.
+        vggish: published weights of VGGish; None: those in `path`, if it has any.
+        window: frames of an offline network's window, which published weights do not tell.
+
+    Raises:
+        CheckpointError: the file is not usable, or holds no offline network where one is asked for.
+    """
+    ear = None
+    if vggish is not None:
+        ear = checkpoint.vggish_from_reference(checkpoint.read_foreign(vggish))
+    if path.suffix in PUBLISHED:
+        state = checkpoint.read_foreign(path)
+        network, _ = checkpoint.convert(state, window=window)
+        if ear is None and checkpoint.holds_vggish(state):
+            ear = checkpoint.vggish_from_reference(state)
+    elif _kind(path) == "avism":
+        network = checkpoint.load_avism(path)
+        ear = ear or checkpoint.load_vggish(path)
+    elif mode == "offline":
+        raise CheckpointError(
+            f"{path} holds a causal network, which has no offline way of working; leave out "
+            "--offline, or choose weights that `streamavis convert` wrote without --causal"
+        )
+    else:
+        return Loaded(checkpoint.load(path), None)
+    if mode != "causal":
+        return Loaded(network, ear)
+    if ear is None:
+        raise CheckpointError(
+            f"{path} holds no VGGish, which it needs to hear causally; give its published weights"
+        )
+    return Loaded(StreamAVIS.from_avism(network, ear).eval().requires_grad_(False), None)
+
+
+def _kind(path: Path) -> str | None:
+    try:
+        with safe_open(str(path), "pt") as file:
+            return (file.metadata() or {}).get("kind")
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} is not a safetensors file: {error}") from error
