@@ -53,6 +53,7 @@ _EPILOG = """\
   2    the command line is wrong
   3    the input broke off; what could be decoded is in the outputs
   130  interrupted by Ctrl-C, with every output closed
+  143  training ended by SIGTERM, with a checkpoint
 """
 
 

@@ -84,8 +84,9 @@ def override(config: Config, values: Mapping[str, Any], path: str = "") -> Confi
 
 
 def as_values(config: Any) -> dict[str, Any]:
-    """All fields as plain values, to write and to give to `override` again."""
-    return typing.cast("dict[str, Any]", msgspec.to_builtins(config, enc_hook=str))
+    """All fields as JSON has them, to write and to give to `override` again."""
+    plain = msgspec.json.decode(msgspec.json.encode(config, enc_hook=str))
+    return typing.cast("dict[str, Any]", plain)
 
 
 def differences(old: Any, new: Any, path: str = "") -> list[str]:
@@ -96,7 +97,13 @@ def differences(old: Any, new: Any, path: str = "") -> list[str]:
             where = f"{path}.{name}" if path else name
             found += differences(old.get(name), new.get(name), where)
         return found
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        return differences(_numbered(old), _numbered(new), path)
     return [] if old == new else [f"{path}: {old} -> {new}"]
+
+
+def _numbered(values: list[Any]) -> dict[str, Any]:
+    return {str(index): value for index, value in enumerate(values)}
 
 
 def _value(text: str) -> Any:
@@ -116,7 +123,7 @@ def _changed(current: Any, value: Any, kind: Any, path: str) -> Any:
     try:
         return msgspec.convert(value, kind, strict=False)
     except (msgspec.ValidationError, TypeError) as error:
-        expected = getattr(kind, "__name__", None) or str(kind).replace("typing.", "")
+        expected = kind.__name__ if isinstance(kind, type) else str(kind).replace("typing.", "")
         raise InputError(
             f"{path} is {value!r}: {error} (type {expected}, now {current!r})"
         ) from error
