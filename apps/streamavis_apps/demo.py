@@ -1,4 +1,4 @@
-"""`streamavis demo`: the whole path at work, from a drawn clip to a second process."""
+"""`streamavis demo`: the whole path at work, from a clip to a second process."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from streamavis_apps.exits import Stop
 
-__all__ = ["draw_clip", "run", "show"]
+__all__ = ["make_clip", "run", "show"]
 
 _READY_S = 60.0  # a viewer that has not connected by then never will
 _LEAVE_S = 5.0  # what the viewer is granted to print its last words
@@ -40,7 +40,7 @@ def run(
     web: Web | None = None,
     console: Console | None = None,
 ) -> ExitCode:
-    """Draw the clip of `seed` unless `out` has it, and show it.
+    """Make the clip of `seed` unless `out` has it, and show it.
 
     Args:
         out: folder for the clip, the recording and the results; made if missing.
@@ -55,7 +55,7 @@ def run(
     """
     console = console or Console(highlight=False)
     out.mkdir(parents=True, exist_ok=True)
-    clip = draw_clip(out, seed, console)
+    clip = make_clip(out, seed, console)
     window = display_problem() is None if view is None else view is View.WINDOW
     plan = Replay(
         source=clip,
@@ -72,16 +72,16 @@ def run(
     return code
 
 
-def draw_clip(out: Path, seed: int, console: Console) -> Path:
-    """Render the demo's clip into `out`, once."""
+def make_clip(out: Path, seed: int, console: Console) -> Path:
+    """Write the demo's clip into `out`, once."""
+    from streamavis_training.photo_demo import CLIP_VERSION, photo_clip
     from streamavis_training.synth import write_movie
-    from streamavis_training.world import VERSION, demo_clip
 
-    path = out / f"demo-{seed}-v{VERSION}.mp4"
+    path = out / f"demo-{seed}-v{CLIP_VERSION}.mp4"
     if not path.exists():
-        with console.status("drawing a clip of objects that move as they sound"):
+        with console.status("making a clip of two photographs with synthetic voices"):
             partial = path.with_suffix(".partial.mp4")
-            write_movie(partial, demo_clip(seed))
+            write_movie(partial, photo_clip(seed))
             partial.replace(path)
     return path
 

@@ -1,4 +1,4 @@
-"""`streamavis demo` and `synth`: a drawn clip, a second process, what they leave behind."""
+"""`streamavis demo` and `synth`: a made clip, a second process, what they leave behind."""
 
 import json
 import re
@@ -50,7 +50,7 @@ def test_a_viewer_that_dies_is_an_error_not_a_hang(plan, monkeypatch):
         demo.show(plan, Console())
 
 
-def test_the_clip_is_drawn_once(tmp_path, monkeypatch):
+def test_the_clip_is_made_once(tmp_path, monkeypatch):
     drawn = []
 
     def write_movie(path, clip):
@@ -58,10 +58,10 @@ def test_the_clip_is_drawn_once(tmp_path, monkeypatch):
         path.write_bytes(b"movie")
 
     monkeypatch.setattr("streamavis_training.synth.write_movie", write_movie)
-    monkeypatch.setattr("streamavis_training.world.demo_clip", lambda seed: seed)
-    first = demo.draw_clip(tmp_path, 7, Console())
-    assert demo.draw_clip(tmp_path, 7, Console()) == first
-    assert demo.draw_clip(tmp_path, 8, Console()) != first
+    monkeypatch.setattr("streamavis_training.photo_demo.photo_clip", lambda seed: seed)
+    first = demo.make_clip(tmp_path, 7, Console())
+    assert demo.make_clip(tmp_path, 7, Console()) == first
+    assert demo.make_clip(tmp_path, 8, Console()) != first
     assert len(drawn) == 2
     assert first.read_bytes() == b"movie" and not drawn[0].exists()
 

@@ -8,10 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from streamavis_training.world import CLASSES, WorldConfig, clip
-from streamavis_training.world.demo import DEMO, demo_scene
 from streamavis_training.world.paint import paint
 from streamavis_training.world.plan import look, plan
-from streamavis_training.world.render import render
 from streamavis_training.world.scene import Actor, generator
 from streamavis_training.world.sprites import REACH, SPRITES
 
@@ -203,16 +201,3 @@ def test_the_picture_may_be_upright():
     made = clip(1, replace(SMALL, width=90, height=160))
     assert made.visible.any()
     assert made.frames.shape[1:3] == (160, 90)
-
-
-def test_in_the_demo_all_are_seen_and_take_turns():
-    made = render(demo_scene(7), replace(DEMO, width=96, height=54))
-    assert made.visible.all()
-    assert made.class_ids[0] == made.class_ids[2]
-    assert len(set(made.class_ids.tolist())) == 3
-    assert made.sounding.any(0).all()
-    assert not (made.sounding[:, 0] & made.sounding[:, 2]).any()
-    together = made.sounding.sum(1)
-    assert (together == 1).mean() > 0.5
-    assert (together == 0).mean() > 0.15
-    assert (together == 2).any()

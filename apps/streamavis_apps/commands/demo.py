@@ -21,13 +21,14 @@ def command(
     listen: Listen = "127.0.0.1:8765",  # type: ignore[assignment]
     token: Token = None,
     model: Model = "nano",
-    seed: Annotated[int, typer.Option(min=0, help="Which generated clip.")] = 7,
+    seed: Annotated[int, typer.Option(min=0, help="Of the voices and the camera's sway.")] = 7,
 ) -> None:
     """See the whole path at work in half a minute; needs no camera, data or display.
 
-    Draws a clip of animated objects with sound, replays it at real time
-    through the nano model on the CPU, and publishes the results over ZeroMQ
-    on loopback, where a second process shows who sounds. Ends with what was
+    Makes a clip of two photographs that speak with synthetic voices: a
+    person, a cat, both, then music that nobody in view makes. Replays it at
+    real time through the nano model and publishes the results over ZeroMQ on
+    loopback, where a second process shows who sounds. Ends with what was
     measured and where the annotated video and the results are.
 
     [bold]Examples[/]

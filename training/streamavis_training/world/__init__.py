@@ -8,7 +8,6 @@ Needs no files: tests, the demo and whoever has no data train and measure on it.
 """
 
 from streamavis_training.world.config import CLASSES, VERSION, OffScreen, WorldClip, WorldConfig
-from streamavis_training.world.demo import demo_clip
 from streamavis_training.world.render import clip
 
-__all__ = ["CLASSES", "VERSION", "OffScreen", "WorldClip", "WorldConfig", "clip", "demo_clip"]
+__all__ = ["CLASSES", "VERSION", "OffScreen", "WorldClip", "WorldConfig", "clip"]
