@@ -92,7 +92,7 @@ def show(plan: Replay, console: Console) -> ExitCode:
     Raises:
         StreamAVISError: as `replay.run`; or the second process did not start.
     """
-    with stop_on_signals() as stop, ready(plan, stop) as replay:
+    with stop_on_signals() as stop, ready(plan, stop, console) as replay:
         info, address = replay.results.info, replay.endpoint
         assert address is not None, "the demo publishes"
         console.print(

@@ -125,13 +125,11 @@ def ready(plan: Live, console: Console, stop: Stop) -> Iterator[Running]:
         _check_addresses(plan, cameras, console)
         # No camera runs while torch loads, which holds up every other thread for seconds: what
         # came meanwhile would only wait for the first result.
-        with console.status(f"loading {plan.model} and measuring this machine"):
-            # Brings torch: a bad address is told without it.
-            from streamavis import checkpoint
-            from streamavis.runtime.admission import admit, measure
+        # Brings torch: a bad address is told without it.
+        from streamavis.runtime.admission import admit, measure
+        from streamavis_apps.loading import load_warm
 
-            model = checkpoint.load(plan.model)
-            measure(model, [_USUAL] * len(cameras), clock)  # the first steps are slow
+        model = load_warm(plan.model, [_USUAL] * len(cameras), console)
         sources: dict[str, LiveSource] = {}
         for name, address in cameras.items():
             with console.status(f"opening {name}"):
