@@ -127,6 +127,7 @@ def ready(plan: Live, console: Console, stop: Stop) -> Iterator[Running]:
         # came meanwhile would only wait for the first result.
         # Brings torch: a bad address is told without it.
         from streamavis.runtime.admission import admit, measure
+        from streamavis.runtime.warmup import warm_up
         from streamavis_apps.loading import load_warm
 
         model = load_warm(plan.model, [_USUAL] * len(cameras), console)
@@ -135,9 +136,11 @@ def ready(plan: Live, console: Console, stop: Stop) -> Iterator[Running]:
             with console.status(f"opening {name}"):
                 sources[name] = _opened(plan, address, outputs, clock, stop)
             stack.callback(_release, sources[name])
+        sizes = [(s.info.height, s.info.width) for s in sources.values()]
         if len(sources) > 1:
-            sizes = [(s.info.height, s.info.width) for s in sources.values()]
             admit(measure(model, sizes, clock), plan.least_hz)
+        elif sizes != [_USUAL]:
+            warm_up(model, sizes)
         board = LiveBoard(console)
         engine = _engine(plan, sources, model, outputs, board, clock, stop)
         if plan.metrics is not None:
