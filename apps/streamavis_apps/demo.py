@@ -128,7 +128,11 @@ def _viewer(address: str, stop: Stop) -> Iterator[None]:
     finally:
         os.close(heard)
         viewer.terminate()
-        viewer.wait()
+        try:
+            viewer.wait(_LEAVE_S)
+        except subprocess.TimeoutExpired:
+            viewer.kill()
+            viewer.wait()
 
 
 def _wait_ready(heard: int, viewer: subprocess.Popen[bytes], stop: Stop) -> None:

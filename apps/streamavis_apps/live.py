@@ -21,7 +21,7 @@ from streamavis_apps.exits import ExitCode, Stop, stop_on_signals
 from streamavis_apps.live_board import LiveBoard
 from streamavis_apps.live_sinks import Outputs, Wanted
 from streamavis_apps.live_views import BROWSER
-from streamavis_apps.metrics import serve_metrics
+from streamavis_apps.metrics import loopback, serve_metrics
 from streamavis_apps.summary import print_summary
 
 if TYPE_CHECKING:
@@ -115,6 +115,8 @@ def ready(plan: Live, console: Console, stop: Stop) -> Iterator[Running]:
     cameras = named(plan.cameras)
     lending = list(cameras.values()).count(BROWSER)
     _check_lending(lending, plan.wanted.view)
+    if plan.metrics is not None:
+        loopback(plan.metrics)
     with ExitStack() as stack:
         # First: a camera that a visitor lends comes through the view.
         wanted = replace(plan.wanted, lending=lending > 0)
