@@ -17,6 +17,7 @@ from streamavis_apps.commands import (
     bench,
     calibrate,
     convert,
+    data,
     demo,
     devices,
     doctor,
@@ -113,5 +114,6 @@ app.command("convert")(convert.command)
 app.command("segment")(segment.command)
 app.command("inspect")(inspect.command)
 app.command("doctor")(doctor.command)
+app.add_typer(data.app, name="data")
 app.add_typer(keys.app, name="keys")
 app.add_typer(bench.app, name="bench")

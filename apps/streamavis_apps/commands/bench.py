@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from streamavis_apps.commands import bench_live, bench_offline
+from streamavis_apps.commands import bench_data, bench_live, bench_offline
 from streamavis_apps.commands.options import Model, Size, parse_size
 
 __all__ = ["app", "kernels", "overlay", "pipeline", "soak", "world"]
@@ -19,6 +19,7 @@ app = typer.Typer(
 app.command("model")(bench_offline.model)
 app.command("segment")(bench_offline.segment)
 app.command("live")(bench_live.live)
+app.command("data")(bench_data.data)
 
 
 @app.command("pipeline")
