@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from streamavis.errors import InputError
+from streamavis.errors import ArgumentError
 from streamavis_apps.bars import Bars
 from streamavis_apps.exits import ExitCode, stop_on_signals
 from streamavis_apps.launch import launch
@@ -105,13 +105,14 @@ def build(
         shortcuts: nested like the recipe's fields; None: not given.
 
     Raises:
-        InputError: there is no such recipe or field, or a value has the wrong type.
+        ArgumentError: there is no such recipe or field, or a value has the wrong type.
+        InputError: the file cannot be read.
     """
     from streamavis_training.overrides import merged, override, parse, read_config
     from streamavis_training.recipes import RECIPES
 
     if name not in RECIPES:
-        raise InputError(f"there is no recipe {name!r}; expected one of: {', '.join(RECIPES)}")
+        raise ArgumentError(f"there is no recipe {name!r}; expected one of: {', '.join(RECIPES)}")
     changes = [] if config is None else [read_config(config)]
     changes += [_given(shortcuts), *map(parse, settings)]
     return override(RECIPES[name](), merged(changes))
@@ -158,8 +159,6 @@ def _prepare(plan: Plan, jobs: int, console: Console, stop: Stop) -> bool:
 
 def _launch(work: Any, plan: Plan, processes: int, stop: Stop) -> bool:
     rendezvous = plan.out / f"rendezvous-{os.getpid()}"
-    # Against a warning that a step without unused parameters might be a little faster.
-    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     rendezvous.unlink(missing_ok=True)  # of an earlier process with this number
     try:
         uri = rendezvous.resolve().as_uri()

@@ -16,7 +16,7 @@ from streamavis_training.overrides import (
 from streamavis_training.recipes import RECIPES
 from streamavis_training.recipes.nano import NanoRecipe
 
-from streamavis.errors import InputError
+from streamavis.errors import ArgumentError, InputError
 
 RECIPE = NanoRecipe()
 
@@ -63,7 +63,7 @@ def test_fields_of_every_kind_are_changed():
     ],
 )
 def test_what_cannot_be_changed_is_named(setting, sentence):
-    with pytest.raises(InputError, match=sentence):
+    with pytest.raises(ArgumentError, match=sentence):
         changed(setting)
 
 
