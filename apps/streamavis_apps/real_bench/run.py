@@ -203,10 +203,10 @@ def _print(console: Console, plan: Plan, lines: list[goals.Line], found: Measure
     fast = ", a part of the data" if plan.fast else ""
     title = f"{Path(plan.model).stem} on real data, split {plan.split}{fast}"
     table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-    table.add_column("", min_width=6)
-    table.add_column("what", min_width=33, overflow="fold")
-    table.add_column("goal", overflow="fold")
-    table.add_column("measured", overflow="fold")
+    table.add_column("", width=6, no_wrap=True)
+    table.add_column("what")
+    table.add_column("goal")
+    table.add_column("measured")
     for line in lines:
         style = {True: "green", False: "red", None: "dim"}[line.met]
         table.add_row(line.verdict, line.what, line.goal, line.value, style=style)
