@@ -203,12 +203,13 @@ def _print(console: Console, plan: Plan, lines: list[goals.Line], found: Measure
     fast = ", a part of the data" if plan.fast else ""
     title = f"{Path(plan.model).stem} on real data, split {plan.split}{fast}"
     table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-    table.add_column("what", min_width=38, overflow="fold")
-    for column in ("goal", "measured", ""):
-        table.add_column(column, overflow="fold")
+    table.add_column("", width=6, no_wrap=True)
+    table.add_column("what")
+    table.add_column("goal")
+    table.add_column("measured")
     for line in lines:
         style = {True: "green", False: "red", None: "dim"}[line.met]
-        table.add_row(line.what, line.goal, line.value, line.verdict, style=style)
+        table.add_row(line.verdict, line.what, line.goal, line.value, style=style)
     console.print(table)
     classes = goals.class_table(found.counts)
     table = Table(title="whole pictures, by class", box=box.SIMPLE_HEAD, pad_edge=False)
