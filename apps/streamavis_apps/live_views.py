@@ -66,7 +66,8 @@ class _Windows:
 
         window = WindowSink(f"StreamAVIS {stream}", on_quit=self._stop.event.set)
         self._closing.callback(window.dismiss)
-        window.recording, window.classes = recording, hello.classes
+        window.recording = recording
+        window.introduce(hello.model, hello.classes)
         return window
 
 

@@ -135,7 +135,8 @@ def ready(plan: Replay, stop: Stop) -> Iterator[Ready]:
         if recording is not None:
             sinks.append(recording)
         if window is not None:
-            window.recording, window.classes = recording, hello.classes
+            window.recording = recording
+            window.introduce(hello.model, hello.classes)
             sinks.append(window)
         if viewer is not None:
             from streamavis_apps.web.steering import Strided
