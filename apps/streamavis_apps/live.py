@@ -115,7 +115,7 @@ def ready(plan: Live, console: Console, stop: Stop) -> Iterator[Running]:
         wanted = replace(plan.wanted, lending=lending > 0)
         outputs = stack.enter_context(Outputs(wanted, stop))
         if lending:
-            where = f"open {outputs.told['view']} and lend it a camera"
+            where = f"open {outputs.told['view']} and share a camera"
             console.print(where, markup=False, soft_wrap=True)
         _check_addresses(plan, cameras, console)
         # No camera runs while torch loads, which holds up every other thread for seconds: what

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from streamavis.model import StreamAVIS
     from streamavis.runtime.delivery import Sink
     from streamavis_apps.commands.options import Web
+    from streamavis_apps.replay_again import Passes
     from streamavis_apps.web.view import WebView
 
 __all__ = ["Ready", "Replay", "finish", "play", "ready", "run"]
@@ -70,6 +71,7 @@ class Ready:
     endpoint: str | None  # where results are published
     recording: RecordSink | None
     viewer: WebView | None  # in a browser
+    passes: Passes | None  # of a viewer in a browser: plays on after the end
 
     @property
     def outputs(self) -> dict[str, str]:
@@ -84,6 +86,12 @@ class Ready:
             console.print("It begins with the first viewer; Ctrl-C ends it.")
             self.viewer.wait(stop.event)
 
+    def stay(self, console: Console, stop: Stop) -> None:
+        """Where there is a viewer for browsers: play on as it asks, until it is left."""
+        if self.passes is not None and not stop.event.is_set():
+            console.print("The page can play it again. It ends when nobody watches, or by Ctrl-C.")
+            self.passes.follow(self.results, stop)
+
 
 def run(plan: Replay, *, console: Console | None = None, stop: Stop | None = None) -> ExitCode:
     """Replay to the end, or until `stop` is asked for (SIGINT and SIGTERM do by default).
@@ -97,6 +105,7 @@ def run(plan: Replay, *, console: Console | None = None, stop: Stop | None = Non
     with guard as stop, ready(plan, stop) as replay:
         replay.wait_for_viewer(console, stop)
         play(replay, console, plan.source.name)
+        replay.stay(console, stop)
     return stop.exit_code
 
 
@@ -138,11 +147,17 @@ def ready(plan: Replay, stop: Stop) -> Iterator[Ready]:
             window.recording = recording
             window.introduce(hello.model, hello.classes)
             sinks.append(window)
+        passes: Passes | None = None
         if viewer is not None:
+            from streamavis_apps.replay_again import Passes
+            from streamavis_apps.web.playback import Playback
             from streamavis_apps.web.steering import Strided
 
-            sinks.append(viewer.sink(plan.stream, hello))
+            # Outputs are of the recording as a whole: no seeking while they are written.
+            playback = Playback(media.info.duration_s, seekable=not sinks)
+            sinks.append(viewer.sink(plan.stream, hello, playback=playback))
             source = Strided(media, viewer.controls.stride)
+            passes = Passes(plan.source, plan.stream, plan.speed, model, hello, viewer, playback)
         with streamavis.open(
             source,
             model,
@@ -153,7 +168,10 @@ def ready(plan: Replay, stop: Stop) -> Iterator[Ready]:
             clock=clock,
             cancelled=stop.event,
         ) as results:
-            yield Ready(results, outputs, wire.endpoint if wire else None, recording, viewer)
+            if passes is not None:
+                passes.playback.running(results.stop)
+            endpoint = wire.endpoint if wire else None
+            yield Ready(results, outputs, endpoint, recording, viewer, passes)
 
 
 def play(replay: Ready, console: Console, name: str) -> None:

@@ -1,0 +1,77 @@
+"""A replay in the browser goes on after its end: again, in a loop, from another place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import streamavis
+from streamavis.io.media import MediaSource
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from streamavis import Stream
+    from streamavis.runtime.session import StepModel
+    from streamavis.wire import Hello
+    from streamavis_apps.exits import Stop
+    from streamavis_apps.web.playback import Playback
+    from streamavis_apps.web.view import WebView
+
+__all__ = ["Passes"]
+
+_POLL_S = 0.2
+_LEFT_S = 3.0  # without a viewer for so long, nobody comes back: a page that is reloaded does
+
+
+@dataclass(frozen=True)
+class Passes:
+    """What another pass over a recording needs; its results go to the viewer alone."""
+
+    source: Path
+    stream: str
+    speed: float | None
+    model: StepModel
+    hello: Hello
+    viewer: WebView
+    playback: Playback
+
+    def follow(self, results: Stream, stop: Stop) -> None:
+        """Play on for as long as somebody watches, after the pass of `results`, which is over.
+
+        Raises:
+            TruncatedInputError: the input broke off.
+            StreamAVISError: the input can no longer be opened, or the model failed.
+        """
+        self.playback.running(None)
+        self.playback.allow()
+        ended = results.report.phase == "ended"
+        unwatched_s = 0.0
+        while not stop.event.is_set() and unwatched_s < _LEFT_S:
+            from_s = self.playback.next(ended, _POLL_S)
+            if from_s is not None:
+                ended = self._play(from_s, stop)
+            unwatched_s = 0.0 if self.viewer.watched else unwatched_s + _POLL_S
+
+    def _play(self, from_s: float, stop: Stop) -> bool:
+        """One pass; True when it came to the end of the recording."""
+        from streamavis_apps.web.steering import Strided
+
+        sink = self.viewer.sink(self.stream, self.hello, playback=self.playback)
+        with (
+            MediaSource(self.source, start_s=from_s) as media,
+            streamavis.open(
+                Strided(media, self.viewer.controls.stride),
+                self.model,
+                speed=self.speed,
+                stream=self.stream,
+                sinks=[sink],
+                cancelled=stop.event,
+            ) as results,
+        ):
+            self.playback.running(results.stop)
+            for _ in results:
+                if not self.viewer.watched and self.playback.loop:
+                    results.stop()  # a loop that nobody sees
+            self.playback.running(None)
+            return results.report.phase == "ended"
