@@ -24,6 +24,7 @@ from streamavis_apps.publishing import keys_for
 from streamavis_apps.summary import print_summary
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
@@ -122,6 +123,7 @@ def ready(plan: Replay, stop: Stop) -> Iterator[Ready]:
     with (
         _window(plan, stop, clock) as window,
         _viewer(plan) as viewer,
+        _cancelled(plan, stop) as cancelled,
         MediaSource(plan.source) as media,
     ):
         source: OpenSource = media
@@ -166,7 +168,7 @@ def ready(plan: Replay, stop: Stop) -> Iterator[Ready]:
             sinks=sinks,
             boot_id=wire.boot_id if wire else None,
             clock=clock,
-            cancelled=stop.event,
+            cancelled=cancelled,
         ) as results:
             if passes is not None:
                 passes.playback.running(results.stop)
@@ -217,6 +219,18 @@ def _window(plan: Replay, stop: Stop, clock: PausableClock) -> Iterator[WindowSi
         yield window
     finally:
         window.dismiss()
+
+
+@contextmanager
+def _cancelled(plan: Replay, stop: Stop) -> Iterator[threading.Event]:
+    """What ends the first pass: `stop`, or also a wish of a viewer in a browser."""
+    if plan.web is None:
+        yield stop.event
+        return
+    from streamavis_apps.replay_again import until_stopped
+
+    with until_stopped(stop) as cancelled:
+        yield cancelled
 
 
 @contextmanager

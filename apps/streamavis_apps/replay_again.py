@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,6 +11,7 @@ import streamavis
 from streamavis.io.media import MediaSource
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from streamavis import Stream
@@ -18,10 +21,34 @@ if TYPE_CHECKING:
     from streamavis_apps.web.playback import Playback
     from streamavis_apps.web.view import WebView
 
-__all__ = ["Passes"]
+__all__ = ["Passes", "until_stopped"]
 
 _POLL_S = 0.2
+_STOP_POLL_S = 0.05
 _LEFT_S = 3.0  # without a viewer for so long, nobody comes back: a page that is reloaded does
+
+
+@contextmanager
+def until_stopped(stop: Stop) -> Iterator[threading.Event]:
+    """An event for one pass, which its engine may set without ending the program.
+
+    It is set when `stop` is asked for.
+    """
+    cancelled, left = threading.Event(), threading.Event()
+
+    def watch() -> None:
+        while not left.wait(_STOP_POLL_S):
+            if stop.event.is_set():
+                cancelled.set()
+                return
+
+    thread = threading.Thread(target=watch, name="streamavis-pass", daemon=True)
+    thread.start()
+    try:
+        yield cancelled
+    finally:
+        left.set()
+        thread.join()
 
 
 @dataclass(frozen=True)
@@ -59,6 +86,7 @@ class Passes:
 
         sink = self.viewer.sink(self.stream, self.hello, playback=self.playback)
         with (
+            until_stopped(stop) as cancelled,
             MediaSource(self.source, start_s=from_s) as media,
             streamavis.open(
                 Strided(media, self.viewer.controls.stride),
@@ -66,7 +94,7 @@ class Passes:
                 speed=self.speed,
                 stream=self.stream,
                 sinks=[sink],
-                cancelled=stop.event,
+                cancelled=cancelled,
             ) as results,
         ):
             self.playback.running(results.stop)
