@@ -7,7 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from streamavis.errors import InputError, SchemaError
-from streamavis.types import AudioGap, Stage, VideoFrame
+from streamavis.types import SAMPLE_RATE, AudioGap, Stage, VideoFrame
 from streamavis_apps.web.feed import Begin, Block, Left, Picture, Trouble
 from streamavis_apps.web.offsets import ClockOffset
 from streamavis_apps.web.pictures import from_jpeg
@@ -42,10 +42,13 @@ class BrowserSource:
         """True while a browser sends."""
         return self._sender is not None
 
-    def admits(self, frame: VideoFrame) -> bool:
-        """True for a picture of the browser that sends now; False once it has left."""
-        received_ns = frame.stamps.get(str(Stage.RECEIVE), frame.capture_time_ns)
-        return self._sender is not None and received_ns >= self._since_ns
+    def admits(self, item: VideoFrame | AudioChunk) -> bool:
+        """True for what the browser that sends now has sent; False once it has left."""
+        if isinstance(item, VideoFrame):
+            came_ns = item.stamps.get(str(Stage.RECEIVE), item.capture_time_ns)
+        else:
+            came_ns = item.start_time_ns + len(item.samples) * 1_000_000_000 // SAMPLE_RATE
+        return self._sender is not None and came_ns >= self._since_ns
 
     def capture(self, clock: Clock) -> BrowserCapture:
         """Frames and sound of whoever sends, on `clock`; the capture before gets nothing more."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Final, Literal
@@ -73,9 +74,10 @@ class Channel:
         self._packet: tuple[int, bytes] = (0, b"")
         self._encoding = asyncio.Lock()
         self._forgotten = 0  # how often
+        self._keeping = threading.Lock()  # what came, or forgetting it: not both at once
         self._hearing = Hearing()
         self._heard: Heard | None = None  # at the newest picture; None: unknown
-        self._sounds = True  # the newest picture's sound was heard whole
+        self._newest_heard: Heard | None = None  # its picture comes next
         self._history = History()
         self._events: deque[str] = deque(maxlen=_EVENTS)
 
@@ -87,28 +89,33 @@ class Channel:
 
     def show(self, frame: VideoFrame, result: FrameResult) -> None:
         """Take the newest picture; the one before it is forgotten."""
-        if self.lent is not None and not self.lent.admits(frame):
-            return  # of a visitor who has left
-        # Through a gap the model hears silence where there may be sound: that is unknown.
-        self._sounds = result.audio == "ok"
-        heard = self._heard
-        if not self._sounds or heard is None or heard.capture_time_ns < result.capture_time_ns:
-            self._heard = None
-        self._history.see(result, self._hearing.level_dbfs if self._sounds else None)
-        self._latest = frame, result, time.time()
-        self._version += 1
+        with self._keeping:
+            if self.lent is not None and not self.lent.admits(frame):
+                return  # of a visitor who has left
+            self._keep(frame, result)
         if self.viewers:  # who joins just now looks for himself
             self._post(self._wake)
+
+    def _keep(self, frame: VideoFrame, result: FrameResult) -> None:
+        # Through a gap the model hears silence where there may be sound: that is unknown.
+        whole, heard = result.audio == "ok", self._newest_heard
+        current = heard is not None and heard.capture_time_ns == result.capture_time_ns
+        self._heard = heard if whole and current else None
+        self._history.see(result, self._hearing.level_dbfs if whole else None)
+        self._latest = frame, result, time.time()
+        self._version += 1
 
     def notice(self, item: AudioChunk | AudioGap | SourceEvent | Heard) -> None:
         """Take what is not a picture."""
         if isinstance(item, AudioChunk):
-            if self.lent is None or self.lent.busy:
+            with self._keeping:
+                if self.lent is not None and not self.lent.admits(item):
+                    return
                 self._hearing.hear(item)
-                if any(viewer.listens for viewer in list(self.viewers)):
-                    self._post(self._play, messages.sound(item))
+            if any(viewer.listens for viewer in list(self.viewers)):
+                self._post(self._play, messages.sound(item))
         elif isinstance(item, Heard):
-            self._heard = item if self._sounds else None
+            self._newest_heard = item
         elif isinstance(item, SourceEvent):
             self._post(self._tell, messages.event(item, time.time()))
         else:
@@ -154,7 +161,9 @@ class Channel:
         playback = None if self.playback is None else self.playback.told()
         hello = messages.text("hello", self.hello, stream=self.stream, playback=playback)
         viewer.state("hello", hello)
-        if (history := self._history.told(self._controls.settings)) is not None:
+        with self._keeping:
+            history = self._history.told(self._controls.settings)
+        if history is not None:
             viewer.state("history", messages.text("history", history))
         viewer.state("settings", messages.text("settings", self._controls.settings))
         viewer.state("status", self.status())
@@ -172,11 +181,12 @@ class Channel:
 
     def forget(self) -> None:
         """The visitor who lent the camera has left: nothing of what was seen or heard is kept."""
-        self._latest, self._packet = None, (0, b"")
-        self._heard = None
-        self._forgotten += 1
-        self._hearing.forget()
-        self._history.forget()
+        with self._keeping:
+            self._latest, self._packet = None, (0, b"")
+            self._heard = self._newest_heard = None
+            self._forgotten += 1
+            self._hearing.forget()
+            self._history.forget()
         for viewer in self.viewers:
             viewer.silence()
         self.state("gone", messages.text("gone"))

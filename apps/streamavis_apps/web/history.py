@@ -29,7 +29,7 @@ class _Moment:
 class History:
     """Who was in view and sounded in the last minute, ten times a second, in bounded memory.
 
-    `see` is called on one thread; any other may read.
+    Its user sees to it that one thread at a time calls it.
     """
 
     def __init__(self) -> None:

@@ -90,7 +90,8 @@ def test_what_is_heard_is_shown(view, visit):
     page.locator("#curtain").wait_for(state="hidden")
     time_s = np.arange(SAMPLE_RATE // 2) / SAMPLE_RATE
     tone = (0.5 * np.sin(2 * np.pi * 2000 * time_s)).astype(np.float32)
-    sink.notice(Heard(0, (0.97, 0.1, 0.3)))
+    sink.notice(Heard(200_000_000, (0.97, 0.1, 0.3)))
+    sink.write(*shot(2, RED))
     sink.notice(AudioChunk(tone, 0))
     page.get_by_text("\u22129 dBFS").wait_for()
     heard = page.get_by_role("list", name="Detected audio classes").locator("li")

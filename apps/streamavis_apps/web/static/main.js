@@ -86,7 +86,10 @@ const handlers = {
     if (message.boot_id !== now.boot) restart(message.boot_id);
     timeline.history(message);
   },
-  playback: ({ kind, ...known }) => playback.show(known),
+  playback({ kind, ...known }) {
+    playback.show(known);
+    look();
+  },
   pong: (message) => clock.answer(message),
   settings: (message) => settings.receive(message),
   status(message) {
@@ -202,7 +205,7 @@ function look() {
   if (veil !== null) say(byId("curtain-text"), veil);
   byId("curtain-date").hidden = date === null || now.replay;
   if (date !== null) say(byId("curtain-date"), date);
-  byId("again").hidden = !(now.ended && now.replay && now.phase === "open");
+  byId("again").hidden = !(now.ended && playback.known?.seekable && now.phase === "open");
   const lend = now.phase === "open" && asks && veil !== null;
   byId("lend").hidden = byId("lend-note").hidden = !lend;
   byId("lend-again").hidden = !asks;
