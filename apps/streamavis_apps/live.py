@@ -16,6 +16,7 @@ from streamavis.io.live import LiveSource
 from streamavis.io.live.devices import check_camera, sound_device
 from streamavis.runtime.clock import Clock, MonotonicClock
 from streamavis.wire import Hello
+from streamavis.words import knows
 from streamavis_apps.commands.options import View
 from streamavis_apps.exits import ExitCode, Stop, stop_on_signals
 from streamavis_apps.live_board import LiveBoard
@@ -126,6 +127,8 @@ def ready(plan: Live, console: Console, stop: Stop) -> Iterator[Running]:
             from streamavis.runtime.admission import admit, measure
 
             model = checkpoint.load(plan.model)
+            name = plan.model.rpartition("/")[2]
+            console.print(knows(name, model.config.classes), markup=False, soft_wrap=True)
             measure(model, [_USUAL] * len(cameras), clock)  # the first steps are slow
         sources: dict[str, LiveSource] = {}
         for name, address in cameras.items():
