@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -73,12 +74,13 @@ class Passes:
         self.playback.running(None)
         self.playback.allow()
         ended = results.report.phase == "ended"
-        unwatched_s = 0.0
-        while not stop.event.is_set() and unwatched_s < _LEFT_S:
-            from_s = self.playback.next(ended, _POLL_S)
+        seen_s = time.monotonic()
+        while not stop.event.is_set() and time.monotonic() - seen_s < _LEFT_S:
+            from_s = self.playback.next(ended and self.viewer.watched, _POLL_S)
             if from_s is not None:
                 ended = self._play(from_s, stop)
-            unwatched_s = 0.0 if self.viewer.watched else unwatched_s + _POLL_S
+            if self.viewer.watched:
+                seen_s = time.monotonic()
 
     def _play(self, from_s: float, stop: Stop) -> bool:
         """One pass; True when it came to the end of the recording."""
@@ -98,8 +100,11 @@ class Passes:
             ) as results,
         ):
             self.playback.running(results.stop)
+            seen_s = time.monotonic()
             for _ in results:
-                if not self.viewer.watched and self.playback.loop:
-                    results.stop()  # a loop that nobody sees
+                if self.viewer.watched:
+                    seen_s = time.monotonic()
+                elif time.monotonic() - seen_s > _LEFT_S:
+                    results.stop()
             self.playback.running(None)
             return results.report.phase == "ended"
