@@ -39,6 +39,7 @@ RULES = {
     "streamavis.errors": rule(),
     "streamavis.types": rule(late="numpy streamavis.masks"),
     "streamavis.masks": rule(BASE, "numpy pycocotools"),
+    "streamavis.words": rule(BASE),
     "streamavis.wire": rule(BASE, "numpy zmq msgspec msgpack pycocotools"),
     "streamavis.metrics": rule(BASE, "numpy scipy pycocotools msgspec"),
     "streamavis.weights": rule(),
@@ -52,10 +53,10 @@ RULES = {
         "numpy av cv2 msgspec",
         late="sounddevice",
     ),
-    "streamavis.viz": rule(BASE + " streamavis.runtime.audio_ring", "numpy cv2"),
+    "streamavis.viz": rule(BASE + " streamavis.words streamavis.runtime.audio_ring", "numpy cv2"),
     "streamavis.runtime": rule(
         BASE + " streamavis_kernels streamavis.model streamavis.audio streamavis.io streamavis.wire"
-        " streamavis.viz streamavis.checkpoint",
+        " streamavis.viz streamavis.words streamavis.checkpoint",
         "numpy torch scipy cv2 msgspec",
     ),
     "streamavis.api": rule(
@@ -75,7 +76,7 @@ RULES = {
 }
 # Where the name that is imported and the name that is installed differ.
 DISTRIBUTIONS = {"zmq": "pyzmq", "cv2": "opencv-python", "cupy": "cupy-cuda13x"}
-WITHOUT_EXTRAS = ["errors", "types", "masks", "wire"]
+WITHOUT_EXTRAS = ["errors", "types", "masks", "words", "wire"]
 
 
 def within(name: str, parent: str) -> bool:

@@ -16,6 +16,7 @@ from streamavis.io.live import LiveSource
 from streamavis.io.live.devices import check_camera, sound_device
 from streamavis.runtime.clock import Clock, MonotonicClock
 from streamavis.wire import Hello
+from streamavis.words import knows
 from streamavis_apps.commands.options import View
 from streamavis_apps.exits import ExitCode, Stop, stop_on_signals
 from streamavis_apps.live_board import LiveBoard
@@ -122,7 +123,7 @@ def ready(plan: Live, console: Console, stop: Stop) -> Iterator[Running]:
         wanted = replace(plan.wanted, lending=lending > 0)
         outputs = stack.enter_context(Outputs(wanted, stop))
         if lending:
-            where = f"open {outputs.told['view']} and lend it a camera"
+            where = f"open {outputs.told['view']} and share a camera"
             console.print(where, markup=False, soft_wrap=True)
         _check_addresses(plan, cameras, console)
         # No camera runs while torch loads, which holds up every other thread for seconds: what
@@ -133,6 +134,8 @@ def ready(plan: Live, console: Console, stop: Stop) -> Iterator[Running]:
         from streamavis_apps.loading import load_warm
 
         model = load_warm(plan.model, [_USUAL] * len(cameras), console)
+        title = plan.model.rpartition("/")[2]
+        console.print(knows(title, model.config.classes), markup=False, soft_wrap=True)
         sources: dict[str, LiveSource] = {}
         for name, address in cameras.items():
             with console.status(f"opening {name}"):

@@ -13,7 +13,7 @@ from streamavis.runtime.recording import RecordSink
 from streamavis.runtime.sinks import JsonlSink, PublishSink
 from streamavis.viz import draw
 from streamavis_apps.commands.options import View, Web
-from streamavis_apps.live_views import open_view
+from streamavis_apps.live_views import BROWSER, open_view
 from streamavis_apps.publishing import keys_for
 
 if TYPE_CHECKING:
@@ -130,7 +130,8 @@ class Outputs:
             if wanted.record is not None:
                 self.told[f"video{of_stream}"] = recording.recording
         if self._views is not None:
-            sinks.append(self._views.sink(stream, hello, recording))
+            lent = info.name == BROWSER
+            sinks.append(self._views.sink(stream, hello, recording, lent=lent))
         return sinks
 
 

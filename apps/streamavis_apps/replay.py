@@ -24,6 +24,7 @@ from streamavis_apps.publishing import keys_for
 from streamavis_apps.summary import print_summary
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from streamavis.model import StreamAVIS
     from streamavis.runtime.delivery import Sink
     from streamavis_apps.commands.options import Web
+    from streamavis_apps.replay_again import Passes
     from streamavis_apps.web.view import WebView
 
 __all__ = ["Ready", "Replay", "finish", "play", "ready", "run"]
@@ -70,6 +72,7 @@ class Ready:
     endpoint: str | None  # where results are published
     recording: RecordSink | None
     viewer: WebView | None  # in a browser
+    passes: Passes | None  # of a viewer in a browser: plays on after the end
 
     @property
     def outputs(self) -> dict[str, str]:
@@ -84,6 +87,12 @@ class Ready:
             console.print("It begins with the first viewer; Ctrl-C ends it.")
             self.viewer.wait(stop.event)
 
+    def stay(self, console: Console, stop: Stop) -> None:
+        """Where there is a viewer for browsers: play on as it asks, until it is left."""
+        if self.passes is not None and not stop.event.is_set():
+            console.print("The page can play it again. It ends when nobody watches, or by Ctrl-C.")
+            self.passes.follow(self.results, stop)
+
 
 def run(plan: Replay, *, console: Console | None = None, stop: Stop | None = None) -> ExitCode:
     """Replay to the end, or until `stop` is asked for (SIGINT and SIGTERM do by default).
@@ -97,6 +106,7 @@ def run(plan: Replay, *, console: Console | None = None, stop: Stop | None = Non
     with guard as stop, ready(plan, stop, console) as replay:
         replay.wait_for_viewer(console, stop)
         play(replay, console, plan.source.name)
+        replay.stay(console, stop)
     return stop.exit_code
 
 
@@ -113,6 +123,7 @@ def ready(plan: Replay, stop: Stop, console: Console) -> Iterator[Ready]:
     with (
         _window(plan, stop, clock) as window,
         _viewer(plan) as viewer,
+        _cancelled(plan, stop) as cancelled,
         MediaSource(plan.source) as media,
     ):
         source: OpenSource = media
@@ -136,13 +147,20 @@ def ready(plan: Replay, stop: Stop, console: Console) -> Iterator[Ready]:
         if recording is not None:
             sinks.append(recording)
         if window is not None:
-            window.recording, window.classes = recording, hello.classes
+            window.recording = recording
+            window.introduce(hello.model, hello.classes)
             sinks.append(window)
+        passes: Passes | None = None
         if viewer is not None:
+            from streamavis_apps.replay_again import Passes
+            from streamavis_apps.web.playback import Playback
             from streamavis_apps.web.steering import Strided
 
-            sinks.append(viewer.sink(plan.stream, hello))
+            # Outputs are of the recording as a whole: no seeking while they are written.
+            playback = Playback(media.info.duration_s, seekable=not sinks)
+            sinks.append(viewer.sink(plan.stream, hello, playback=playback))
             source = Strided(media, viewer.controls.stride)
+            passes = Passes(plan.source, plan.stream, plan.speed, model, hello, viewer, playback)
         with streamavis.open(
             source,
             model,
@@ -151,10 +169,13 @@ def ready(plan: Replay, stop: Stop, console: Console) -> Iterator[Ready]:
             sinks=sinks,
             boot_id=wire.boot_id if wire else None,
             clock=clock,
-            cancelled=stop.event,
+            cancelled=cancelled,
             warm=True,
         ) as results:
-            yield Ready(results, outputs, wire.endpoint if wire else None, recording, viewer)
+            if passes is not None:
+                passes.playback.running(results.stop)
+            endpoint = wire.endpoint if wire else None
+            yield Ready(results, outputs, endpoint, recording, viewer, passes)
 
 
 def play(replay: Ready, console: Console, name: str) -> None:
@@ -200,6 +221,18 @@ def _window(plan: Replay, stop: Stop, clock: PausableClock) -> Iterator[WindowSi
         yield window
     finally:
         window.dismiss()
+
+
+@contextmanager
+def _cancelled(plan: Replay, stop: Stop) -> Iterator[threading.Event]:
+    """What ends the first pass: `stop`, or also a wish of a viewer in a browser."""
+    if plan.web is None:
+        yield stop.event
+        return
+    from streamavis_apps.replay_again import until_stopped
+
+    with until_stopped(stop) as cancelled:
+        yield cancelled
 
 
 @contextmanager

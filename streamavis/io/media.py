@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Self
@@ -19,7 +19,7 @@ from streamavis.io.structure import is_cut_short
 from streamavis.types import AudioChunk, VideoFrame
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
     from types import TracebackType
 
@@ -69,6 +69,7 @@ class MediaSource:
         format: str | None = None,
         threads: int = 1,
         look_ahead: int = 600,
+        start_s: float = 0.0,
     ) -> None:
         """Open `url` and decode its first picture.
 
@@ -77,6 +78,7 @@ class MediaSource:
             format: a libavformat name where it cannot be guessed, such as `lavfi` or `v4l2`.
             threads: decoding threads. The pictures are the same; each one adds a frame of delay.
             look_ahead: packets to read ahead for sound that comes late in the container.
+            start_s: begin with the first frame from there on; times stay those of the file.
 
         Raises:
             InputError: it cannot be opened or holds no picture; names it and the cause.
@@ -95,6 +97,8 @@ class MediaSource:
             self._video.codec_context.thread_count = threads
             self._video.codec_context.thread_type = "AUTO"
             self._cut_short = self._media.path is not None and is_cut_short(self._media.path)
+            if start_s > 0:
+                self._seek(start_s)
             self._reader = PacketReader(self._media, look_ahead)
             self._resampler = MonoResampler()
             self._decoded: deque[av.VideoFrame] = deque()
@@ -102,7 +106,14 @@ class MediaSource:
             self._video_ended = False
             self._frames = 0
             self._time_ns = 0  # of the latest frame
+            self._start_ns = round(start_s * _NS)
             self._first = self._next_frame()
+            while self._first is not None and self._first.capture_time_ns < self._start_ns:
+                self._frames = 0
+                later = self._next_frame()
+                if later is None:  # `start_s` is behind the last frame
+                    break
+                self._first = later
             if self._first is None:
                 raise InputError(f"{self._media.name}: none of its pictures can be decoded")
             self.info = self._describe(self._first)
@@ -144,6 +155,15 @@ class MediaSource:
                 f"{self.info.name}: breaks off after {self._frames} frames "
                 f"({self._time_ns / _NS:.2f} s{of}); everything up to there was kept"
             )
+
+    def _seek(self, start_s: float) -> None:
+        """Go to a key frame before `start_s`; where that is not possible, all is decoded."""
+        place = round((self._media.origin_s + Fraction(start_s)) * av.time_base)
+        with suppress(av.error.FFmpegError):
+            self._media.container.seek(place)
+
+    def _from_start(self, chunks: Iterable[AudioChunk]) -> Iterator[AudioChunk]:
+        return (chunk for chunk in chunks if chunk.start_time_ns >= self._start_ns)
 
     def _next_frame(self) -> VideoFrame | None:
         while True:
@@ -193,9 +213,9 @@ class MediaSource:
             with self._skipping_corrupt():
                 for frame in self._audio.codec_context.decode(packet):
                     time_s = self._time_s(frame, self._audio)
-                    self._sound.extend(self._resampler.feed(frame, time_s))
+                    self._sound.extend(self._from_start(self._resampler.feed(frame, time_s)))
             if packet is None:
-                self._sound.extend(self._resampler.flush())
+                self._sound.extend(self._from_start(self._resampler.flush()))
                 self._audio = None
 
     @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -43,7 +44,26 @@ class _Change(msgspec.Struct, tag_field="kind", tag="settings"):
     settings: msgspec.Raw
 
 
-_FROM_VIEWER = msgspec.json.Decoder(_Drawn | _Change)
+class _Ping(msgspec.Struct, tag_field="kind", tag="ping"):
+    """The page asks for the time."""
+
+    at: float  # its own, returned
+
+
+class _Listen(msgspec.Struct, tag_field="kind", tag="listen"):
+    """The page plays the sound from now on, or no longer."""
+
+    on: bool
+
+
+class _Play(msgspec.Struct, tag_field="kind", tag="play"):
+    """The visitor steers a replay."""
+
+    from_s: float | None = None  # None: where it is
+    loop: bool | None = None  # None: as it is
+
+
+_FROM_VIEWER = msgspec.json.Decoder(_Drawn | _Change | _Ping | _Listen | _Play)
 
 
 class Server:
@@ -164,12 +184,35 @@ class Server:
                 return
             if isinstance(told, _Drawn):
                 viewer.drawn()
-                continue
-            try:
-                self._controls.change(bytes(told.settings))
-            except SchemaError as error:
-                viewer.passing(messages.text("refused", reason=str(error)))
-                viewer.state("settings", messages.text("settings", self._controls.settings))
+            elif isinstance(told, _Listen):
+                viewer.listens = told.on
+            elif isinstance(told, _Ping):
+                now_ns = time.monotonic_ns()
+                viewer.state("pong", messages.text("pong", at=told.at, monotonic_ns=now_ns))
+            elif isinstance(told, _Play):
+                self._steer(viewer, told)
+            else:
+                self._change(viewer, told)
+
+    def _change(self, viewer: Viewer, change: _Change) -> None:
+        try:
+            self._controls.change(bytes(change.settings))
+        except SchemaError as error:
+            viewer.passing(messages.text("refused", reason=str(error)))
+            viewer.state("settings", messages.text("settings", self._controls.settings))
+
+    def _steer(self, viewer: Viewer, wish: _Play) -> None:
+        channel = next((c for c in self._channels.values() if viewer in c.viewers), None)
+        playback = None if channel is None else channel.playback
+        if playback is None:
+            reason = "this stream is live and cannot be played again"
+            viewer.passing(messages.text("refused", reason=reason))
+            return
+        if wish.loop is not None:
+            playback.set_loop(wish.loop)
+        if wish.from_s is not None and not playback.go(wish.from_s):
+            reason = "files are being written; wait for the end of the recording"
+            viewer.passing(messages.text("refused", reason=reason))
 
     async def _feed(self, request: web.Request) -> web.StreamResponse:
         """A browser's camera and microphone come in."""
@@ -212,6 +255,9 @@ class Server:
             raise
         finally:
             source.end(reason)
+            for channel in self._channels.values():
+                if channel.lent is source:
+                    channel.forget()
             self.announce_streams()
 
     async def _say_goodbye(self, app: web.Application) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from streamavis.wire import Hello
     from streamavis_apps.web.browser import BrowserSource
+    from streamavis_apps.web.playback import Playback
 
 __all__ = ["DEFAULT_PORT", "WebView"]
 
@@ -72,6 +73,7 @@ class WebView:
         self.controls = controls or Controls()
         self.url = ""
         self._host, self._port, self._token = host, port, token
+        self._source = source
         self._channels: dict[str, Channel] = {}
         self._encoder = ThreadPoolExecutor(1, thread_name_prefix="streamavis-jpeg")
         self._server = Server(Guard(token, (host,)), self.controls, self._channels, source)
@@ -98,9 +100,28 @@ class WebView:
     ) -> None:
         self.close()
 
-    def sink(self, stream: str, hello: Hello) -> WebSink:
-        """A sink that shows one stream; another run of the same name replaces it."""
-        channel = Channel(stream, hello, self.controls, self._post, self._encoder)
+    def sink(
+        self, stream: str, hello: Hello, *, lent: bool = False, playback: Playback | None = None
+    ) -> WebSink:
+        """A sink that shows one stream; another run of the same name replaces it.
+
+        Args:
+            stream: its name.
+            hello: what is known of it.
+            lent: its camera is a visitor's; what it showed is forgotten when that leaves.
+            playback: how viewers steer a recording; None: the stream is live.
+        """
+        channel = Channel(
+            stream,
+            hello,
+            self.controls,
+            self._post,
+            self._encoder,
+            lent=self._source if lent else None,
+            playback=playback,
+        )
+        if playback is not None:
+            playback.follow(lambda: self._post(channel.tell_playback))
         self._post(self._add, channel)
         return WebSink(channel)
 
@@ -110,6 +131,11 @@ class WebView:
             if cancelled.is_set():
                 return False
         return True
+
+    @property
+    def watched(self) -> bool:
+        """Whether somebody watches now."""
+        return any(channel.viewers for channel in list(self._channels.values()))
 
     def close(self) -> None:
         """Tell viewers, and give the port back; safe to call twice."""
@@ -154,13 +180,10 @@ class WebView:
             ticking = asyncio.create_task(self._server.tick())
             self._started.set()
             await self._stop.wait()
-            await asyncio.sleep(_LAST_WORDS_S if self._watched() else 0)
+            await asyncio.sleep(_LAST_WORDS_S if self.watched else 0)
             ticking.cancel()
         finally:
             await runner.cleanup()
-
-    def _watched(self) -> bool:
-        return any(channel.viewers for channel in self._channels.values())
 
     def _address(self, port: int) -> str:
         host = socket.gethostname() if self._host in {"0.0.0.0", "::"} else self._host
