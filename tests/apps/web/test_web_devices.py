@@ -21,9 +21,9 @@ from streamavis_apps.live import Live, run
 from streamavis_apps.live_sinks import Wanted
 from streamavis_apps.web.browser import BrowserSource
 from streamavis_apps.web.view import WebView
-from web_rig import chromium, needs_chromium, until, visited
+from web_rig import chromium, until, visited
 
-pytestmark = [pytest.mark.browser, needs_chromium]
+pytestmark = pytest.mark.browser
 
 FPS, RATE = 10, 48_000
 LEND = "Use this device’s camera and microphone"  # noqa: RUF001, as the page has it

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from runtime_fakes import CLASSES
 from streamavis_apps.web.view import WebView
-from web_rig import HELLO, SIZE, needs_chromium, shot, track, until
+from web_rig import HELLO, SIZE, shot, track, until
 
 from streamavis.runtime.delivery import EngineReport
 from streamavis.types import SAMPLE_RATE, AudioChunk, AudioGap, Heard, SourceEvent
 from streamavis.viz import colour_of
 
-pytestmark = [pytest.mark.browser, needs_chromium]
+pytestmark = pytest.mark.browser
 
 RED = track(1, (10, 10, 40, 30), sounding=0.9)
 GREEN = track(2, (100, 50, 30, 30), label=CLASSES[1], sounding=0.1)

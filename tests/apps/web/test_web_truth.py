@@ -10,14 +10,14 @@ from streamavis_apps.web.browser import BrowserSource
 from streamavis_apps.web.feed import Begin
 from streamavis_apps.web.playback import Playback
 from streamavis_apps.web.view import WebView
-from web_rig import HELLO, REPORT, needs_chromium, shot, track, until
+from web_rig import HELLO, REPORT, shot, track, until
 
 from streamavis import words
 from streamavis.runtime.clock import MonotonicClock
 from streamavis.runtime.delivery import EngineReport
 from streamavis.types import SAMPLE_RATE, AudioChunk, Heard, InputStatus, Stage
 
-pytestmark = [pytest.mark.browser, needs_chromium]
+pytestmark = pytest.mark.browser
 
 RED = track(1, (10, 10, 40, 30), sounding=0.9)
 GREEN = track(2, (100, 50, 30, 30), label=CLASSES[1], sounding=0.1)

@@ -7,7 +7,6 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -20,11 +19,6 @@ from streamavis.wire import Hello
 
 DEADLINE_S = 60.0
 EXECUTABLE = shutil.which("chromium") or shutil.which("chromium-browser")
-# Decided before a test begins: one that skips inside an engine leaves it running.
-needs_chromium = pytest.mark.skipif(
-    EXECUTABLE is None or find_spec("playwright") is None,
-    reason="needs Chromium (apt-get install chromium, or make system) and pip install playwright",
-)
 SIZE = (90, 160)
 HELLO = Hello(model="fake", classes=CLASSES, size=SIZE, fps=10.0)
 REPORT = EngineReport("running", 0, 0, {}, {}, 0.0, 1)
@@ -81,7 +75,7 @@ def visited(context: Any, url: str, **options: Any) -> Any:
 
 @contextlib.contextmanager
 def chromium(*flags: str) -> Iterator[Any]:
-    """A headless Chromium of this system, for tests marked `needs_chromium`."""
+    """A headless Chromium of this system, for tests marked `browser`."""
     from playwright import sync_api
 
     with sync_api.sync_playwright() as driver:
