@@ -16,6 +16,7 @@ _HARMLESS = {"channel", "fifo_size", "format", "fps", "height", "listen", "overr
 _HARMLESS |= {"buffer_size", "pkt_size", "resolution", "size", "stream", "subtype", "width"}
 # One slash too: a path type makes `rtsp:/user` of `rtsp://user`.
 _ADDRESS = re.compile(r"\b[A-Za-z][A-Za-z0-9+.-]*:/{1,2}[^\s'\"<>]+")
+_PORT = re.compile(r"^[^:]*$|:\d*$|\]$")  # a host, with a port or without
 _AFTER = ":;,.)]}"  # punctuation of the sentence around an address
 
 
@@ -34,7 +35,7 @@ def display_name(url: object) -> str:
         return f"{text.partition('://')[0]}://***"
     if "@" in parts.netloc and parts.netloc.rpartition("@")[0]:
         parts = parts._replace(netloc=f"***@{parts.netloc.rpartition('@')[2]}")
-    elif ":" in parts.netloc and "@" in parts.path:  # a password with a slash in it
+    elif not _PORT.search(parts.netloc) and "@" in parts.path:  # a password with a slash in it
         host, slash, path = parts.path.rpartition("@")[2].partition("/")
         parts = parts._replace(netloc=f"***@{host}", path=slash + path)
     if any(key not in _HARMLESS for key, _ in pairs):

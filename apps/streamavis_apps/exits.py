@@ -10,6 +10,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from streamavis.errors import MissingExtraError, StreamAVISError, TruncatedInputError
+from streamavis.redaction import redacted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,14 +42,14 @@ class ExitCode(IntEnum):
 def describe(error: BaseException) -> str | None:
     """One line for the user, or None when `error` is a bug of ours and needs its traceback."""
     if isinstance(error, StreamAVISError):
-        return " ".join(str(error).split())
+        return redacted(" ".join(str(error).split()))
     if isinstance(error, KeyboardInterrupt):
         return "interrupted"
     if isinstance(error, ModuleNotFoundError) and error.name in _EXTRAS:
         return str(MissingExtraError(error.name, _EXTRAS[error.name]))
     if isinstance(error, OSError) and error.strerror:
         place = f"{error.filename}: " if error.filename else ""
-        return f"{place}{error.strerror}"
+        return redacted(f"{place}{error.strerror}")
     return None
 
 

@@ -44,17 +44,16 @@ def is_address(text: str) -> bool:
 def locate(url: str | Path) -> Located:
     """Find a file, a folder or pattern of pictures, standard input, an address or a test source.
 
-    A path given as `Path` is one. A text is one where such a file exists, or where it is neither
-    an address nor `lavfi:GRAPH`.
+    It is a file where such a file exists, or where it is neither an address nor `lavfi:GRAPH`.
 
     Raises:
         InputError: there is no such file, or nothing to read in it.
     """
     text = str(url)
-    named_path = isinstance(url, Path) or os.path.exists(text)  # noqa: PTH110  see above
-    if not named_path and text.startswith(_LAVFI):
+    exists = os.path.exists(text)  # noqa: PTH110  see above
+    if not exists and text.startswith(_LAVFI):
         return Located(text.removeprefix(_LAVFI), "lavfi")
-    if not named_path and "://" in text:
+    if not exists and "://" in text:
         return Located(text)
     if text == _STDIN:
         return Located("pipe:0", once=True)

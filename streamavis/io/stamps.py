@@ -25,7 +25,7 @@ class PictureStamps:
 
     def __init__(self, *, decoding_order: bool) -> None:
         """Start; `decoding_order` where the container stamps in decoding order for certain."""
-        self._decoding_order = decoding_order
+        self._by_container = self._decoding_order = decoding_order
         self._in_order = True  # so far the stamps of packets only rose
         self._packets = 0
         self._last_packet: int | None = None
@@ -36,7 +36,10 @@ class PictureStamps:
 
     def sent(self, packet: Packet[Any]) -> None:
         """Tell that a packet goes to the decoder."""
-        stamp = packet.pts if packet.pts is not None else packet.dts
+        first, second = packet.pts, packet.dts
+        if self._by_container:  # which has decoding stamps only: FFmpeg made the others up
+            first, second = second, first
+        stamp = second if first is None else first
         if stamp is None:
             return
         self._packets += 1

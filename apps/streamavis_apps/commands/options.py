@@ -10,16 +10,20 @@ import typer
 
 __all__ = [
     "Address",
+    "AudioTrack",
     "Insecure",
     "Keys",
     "Listen",
     "Model",
     "Size",
     "Token",
+    "VideoTrack",
     "View",
     "Web",
     "check_publish",
     "parse_listen",
+    "parse_output",
+    "parse_recording",
     "parse_size",
     "parse_speed",
 ]
@@ -106,6 +110,36 @@ Model = Annotated[
     str,
     typer.Option(metavar="NAME|FILE", help="Shipped weights by name, or a .safetensors file."),
 ]
+
+
+VideoTrack = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="N", help="Which picture track, from 1.", show_default="the best"),
+]
+
+AudioTrack = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="N", help="Which sound track, from 1.", show_default="the best"),
+]
+
+
+def parse_output(text: str) -> Path:
+    """Read where a file goes: a path, `~` for the home directory, `-` for standard output."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise typer.BadParameter(f"{text!r}: {error}") from error
+
+
+def parse_recording(text: str) -> Path:
+    """Read `--record`: the path of an mp4."""
+    path = parse_output(text)
+    if path.suffix.lower() not in ("", ".mp4", ".m4v"):
+        better = path.with_suffix(".mp4")
+        raise typer.BadParameter(
+            f"{text!r}: recordings are mp4, not {path.suffix[1:]}; name it {str(better)!r}."
+        )
+    return path
 
 
 def parse_speed(text: str) -> float:
