@@ -136,11 +136,11 @@ class MonoResampler:
             ValueError: the frame is no sound that can be converted.
             av.error.FFmpegError: likewise.
         """
-        return [_chunk(piece) for piece in self._resampler.feed(frame, start_s)]
+        return _chunks(self._resampler.feed(frame, start_s))
 
     def flush(self) -> list[AudioChunk]:
         """What the filter still holds."""
-        return [_chunk(piece) for piece in self._resampler.flush()]
+        return _chunks(self._resampler.flush())
 
 
 class MonoConverter:
@@ -186,14 +186,17 @@ def _channels(frame: AudioFrame) -> NDArray[np.float32]:
 
 
 def _mean(samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    return samples.mean(axis=1, dtype=np.float32)
+    """(n,) of (n, channels); what is damaged is at most full scale, or stays NaN."""
+    with np.errstate(all="ignore"):
+        return np.clip(samples.mean(axis=1, dtype=np.float32), -1, 1)
 
 
-def _chunk(piece: Piece) -> AudioChunk:
-    """A piece as mono; samples that begin before time 0 are left out."""
-    mono = _mean(piece.samples)
-    start_ns = round(piece.start_s * 1_000_000_000)
-    if start_ns < 0:
-        early = min(-(start_ns // NS_PER_SAMPLE), len(mono))
-        mono, start_ns = mono[early:], start_ns + early * NS_PER_SAMPLE
-    return AudioChunk(mono, start_ns)
+def _chunks(pieces: list[Piece]) -> list[AudioChunk]:
+    """Pieces as mono, without samples that were taken before time 0."""
+    chunks = []
+    for piece in pieces:
+        mono, start_ns = _mean(piece.samples), round(piece.start_s * 1_000_000_000)
+        early = max(0, -(start_ns // NS_PER_SAMPLE))
+        if early < len(mono):
+            chunks.append(AudioChunk(mono[early:], start_ns + early * NS_PER_SAMPLE))
+    return chunks

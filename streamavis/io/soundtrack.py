@@ -149,7 +149,9 @@ class Soundtrack:
                 silence = np.zeros((min(start - done, _RATE), channels), np.float32)
                 done += len(silence)
                 yield silence
-            samples = mixed(piece.samples, piece.channels, channels)[done - start :]
+            # An encoder refuses what damaged floats may be.
+            finite = np.nan_to_num(piece.samples, nan=0, posinf=0, neginf=0).clip(-1, 1)
+            samples = mixed(finite, piece.channels, channels)[done - start :]
             done += len(samples)
             yield samples
         if not done:  # a track without anything would keep the file from being read
