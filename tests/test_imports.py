@@ -40,6 +40,7 @@ RULES = {
     "streamavis.types": rule(late="numpy streamavis.masks"),
     "streamavis.masks": rule(BASE, "numpy pycocotools"),
     "streamavis.words": rule(BASE),
+    "streamavis.redaction": rule(),
     "streamavis.wire": rule(BASE, "numpy zmq msgspec msgpack pycocotools"),
     "streamavis.metrics": rule(BASE, "numpy scipy pycocotools msgspec"),
     "streamavis.weights": rule(),
@@ -49,7 +50,7 @@ RULES = {
         BASE + " streamavis.model streamavis.audio streamavis.weights", "numpy torch safetensors"
     ),
     "streamavis.io": rule(
-        BASE + " streamavis.runtime.clock streamavis.runtime.audio_ring",
+        BASE + " streamavis.redaction streamavis.runtime.clock streamavis.runtime.audio_ring",
         "numpy av cv2 msgspec",
         late="sounddevice",
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from streamavis.redaction import redacted
 from streamavis_apps.exits import ExitCode, describe
 
 __all__ = ["main"]
@@ -25,7 +26,7 @@ def main() -> None:
     except Exception as error:
         if "--debug" in sys.argv:
             raise
-        line = describe(error) or (
+        line = describe(error) or redacted(
             f"internal error: {type(error).__name__}: {error} "
             "(a bug in StreamAVIS; `streamavis --debug ...` shows where)"
         )

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Live", "Running", "follow", "named", "ready", "run"]
 
-_NAMED = re.compile(r"([A-Za-z0-9_-]{1,64})=([a-z0-9]+:.+|browser)", re.DOTALL)
+_NAMED = re.compile(r"([A-Za-z0-9_-]{1,64})=(.+)", re.DOTALL)
 _DRAW_S = 0.2
 _ANSWER_S = 3.0  # what a camera's host is granted, before all else is made ready
 _USUAL = (720, 1280)  # of the pictures the model is warmed up with: height, width

@@ -11,6 +11,7 @@ from rich.console import Console
 
 import streamavis
 from streamavis.errors import OutputError, OutputPathError, TruncatedInputError
+from streamavis.io.container import BEST, Tracks
 from streamavis.io.media import MediaSource
 from streamavis.runtime.clock import PausableClock
 from streamavis.runtime.recording import RecordSink
@@ -21,6 +22,7 @@ from streamavis.wire import Hello
 from streamavis_apps.exits import ExitCode, Stop, stop_on_signals
 from streamavis_apps.progress import ReplayProgress
 from streamavis_apps.publishing import keys_for
+from streamavis_apps.sources import is_stdout
 from streamavis_apps.summary import print_summary
 
 if TYPE_CHECKING:
@@ -46,12 +48,13 @@ class Replay:
     """What to replay and where the results go."""
 
     source: Path
+    tracks: Tracks = BEST
     speed: float | None = 1.0  # times real time; None or infinity: as fast as possible
     model: str = "nano"  # shipped name or file
     publish: str | None = None  # address
     keys: Path | None = None  # folder; see `keys_for`
     insecure: bool = False
-    jsonl: Path | None = None
+    jsonl: Path | None = None  # "-": standard output
     record: Path | None = None
     window: bool = False
     web: Web | None = None  # serve the viewer in a browser
@@ -101,7 +104,7 @@ def run(plan: Replay, *, console: Console | None = None, stop: Stop | None = Non
         TruncatedInputError: the input broke off; the outputs hold what could be decoded.
         StreamAVISError: input, model or an output is not usable; says which and why.
     """
-    console = console or Console(highlight=False)
+    console = console or Console(highlight=False, stderr=is_stdout(plan.jsonl))
     guard: AbstractContextManager[Stop] = nullcontext(stop) if stop else stop_on_signals()
     with guard as stop, ready(plan, stop, console) as replay:
         replay.wait_for_viewer(console, stop)
@@ -124,7 +127,7 @@ def ready(plan: Replay, stop: Stop, console: Console) -> Iterator[Ready]:
         _window(plan, stop, clock) as window,
         _viewer(plan) as viewer,
         _cancelled(plan, stop) as cancelled,
-        MediaSource(plan.source) as media,
+        MediaSource(plan.source, tracks=plan.tracks) as media,
     ):
         source: OpenSource = media
         with stop.leaving_at_once():
@@ -143,7 +146,7 @@ def ready(plan: Replay, stop: Stop, console: Console) -> Iterator[Ready]:
         if plan.jsonl is not None:
             sinks.append(JsonlSink(plan.jsonl, stamps=plan.stamps))
             outputs["results"] = str(plan.jsonl)
-        recording = _recording(plan, media.info) if plan.record or window else None
+        recording = _recording(plan, media) if plan.record or window else None
         if recording is not None:
             sinks.append(recording)
         if window is not None:
@@ -250,7 +253,8 @@ def _viewer(plan: Replay) -> Iterator[WebView | None]:
 
 def _check_paths(plan: Replay) -> None:
     """Refuse outputs that would destroy the input or each other."""
-    outputs = [path.resolve() for path in (plan.jsonl, plan.record) if path is not None]
+    named = [path for path in (plan.jsonl, plan.record) if path is not None]
+    outputs = [path.resolve() for path in named if not is_stdout(path)]
     if plan.source.resolve() in outputs:
         raise OutputPathError(f"{plan.source}: is the input itself; give the output another name")
     if len(set(outputs)) < len(outputs):
@@ -259,14 +263,19 @@ def _check_paths(plan: Replay) -> None:
         )
 
 
-def _recording(plan: Replay, info: MediaInfo) -> RecordSink:
-    """What `--record` writes, and what `r` in the window starts and stops."""
+def _recording(plan: Replay, media: MediaSource) -> RecordSink:
+    """What `--record` writes, and what `r` in the window starts and stops.
+
+    A pipe is read once, so its sound is recorded as it is heard instead of copied.
+    """
+    info = media.info
     return RecordSink(
         plan.record or f"streamavis-{plan.stream}.mp4",
         draw=draw,
         size=(info.height, info.width),
         fps=info.fps,
-        sound=plan.source if info.has_audio else None,
+        sound=plan.source if info.has_audio and not media.once else None,
+        tracks=plan.tracks,
         has_audio=info.has_audio,
         start=plan.record is not None,
     )

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["JsonlWriter"]
 
+_STDOUT = "-"
 _NAMES = tuple(field.name for field in fields(FrameResult))
 _OF_THIS_RUN = frozenset({"boot_id", "wall_time", "stamps"})  # differ between equal replays
 
@@ -28,7 +29,7 @@ class JsonlWriter:
     """
 
     def __init__(self, path: str | Path, stamps: bool) -> None:
-        """Create `path`, replacing what is there.
+        """Create `path`, replacing what is there; `-` is standard output.
 
         Raises:
             OutputError: `path` cannot be written.
@@ -37,7 +38,10 @@ class JsonlWriter:
         self._names = [name for name in _NAMES if stamps or name not in _OF_THIS_RUN]
         self._encoder = msgspec.json.Encoder()
         try:
-            self._file = self._path.open("wb")
+            if str(path) == _STDOUT:
+                self._file = open(1, "wb", closefd=False)  # noqa: SIM115  closed by `close`
+            else:
+                self._file = self._path.open("wb")
         except OSError as error:
             raise self._failure(error) from error
 
