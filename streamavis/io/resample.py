@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 from av import AudioResampler
 
+from streamavis.errors import ArgumentError
 from streamavis.runtime.audio_ring import NS_PER_SAMPLE
 from streamavis.types import SAMPLE_RATE, AudioChunk
 
@@ -65,7 +66,7 @@ class Resampler:
         """Resample one frame that begins at `start_s`, or where the last one ended if None.
 
         Raises:
-            ValueError: the frame is no sound that can be converted.
+            ArgumentError: the frame is no sound that can be converted.
             av.error.FFmpegError: likewise.
         """
         kind = _kind(frame)
@@ -133,7 +134,7 @@ class MonoResampler:
         """Resample one frame that begins at `start_s`, or where the last one ended if None.
 
         Raises:
-            ValueError: the frame is no sound that can be converted.
+            ArgumentError: the frame is no sound that can be converted.
             av.error.FFmpegError: likewise.
         """
         return _chunks(self._resampler.feed(frame, start_s))
@@ -154,7 +155,7 @@ class MonoConverter:
         """(samples,) in [-1, 1].
 
         Raises:
-            ValueError: the frame is no sound that can be converted.
+            ArgumentError: the frame is no sound that can be converted.
             av.error.FFmpegError: likewise.
         """
         kind = _kind(frame)
@@ -171,7 +172,7 @@ def _kind(frame: AudioFrame) -> tuple[int, str, str]:
     """What a converter is made for.
 
     Raises:
-        ValueError: the frame is no sound.
+        ArgumentError: the frame is no sound.
     """
     if frame.sample_rate not in RATES or not frame.layout.nb_channels or not frame.samples:
         raise ArgumentError(f"no sound: {frame.samples} samples at {frame.sample_rate} Hz")

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from streamavis.errors import ArgumentError
 from streamavis_training.batch import Batch, Truth
 from streamavis_training.data.sample import ClipShape, collate
 from streamavis_training.data.workers import Workers
@@ -48,7 +49,7 @@ class Stage:
 
     def __post_init__(self) -> None:
         if self.clips < 1 or self.parts < 1 or not 0 < self.until <= 1:
-            raise ValueError(
+            raise ArgumentError(
                 f"a stage of {self.clips} clips in {self.parts} parts until {self.until} of the"
                 " steps; clips and parts must be at least 1, until within 0..1"
             )
@@ -126,15 +127,15 @@ class Loader:
             delayed: share of these clips.
 
         Raises:
-            ValueError: the stages do not cover the steps in order, or a number is out of range.
+            ArgumentError: the stages do not cover the steps in order, or a number is out of range.
         """
         ends = [stage.until for stage in stages]
         if not ends or ends != sorted(ends) or ends[-1] != 1:
-            raise ValueError(f"the stages end at {ends} of the steps; must rise and end at 1.0")
+            raise ArgumentError(f"the stages end at {ends} of the steps; must rise and end at 1.0")
         if not 0 <= rank < world:
-            raise ValueError(f"rank is {rank} of {world} processes; must be 0..{world - 1}")
+            raise ArgumentError(f"rank is {rank} of {world} processes; must be 0..{world - 1}")
         if workers < 0 or steps < 0 or not 0 <= delayed <= 1 or max_delay_s < 0:
-            raise ValueError(
+            raise ArgumentError(
                 f"workers {workers}, steps {steps}, max_delay_s {max_delay_s} must not be"
                 f" negative, delayed {delayed} must be 0..1"
             )
