@@ -11,6 +11,7 @@ from streamavis.errors import ArgumentError
 from streamavis.io.media import MediaInfo, MediaSource
 from streamavis.runtime.engine import Engine, Source
 from streamavis.runtime.session import Session
+from streamavis.runtime.warmup import warm_up
 
 if TYPE_CHECKING:
     import threading
@@ -107,6 +108,7 @@ def open(
     boot_id: str | None = None,
     clock: Clock | None = None,
     cancelled: threading.Event | None = None,
+    warm: bool = False,
 ) -> Stream:
     """See and hear a source: an iterator over one `FrameResult` per frame.
 
@@ -125,6 +127,8 @@ def open(
         boot_id: names this run in the results; random by default.
         clock: paces and stamps; a `PausableClock` can hold a recording.
         cancelled: whoever sets it stops the stream.
+        warm: the model has run on pictures of this size; else it does so here, on noise, so that
+            the first frame is not late: kernels are built, memory is allocated.
 
     Raises:
         InputError: the source cannot be opened; names it and the cause.
@@ -139,6 +143,8 @@ def open(
             source = resources.enter_context(MediaSource(source))
         if isinstance(model, str | Path):
             model = checkpoint.load(model)
+        if not warm:
+            warm_up(model, [(source.info.height, source.info.width)])
         session = Session(
             model,
             stream=stream,

@@ -50,6 +50,25 @@ def test_a_file_becomes_results_without_further_ado(video):
     assert_no_threads()
 
 
+@pytest.mark.parametrize("warm", [False, True])
+def test_the_model_is_warmed_up_at_the_input_s_size_before_anything_is_read(warm):
+    model = FakeModel()
+
+    class Watched(Camera):
+        def __iter__(self):
+            sizes.extend(tuple(frames.shape[-2:]) for frames, _, _ in model.calls)
+            return super().__iter__()
+
+    sizes = []
+    source = Watched(clip(3))
+    with streamavis.open(source, model=model, warm=warm) as stream:
+        results = list(stream)
+    assert len(results) == 3
+    assert [r.seq for r in results] == [0, 1, 2], "the trial leaves no trace"
+    assert len(set(sizes)) == (0 if warm else 1)
+    assert set(sizes) <= {tuple(model.calls[-1][0].shape[-2:])}
+
+
 def test_a_generated_source_has_sound():
     with streamavis.open(TEST_SOURCE, model=FakeModel()) as stream:
         assert (stream.info.width, stream.info.height, stream.info.has_audio) == (160, 90, True)

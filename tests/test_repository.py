@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import shutil
 import subprocess
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from source_tree import ROOT, modules, needs_clone, tracked_files
@@ -110,3 +112,31 @@ def test_make_alone_explains_every_target() -> None:
     assert phony
     missing = [target for target in phony[1].split() if f"make {target} " not in said]
     assert not missing, f"targets without a `## sentence` in the Makefile: {missing}"
+
+
+def test_a_bare_machine_has_python_and_nothing_that_was_installed_besides(tmp_path: Path) -> None:
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("g++", "x86_64-linux-gnu-g++-12", "chromium", "pulseaudio", "mytool"):
+        (tools / name).write_text("#!/bin/sh\n")
+        (tools / name).chmod(0o755)
+    script = "command -v g++ chromium pulseaudio x86_64-linux-gnu-g++-12; command -v mytool"
+    script += "; mkdir ~/x 2>/dev/null && echo written; echo $DISPLAY"
+    done = subprocess.run(
+        [ROOT / "scripts" / "bare", "bash", "-c", script],
+        env={**os.environ, "PATH": f"{tools}:{os.environ['PATH']}", "DISPLAY": ":0"},
+        capture_output=True,
+        text=True,
+    )
+    assert [Path(line).name for line in done.stdout.split()] == ["mytool"], done.stderr
+
+
+def test_a_test_that_skips_after_it_has_begun_fails() -> None:
+    spec = importlib.util.spec_from_file_location("ours", ROOT / "tests" / "conftest.py")
+    assert spec is not None and spec.loader is not None
+    ours = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(ours)
+    hook = ours.pytest_runtest_call(SimpleNamespace(name="test_late"))
+    next(hook)
+    with pytest.raises(pytest.fail.Exception, match="test_late skips after it has begun"):
+        hook.throw(pytest.skip.Exception("no browser"))

@@ -17,6 +17,7 @@ from streamavis_apps.commands import (
     calibrate,
     compose,
     convert,
+    data,
     demo,
     devices,
     doctor,
@@ -52,6 +53,7 @@ _EPILOG = """\
   2    the command line is wrong
   3    the input broke off; what could be decoded is in the outputs
   130  interrupted by Ctrl-C, with every output closed
+  143  training ended by SIGTERM, with a checkpoint
 """
 
 
@@ -118,5 +120,6 @@ app.command("convert", cls=HelpCommand)(convert.command)
 app.command("segment", cls=HelpCommand)(segment.command)
 app.command("inspect", cls=HelpCommand)(inspect.command)
 app.command("doctor", cls=HelpCommand)(doctor.command)
+app.add_typer(data.app, name="data")
 app.add_typer(keys.app, name="keys")
 app.add_typer(bench.app, name="bench")

@@ -66,7 +66,7 @@ def run(
         torch.set_num_threads(threads)
     about = machine()
     plan = Replay(source=file, speed=None, model=model)
-    with stop_on_signals() as stop, ready(plan, stop) as replay:
+    with stop_on_signals() as stop, ready(plan, stop, console) as replay:
         info = replay.results.info
         with ReplayProgress(console, file.name, info.duration_s) as progress:
             for result in replay.results:

@@ -92,7 +92,7 @@ def show(plan: Replay, console: Console) -> ExitCode:
     Raises:
         StreamAVISError: as `replay.run`; or the second process did not start.
     """
-    with stop_on_signals() as stop, ready(plan, stop) as replay:
+    with stop_on_signals() as stop, ready(plan, stop, console) as replay:
         info, address = replay.results.info, replay.endpoint
         assert address is not None, "the demo publishes"
         console.print(
@@ -128,7 +128,11 @@ def _viewer(address: str, stop: Stop) -> Iterator[None]:
     finally:
         os.close(heard)
         viewer.terminate()
-        viewer.wait()
+        try:
+            viewer.wait(_LEAVE_S)
+        except subprocess.TimeoutExpired:
+            viewer.kill()
+            viewer.wait()
 
 
 def _wait_ready(heard: int, viewer: subprocess.Popen[bytes], stop: Stop) -> None:

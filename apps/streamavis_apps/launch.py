@@ -76,7 +76,10 @@ def _wait(children: list[tuple[SpawnProcess, Connection]], asked: Event, stop: S
         for child, pipe in [one for one in running if one[0].sentinel in ended]:
             running.remove((child, pipe))
             child.join()
-            told = pipe.recv() if pipe.poll() else f"ended with exit code {child.exitcode}"
+            try:
+                told = pipe.recv()
+            except EOFError:
+                told = f"ended with exit code {child.exitcode}; -9: memory may have run out"
             if isinstance(told, bool):
                 done = done and told
             else:

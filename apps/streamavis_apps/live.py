@@ -21,7 +21,7 @@ from streamavis_apps.exits import ExitCode, Stop, stop_on_signals
 from streamavis_apps.live_board import LiveBoard
 from streamavis_apps.live_sinks import Outputs, Wanted
 from streamavis_apps.live_views import BROWSER
-from streamavis_apps.metrics import serve_metrics
+from streamavis_apps.metrics import loopback, serve_metrics
 from streamavis_apps.summary import print_summary
 
 if TYPE_CHECKING:
@@ -115,6 +115,8 @@ def ready(plan: Live, console: Console, stop: Stop) -> Iterator[Running]:
     cameras = named(plan.cameras)
     lending = list(cameras.values()).count(BROWSER)
     _check_lending(lending, plan.wanted.view)
+    if plan.metrics is not None:
+        loopback(plan.metrics)
     with ExitStack() as stack:
         # First: a camera that a visitor lends comes through the view.
         wanted = replace(plan.wanted, lending=lending > 0)
@@ -125,21 +127,22 @@ def ready(plan: Live, console: Console, stop: Stop) -> Iterator[Running]:
         _check_addresses(plan, cameras, console)
         # No camera runs while torch loads, which holds up every other thread for seconds: what
         # came meanwhile would only wait for the first result.
-        with console.status(f"loading {plan.model} and measuring this machine"):
-            # Brings torch: a bad address is told without it.
-            from streamavis import checkpoint
-            from streamavis.runtime.admission import admit, measure
+        # Brings torch: a bad address is told without it.
+        from streamavis.runtime.admission import admit, measure
+        from streamavis.runtime.warmup import warm_up
+        from streamavis_apps.loading import load_warm
 
-            model = checkpoint.load(plan.model)
-            measure(model, [_USUAL] * len(cameras), clock)  # the first steps are slow
+        model = load_warm(plan.model, [_USUAL] * len(cameras), console)
         sources: dict[str, LiveSource] = {}
         for name, address in cameras.items():
             with console.status(f"opening {name}"):
                 sources[name] = _opened(plan, address, outputs, clock, stop)
             stack.callback(_release, sources[name])
+        sizes = [(s.info.height, s.info.width) for s in sources.values()]
         if len(sources) > 1:
-            sizes = [(s.info.height, s.info.width) for s in sources.values()]
             admit(measure(model, sizes, clock), plan.least_hz)
+        elif sizes != [_USUAL]:
+            warm_up(model, sizes)
         board = LiveBoard(console)
         engine = _engine(plan, sources, model, outputs, board, clock, stop)
         if plan.metrics is not None:

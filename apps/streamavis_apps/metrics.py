@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from streamavis.runtime.delivery import EngineReport
 
-__all__ = ["serve_metrics"]
+__all__ = ["loopback", "serve_metrics"]
 
 _TIMEOUT_S = 2.0  # what a client is granted to ask its question
 
@@ -37,7 +37,7 @@ def serve_metrics(address: str, reports: Callable[[], dict[str, EngineReport]]) 
         WireAddressError: the address is malformed or not loopback.
         WireError: it is in use.
     """
-    host, port = _loopback(address)
+    host, port = loopback(address)
 
     class Handler(BaseHTTPRequestHandler):
         timeout = _TIMEOUT_S
@@ -75,7 +75,12 @@ def serve_metrics(address: str, reports: Callable[[], dict[str, EngineReport]]) 
         server.server_close()
 
 
-def _loopback(address: str) -> tuple[str, int]:
+def loopback(address: str) -> tuple[str, int]:
+    """Host and port of an address of this machine.
+
+    Raises:
+        WireAddressError: it is malformed or not loopback.
+    """
     host, colon, port = address.rpartition(":")
     host = "127.0.0.1" if host == "localhost" else host.strip("[]")
     try:

@@ -94,14 +94,14 @@ def run(plan: Replay, *, console: Console | None = None, stop: Stop | None = Non
     """
     console = console or Console(highlight=False)
     guard: AbstractContextManager[Stop] = nullcontext(stop) if stop else stop_on_signals()
-    with guard as stop, ready(plan, stop) as replay:
+    with guard as stop, ready(plan, stop, console) as replay:
         replay.wait_for_viewer(console, stop)
         play(replay, console, plan.source.name)
     return stop.exit_code
 
 
 @contextmanager
-def ready(plan: Replay, stop: Stop) -> Iterator[Ready]:
+def ready(plan: Replay, stop: Stop, console: Console) -> Iterator[Ready]:
     """Open everything `plan` names; outputs are touched once input and model are known good.
 
     Raises:
@@ -116,10 +116,11 @@ def ready(plan: Replay, stop: Stop) -> Iterator[Ready]:
         MediaSource(plan.source) as media,
     ):
         source: OpenSource = media
-        # Brings torch, which takes seconds to load: a bad input is told without it.
-        from streamavis import checkpoint
+        with stop.leaving_at_once():
+            # Brings torch, which takes seconds to load: a bad input is told without it.
+            from streamavis_apps.loading import load_warm
 
-        model = checkpoint.load(plan.model)
+            model = load_warm(plan.model, [(media.info.height, media.info.width)], console)
         hello = _hello(plan, model, media.info)
         outputs: dict[str, str] = {}
         wire: PublishSink | None = None
@@ -151,6 +152,7 @@ def ready(plan: Replay, stop: Stop) -> Iterator[Ready]:
             boot_id=wire.boot_id if wire else None,
             clock=clock,
             cancelled=stop.event,
+            warm=True,
         ) as results:
             yield Ready(results, outputs, wire.endpoint if wire else None, recording, viewer)
 

@@ -8,12 +8,12 @@ import logging
 import os
 import signal
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from streamavis.errors import InputError
+from streamavis.errors import ArgumentError
 from streamavis_apps.bars import Bars
 from streamavis_apps.exits import ExitCode, stop_on_signals
 from streamavis_apps.launch import launch
@@ -105,13 +105,14 @@ def build(
         shortcuts: nested like the recipe's fields; None: not given.
 
     Raises:
-        InputError: there is no such recipe or field, or a value has the wrong type.
+        ArgumentError: there is no such recipe or field, or a value has the wrong type.
+        InputError: the file cannot be read.
     """
     from streamavis_training.overrides import merged, override, parse, read_config
     from streamavis_training.recipes import RECIPES
 
     if name not in RECIPES:
-        raise InputError(f"there is no recipe {name!r}; expected one of: {', '.join(RECIPES)}")
+        raise ArgumentError(f"there is no recipe {name!r}; expected one of: {', '.join(RECIPES)}")
     changes = [] if config is None else [read_config(config)]
     changes += [_given(shortcuts), *map(parse, settings)]
     return override(RECIPES[name](), merged(changes))
@@ -158,8 +159,6 @@ def _prepare(plan: Plan, jobs: int, console: Console, stop: Stop) -> bool:
 
 def _launch(work: Any, plan: Plan, processes: int, stop: Stop) -> bool:
     rendezvous = plan.out / f"rendezvous-{os.getpid()}"
-    # Against a warning that a step without unused parameters might be a little faster.
-    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     rendezvous.unlink(missing_ok=True)  # of an earlier process with this number
     try:
         uri = rendezvous.resolve().as_uri()
@@ -193,7 +192,7 @@ def _work(
     from streamavis_training.devices import device_of
 
     console = Console(highlight=False, quiet=rank > 0)
-    logging.basicConfig(level=logging.INFO if rank == 0 else logging.ERROR, format="%(message)s")
+    logging.basicConfig(level=logging.WARNING if rank == 0 else logging.ERROR, format="%(message)s")
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 0)) or _jobs(processes))
     cv2.setNumThreads(1)
     device = device_of(plan.recipe.trainer.device, int(os.environ.get("LOCAL_RANK", rank)))
@@ -203,7 +202,10 @@ def _work(
     def enough() -> bool:
         return stop() or (until is not None and time.time() > until)
 
-    phases = plan.recipe.phases(plan.out)
+    start = _checkpoint(plan)
+    # What a run goes on from has what its earlier phases found.
+    recipe = plan.recipe if start is None else replace(plan.recipe, init=str(start))
+    phases = recipe.phases(plan.out)
     try:
         with Bars(console) as bars:
             return all(
@@ -224,13 +226,10 @@ def _phase(
 ) -> bool:
     """Train one phase to its end; False if it was stopped before."""
     from streamavis_training.initialise import initialise
-    from streamavis_training.run_state import CHECKPOINT
     from streamavis_training.trainer import Trainer
 
     task = phase.task()
-    resume = plan.resume if last else None
-    fresh = resume is None and not (phase.folder / CHECKPOINT).exists()
-    if last and fresh and plan.recipe.init is not None:
+    if last and _checkpoint(plan) is None and plan.recipe.init is not None:
         report = initialise(task.network, plan.recipe.init)
         for line in report.lines():
             _say(console, line)
@@ -239,7 +238,7 @@ def _phase(
             whole = {"taken": report.taken, "left": report.left, "missing": report.missing}
             (phase.folder / "init.json").write_text(json.dumps(whole, indent=1) + "\n")
     notes = {"command": command_line(), "seed": str(phase.trainer.seed), **plan.recipe.notes()}
-    trainer = Trainer(task, phase.folder, phase.trainer, notes=notes, resume=resume)
+    trainer = Trainer(task, phase.folder, phase.trainer, notes=notes, resume=plan.resume)
     if trainer.step:
         _say(console, f"{phase.title}: goes on at step {trainer.step} of {phase.trainer.steps}")
 
@@ -247,6 +246,14 @@ def _phase(
         bars.update(phase.title, step.step, phase.trainer.steps, _describe(step))
 
     return trainer.run(report_step, stop)
+
+
+def _checkpoint(plan: Plan) -> Path | None:
+    """Where the run goes on; None: it begins."""
+    from streamavis_training.run_state import CHECKPOINT
+
+    ours = plan.out / CHECKPOINT
+    return ours if ours.exists() else plan.resume
 
 
 def _describe(step: Step) -> str:

@@ -68,7 +68,7 @@ def run(
     with subscriber, guard as stop:
         board = Board()
         if ready_fd is not None:
-            subscriber.receive(wait_s)
+            _wait_heard(subscriber, stop, wait_s)
             os.write(ready_fd, b"\0")
             os.close(ready_fd)
         if plain or not console.is_terminal:
@@ -78,6 +78,14 @@ def run(
                 follow(subscriber, board, Picture(live, address), stop, wait_s)
         console.print(_last_words(subscriber, board), highlight=False, soft_wrap=True)
     return stop.exit_code
+
+
+def _wait_heard(subscriber: Subscriber, stop: Stop, wait_s: float | None) -> None:
+    """Wait for the first message, `wait_s` at most, or until `stop` is asked for."""
+    until_s = float("inf") if wait_s is None else time.monotonic() + wait_s
+    while not stop.event.is_set() and time.monotonic() < until_s:
+        if subscriber.receive(_TICK_S) is not None or subscriber.end is not None:
+            return
 
 
 class Screen(Protocol):

@@ -6,18 +6,15 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
 from streamavis.errors import CapacityError
-from streamavis.runtime.batch import Batch
-from streamavis.runtime.clock import Clock, MonotonicClock
-from streamavis.runtime.session import Session
-from streamavis.types import VideoFrame
+from streamavis.runtime.warmup import Trial
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from streamavis.runtime.clock import Clock
     from streamavis.runtime.session import StepModel
 
 __all__ = ["LEAST_HZ", "Cost", "admit", "measure"]
@@ -44,25 +41,9 @@ class Cost:
 
 def measure(model: StepModel, sizes: Sequence[tuple[int, int]], clock: Clock | None = None) -> Cost:
     """Run `model` a few times over streams of these picture sizes (H, W); warms it up as well."""
-    clock = clock or MonotonicClock()
-    sessions = [Session(model, stream=f"trial-{n}", clock=clock) for n in range(len(sizes))]
-    batch = Batch(sessions)
-    rng = np.random.default_rng(0)
-    images = [rng.integers(0, 255, (*size, 3), dtype=np.uint8) for size in sizes]
-    taken_s = []
-    for n in range(_WARM_UP + _TIMED):
-        begin_ns = clock.now_ns()
-        ready = {
-            slot: session.begin(VideoFrame(images[slot], n * 33_000_000, n, "driver"))
-            for slot, session in enumerate(sessions)
-        }
-        for slot, outcome in batch.step(ready).items():
-            if isinstance(outcome, Exception):
-                raise outcome
-            sessions[slot].finish(ready[slot], outcome)
-        taken_s.append((clock.now_ns() - begin_ns) / 1e9)
-    device = str(sessions[0].device)
-    return Cost(len(sizes), median(taken_s[_WARM_UP:]), device, torch.get_num_threads())
+    trial = Trial(model, sizes, clock)
+    taken_s = [trial.step() for _ in range(_WARM_UP + _TIMED)]
+    return Cost(len(sizes), median(taken_s[_WARM_UP:]), trial.device, torch.get_num_threads())
 
 
 def admit(cost: Cost, least_hz: float = LEAST_HZ) -> None:

@@ -112,6 +112,7 @@ def test_version():
         "live --camera a=camera:0 --camera a=camera:1",
         "live --camera browser",
         "live --publish 5555",
+        "live --metrics 0.0.0.0:9",
         "replay clip.mp4 --publish tcp://",
         "inspect nope",
         "convert in.pth out.pth",

@@ -111,7 +111,6 @@ def test_extras_are_told_with_what_they_lack_and_what_they_are_for():
         State.LACKS,
     ]
     assert told["web"].found == "lacks aiohttp; for --view web"
-    assert told["web"].cure == "pip install 'streamavis[web]'"
 
 
 def test_missing_weights_break_the_engine(monkeypatch, tmp_path):

@@ -142,6 +142,6 @@ def test_a_refused_address_is_one_clear_line(address):
     from streamavis_apps.app import app
 
     result = CliRunner().invoke(app, ["view", address])
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert result.stderr.startswith("streamavis: error: ") and address in result.stderr
     assert result.stderr.count("\n") == 1

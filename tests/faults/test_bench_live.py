@@ -111,8 +111,8 @@ def test_a_command_that_does_not_start_says_what_it_said(tmp_path):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--camera", "big"], "is not WIDTHxHEIGHT@FPS"),
-        (["--camera", "640x360@0"], "is not WIDTHxHEIGHT@FPS"),
+        (["--camera", "big"], "is not WxH@FPS"),
+        (["--camera", "640x360@0"], "is not WxH@FPS"),
         (["--camera", "40x30@10", "--mic", "none"], "no room for its stamp; use 128x64 or more"),
         (["--mic", "none", "--sound", "nothing.wav"], "nothing.wav: no such file"),
     ],

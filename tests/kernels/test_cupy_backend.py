@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from runners import needs_compiler
 from streamavis_kernels import backend, cupy_backend
 from streamavis_kernels.backend import _choose
 from streamavis_kernels.errors import KernelBackendError
@@ -154,6 +155,7 @@ def test_without_cupy_one_sentence_is_logged(cupy, monkeypatch, caplog, breaks, 
         backend("cpu")
 
 
+@needs_compiler
 def test_the_environment_chooses_for_gpus_too(cupy, monkeypatch):
     for wanted, expected in (("native", "reference"), ("reference", "reference"), ("cupy", "cupy")):
         monkeypatch.setenv("STREAMAVIS_KERNELS", wanted)

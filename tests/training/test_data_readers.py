@@ -26,7 +26,6 @@ from streamavis_training.data import layout, media
 from streamavis_training.data.augment import AugmentConfig, Augmented
 from streamavis_training.data.classes import AVISEG, ClassMap
 from streamavis_training.data.layout import decoded
-from streamavis_training.data.pictures import PictureSource
 from streamavis_training.data.places import find, find_one
 from streamavis_training.data.sample import ClipShape, audio_windows, collate
 from streamavis_training.data.sampling import (
@@ -35,6 +34,7 @@ from streamavis_training.data.sampling import (
     sampled_frames,
     sampled_views,
 )
+from streamavis_training.data.sources import read_source
 from streamavis_training.data.videos import VideoSource, frames_of
 from streamavis_training.data.world import PoolSource, WorldSource
 from streamavis_training.pool import PoolConfig, render
@@ -71,6 +71,7 @@ def test_the_parts_of_aviseg_are_found(folder, named):
 def test_several_splits_want_one_named(tmp_path):
     for split in ("train", "val"):
         aviseg(tmp_path, videos=1, frames=2, split=split)
+    (tmp_path / "results.json").write_text(" []")
     assert [place.annotations.name for place in find(tmp_path)] == ["train.json", "val.json"]
     with pytest.raises(InputError, match=r"several splits .*val\.json"):
         find_one(tmp_path)
@@ -193,7 +194,7 @@ def test_a_test_set_without_annotations_is_for_evaluation_only(tmp_path):
     path = youtube_vis(tmp_path, annotated=False)
     assert len(layout.read(path)) == 2
     with pytest.raises(InputError, match="has no annotations"):
-        VideoSource.read(path, AVISEG)
+        read_source(path, AVISEG)
 
 
 def test_ovis_keeps_its_frames_without_a_folder_for_them(tmp_path):
@@ -209,7 +210,7 @@ def test_ovis_keeps_its_frames_without_a_folder_for_them(tmp_path):
 
 def test_coco_moves_over_a_picture_with_its_masks(tmp_path):
     path = coco_pictures(tmp_path, pictures=1)
-    drawn = PictureSource.read(tmp_path / "val2017", ("person",))
+    drawn = read_source(tmp_path / "val2017", ("person",))
     assert find_one(tmp_path).annotations == path
     moved = 0
     for seed in range(8):
@@ -234,7 +235,7 @@ def test_tiny_objects_are_not_asked_for(tmp_path):
     path = coco_pictures(tmp_path, pictures=1)
     tiny = [[20.0, 20, 20.8, 20, 20.8, 21, 20, 21]]
     change(path, lambda c: c["annotations"][0].update(segmentation=tiny))
-    drawn = PictureSource.read(path, ("person",))
+    drawn = read_source(path, ("person",))
     sample = drawn.draw(ClipShape(1, HEIGHT, WIDTH), np.random.default_rng(2))
     truth = collate([sample], objects=2).truth
     assert not truth.seen.any()

@@ -12,7 +12,7 @@ from streamavis_training.trainer import Progress, Trainer, TrainerConfig
 from tiny_task import SETTINGS, task, trainer
 
 from streamavis import checkpoint
-from streamavis.errors import CheckpointError, InputError, ModelOutputError
+from streamavis.errors import ArgumentError, CheckpointError, ModelOutputError
 
 
 def same(a: Trainer, b: Trainer) -> None:
@@ -189,5 +189,5 @@ def test_another_networks_checkpoint_is_refused(whole, tmp_path):
 
 
 def test_a_device_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(InputError, match="device is 'tpu'; expected auto, cpu, cuda"):
+    with pytest.raises(ArgumentError, match="device is 'tpu'; expected auto, cpu, cuda"):
         trainer(tmp_path, device="tpu")

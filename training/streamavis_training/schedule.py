@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from streamavis.errors import ArgumentError
+
 __all__ = ["Precision", "Schedule", "TrainerConfig", "learning_rate"]
 
 Schedule = Literal["cosine", "step", "wsd"]
@@ -39,12 +41,12 @@ class TrainerConfig:
     def __post_init__(self) -> None:
         for name in ("steps", "accumulate", "checkpoint_every"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected at least 1")
+                raise ArgumentError(f"{name} is {getattr(self, name)}, expected at least 1")
         for name in ("warmup", "flat"):
             if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected a share, 0 to 1")
+                raise ArgumentError(f"{name} is {getattr(self, name)}, expected a share, 0 to 1")
         if not 0 <= self.ema_decay < 1:
-            raise ValueError(f"ema_decay is {self.ema_decay}, expected 0 to below 1")
+            raise ArgumentError(f"ema_decay is {self.ema_decay}, expected 0 to below 1")
 
 
 def learning_rate(config: TrainerConfig, step: int, fresh_from: int | None = None) -> float:

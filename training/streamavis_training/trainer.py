@@ -77,7 +77,7 @@ class Trainer:
 
         Raises:
             CheckpointError: the checkpoint is of another network, or no parameter is trained.
-            DeviceError: the device cannot be used.
+            ArgumentError: the device cannot be used.
         """
         self.task, self.folder, self.config = task, folder, config
         self.device = device_of(config.device, distributed.rank())

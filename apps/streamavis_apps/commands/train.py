@@ -1,5 +1,6 @@
 """`streamavis train`: its command line."""
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -136,6 +137,8 @@ def command(
       streamavis train distill --teacher runs/teacher/avism.safetensors --data AVISEG/train
         --out runs/student
     """
+    # Before torch is loaded. It warns that a step without unused parameters may be a little faster.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     from streamavis_apps.train import Plan, build, run, show_fields
     from streamavis_apps.train import pack as write_packed
 

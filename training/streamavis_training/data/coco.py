@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from streamavis_training.data.layout import Entries, Report, fail
-from streamavis_training.data.places import find_one
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from streamavis_training.data.places import Place
 
-__all__ = ["Outline", "Picture", "read", "read_place"]
+__all__ = ["Outline", "Picture", "read_place"]
 
 
 @dataclass(slots=True)
@@ -95,12 +94,3 @@ def read_place(place: Place, report: Report = fail) -> tuple[list[str], list[Pic
             outline = Outline(annotation.id, class_id, stored, bool(annotation.iscrowd))
             pictures[annotation.image_id].outlines.append(outline)
     return entries.labels, list(pictures.values())
-
-
-def read(path: Path) -> tuple[list[str], list[Picture]]:
-    """Read `instances_SPLIT.json`, named itself or by the split's folder; see `places`.
-
-    Raises:
-        InputError: a file is missing or not as the layout says; names file, entry and field.
-    """
-    return read_place(find_one(path))

@@ -84,6 +84,7 @@ class Instance:
     segmentations: list[bytes | None]  # (T) JSON of run lengths or polygons, None without a mask
     size: tuple[int, int]  # height, width
     crowd: bool = False
+    unboxed: int = 0  # frames with a mask but no box, which do not count
 
     def mask(self, frame: int) -> NDArray[np.bool_]:
         """(H, W) bool of one frame, empty where there is none; decoded on every call.
@@ -292,10 +293,9 @@ class _Reader(Entries):
         if not all(fit) or class_id is None:
             return
         # AVISeg's rule: an object is there only where it has both a box and a mask.
-        masks = [
-            bytes(mask) if box is not None and bytes(mask) != b"null" else None
-            for box, mask in zip(annotation.bboxes, annotation.segmentations, strict=True)
-        ]
+        stored = [None if bytes(m) == b"null" else bytes(m) for m in annotation.segmentations]
+        boxes = annotation.bboxes
+        masks = [m if box is not None else None for box, m in zip(boxes, stored, strict=True)]
         has_mask = np.array([mask is not None for mask in masks])
         sounding, visible = annotation.sounding, annotation.visible
         if visible is None and video.wav is None:
@@ -308,10 +308,11 @@ class _Reader(Entries):
                 class_id=class_id,
                 sounding=silent if sounding is None else np.array(sounding, bool),
                 visible=None if visible is None else np.array(visible, bool),
-                boxes=annotation.bboxes,
+                boxes=boxes,
                 segmentations=masks,
                 size=(video.height, video.width),
                 crowd=bool(annotation.iscrowd),
+                unboxed=masks.count(None) - stored.count(None),
             )
         )
 

@@ -16,11 +16,11 @@ from streamavis_training.data.sample import ClipShape, Sample
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from streamavis_training.data.coco import Outline, Picture
+    from streamavis_training.data.places import Place
 
 __all__ = ["PictureSource"]
 
@@ -60,18 +60,18 @@ class PictureSource:
 
     @classmethod
     def read(
-        cls, path: Path, classes: tuple[str, ...], *, aliases: Mapping[str, str] | None = None
+        cls, place: Place, classes: tuple[str, ...], *, aliases: Mapping[str, str] | None = None
     ) -> Self:
-        """Read a split; see `places`.
+        """Read a split that `places.find` found.
 
         Raises:
             InputError: it is not as its layout says, or nothing in it can be learned from.
         """
-        labels, pictures = coco.read(path)
+        labels, pictures = coco.read_place(place)
         try:
             return cls(pictures, labels, classes, aliases=aliases)
         except InputError as error:
-            raise InputError(f"{path}: {error}") from error
+            raise InputError(f"{place.annotations}: {error}") from error
 
     @property
     def classes(self) -> tuple[str, ...]:

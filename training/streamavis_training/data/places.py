@@ -12,6 +12,7 @@ COCO:
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -22,7 +23,18 @@ from streamavis.errors import InputError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["ANNOTATIONS", "AUDIO", "FRAMES", "File", "Kind", "Place", "find", "find_one"]
+__all__ = [
+    "ANNOTATIONS",
+    "AUDIO",
+    "FRAMES",
+    "File",
+    "Kind",
+    "Place",
+    "candidates",
+    "find",
+    "find_one",
+    "opened",
+]
 
 ANNOTATIONS, FRAMES, AUDIO = "annotations.json", "JPEGImages", "WAVAudios"
 Kind = Literal["AVISeg", "YouTube-VIS", "COCO"]
@@ -39,12 +51,9 @@ class File(msgspec.Struct):
     annotations: list[msgspec.Raw] | None = None  # absent in a test set
 
 
-class _VideoFiles(msgspec.Struct):
-    file_names: list[str] = []
-
-
-class _ImageFile(msgspec.Struct):
-    file_name: str = ""
+class _Files(msgspec.Struct):
+    file_names: list[str] = []  # of a video
+    file_name: str = ""  # of a picture
 
 
 @dataclass(frozen=True)
@@ -57,6 +66,12 @@ class Place:
     sounds: Path | None  # holds VIDEO.wav; None: the data set has no sound
     file: File = field(repr=False, compare=False)
 
+    @property
+    def name(self) -> str:
+        """What to call the split: after its file, or its folder where the file is as all are."""
+        ours = self.annotations.name == ANNOTATIONS
+        return self.annotations.parent.name if ours else self.annotations.stem
+
 
 def find(path: Path) -> list[Place]:
     """Find the splits of a data set.
@@ -67,21 +82,31 @@ def find(path: Path) -> list[Place]:
     Raises:
         InputError: nothing is there, or a file is not JSON of a known layout.
     """
+    return [opened(annotations, base) for annotations, base in candidates(path)]
+
+
+def candidates(path: Path) -> list[tuple[Path, Path]]:
+    """Files of annotations, each with the folder to look for its pictures in.
+
+    Raises:
+        InputError: there is none.
+    """
     if path.is_file():
-        return [_place(path, path.parent)]
+        return [(path, path.parent)]
     if not path.is_dir():
         raise InputError(f"{path}: no such file or folder; name a data set")
+    path = path.resolve()
     for beside in (path / ANNOTATIONS, path.with_name(f"{path.name}.json")):
         if beside.is_file():
-            return [_place(beside, path)]
+            return [(beside, path)]
     for folder, pattern in (
         (path, "*.json"),
         (path / "annotations", "instances_*.json"),
         (path / "annotations", "*.json"),
         (path.parent / "annotations", f"instances_{path.name}.json"),
     ):
-        if files := sorted(folder.glob(pattern)):
-            return [_place(file, path) for file in files]
+        if files := [file for file in sorted(folder.glob(pattern)) if not _is_list(file)]:
+            return [(file, path) for file in files]
     raise InputError(
         f"{path}: no annotations found; expected {ANNOTATIONS} in it, {path.name}.json beside it,"
         " or annotations/instances_SPLIT.json"
@@ -101,7 +126,12 @@ def find_one(path: Path) -> Place:
     return places[0]
 
 
-def _place(annotations: Path, base: Path) -> Place:
+def opened(annotations: Path, base: Path) -> Place:
+    """Read a file of annotations but for its entries, and find its pictures below `base`.
+
+    Raises:
+        InputError: it is not JSON of a known layout.
+    """
     try:
         file = msgspec.json.decode(annotations.read_bytes(), type=File)
     except OSError as error:
@@ -123,16 +153,20 @@ def _place(annotations: Path, base: Path) -> Place:
     return Place("AVISeg", annotations, pictures, sounds, file)
 
 
+def _is_list(file: Path) -> bool:
+    """A list is no annotations; results of a network, which may lie beside them, are one."""
+    with file.open("rb") as opened_file:
+        return opened_file.read(64).lstrip().startswith(b"[")
+
+
 def _first_files(file: File) -> list[str]:
+    """Names of some pictures; the reader names what is wrong with entries that have none."""
     names: list[str] = []
-    try:
-        for entry in (file.videos or [])[:_PROBED]:
-            names += msgspec.json.decode(entry, type=_VideoFiles).file_names[:1]
-        for entry in (file.images or [])[:_PROBED]:
-            names.append(msgspec.json.decode(entry, type=_ImageFile).file_name)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        pass  # the reader names what is wrong with the entry
-    return [name for name in names if name]
+    for entry in (file.videos or file.images or [])[:_PROBED]:
+        with suppress(msgspec.DecodeError, UnicodeDecodeError):
+            files = msgspec.json.decode(entry, type=_Files)
+            names += [*files.file_names[:1], *([files.file_name] if files.file_name else [])]
+    return names
 
 
 def _pictures(annotations: Path, base: Path, names: list[str]) -> Path:

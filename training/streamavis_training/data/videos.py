@@ -10,17 +10,16 @@ from streamavis.errors import InputError
 from streamavis_training.data import media
 from streamavis_training.data.classes import ClassMap
 from streamavis_training.data.layout import read_place
-from streamavis_training.data.places import find_one
 from streamavis_training.data.sample import ClipShape, Sample
 from streamavis_training.data.view import View, cover
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from streamavis_training.data.layout import Instance, Video
+    from streamavis_training.data.places import Place
 
 __all__ = ["VideoSource", "clip_of", "frames_of", "labelled"]
 
@@ -65,14 +64,13 @@ class VideoSource:
 
     @classmethod
     def read(
-        cls, path: Path, classes: tuple[str, ...], *, aliases: Mapping[str, str] | None = None
+        cls, place: Place, classes: tuple[str, ...], *, aliases: Mapping[str, str] | None = None
     ) -> Self:
-        """Read a data set; see `places`.
+        """Read a split that `places.find` found.
 
         Raises:
             InputError: it is not as its layout says, or nothing in it can be learned from.
         """
-        place = find_one(path)
         if place.file.annotations is None:
             raise InputError(
                 f"{place.annotations}: has no annotations (a test set?); train on another split"

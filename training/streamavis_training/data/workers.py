@@ -12,6 +12,7 @@ import queue
 import signal
 import threading
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import cv2
@@ -137,6 +138,7 @@ def _serve(pipe: Connection, work: Work[Any, Any]) -> None:
 @contextmanager
 def _interrupts_blocked() -> Iterator[None]:
     """A process started meanwhile never gets SIGINT: it would die with a traceback of its own."""
+    resource_tracker.ensure_running()  # or its own start would unblock the signal
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

@@ -36,7 +36,11 @@ class Recipe(Protocol):
 
     @property
     def init(self) -> str | None:
-        """Weights that the last phase starts from: a file or a shipped name."""
+        """Weights that the last phase starts from: a file or a shipped name.
+
+        With them there is only the last phase, whose task may leave its network untrained. A run
+        that goes on is given its checkpoint here.
+        """
 
     def prepare(self, folder: Path, jobs: int, report: Callable[[str, int, int], None]) -> None:
         """Make what training needs and what is not there yet: pools, caches.

@@ -95,7 +95,7 @@ class DataConfig:
             if self.material:
                 return Composer(self._library(), self.look)
             return PoolSource(folder / _POOL)
-        videos = VideoSource.read(Path(self.train), classes)
+        videos = VideoSource.read(find_one(Path(self.train)), classes)
         pictures = self.pictures(classes)
         if pictures is None:
             return videos
@@ -103,7 +103,7 @@ class DataConfig:
 
     def pictures(self, classes: tuple[str, ...]) -> PictureSource | None:
         """COCO's pictures, if any are named."""
-        return PictureSource.read(Path(self.coco), classes) if self.coco else None
+        return PictureSource.read(find_one(Path(self.coco)), classes) if self.coco else None
 
     def evaluate(
         self, vggish: VGGish | None = None

@@ -81,8 +81,8 @@ class NanoRecipe:
         seed = self.trainer.seed
         found = []
         audio_folder = folder / "audio" if self.pictures else folder
-        alone = self.audio is not None and self.init is None and self.network.audio == "causal"
-        if alone and self.audio is not None:
+        alone = self.init is None or not self.pictures
+        if self.audio is not None and self.network.audio == "causal" and alone:
             trainer = replace(
                 self.audio,
                 seed=seed,
@@ -92,7 +92,7 @@ class NanoRecipe:
             task = self._audio_task
             found.append(Phase("audio encoder", audio_folder, trainer, lambda: task(folder)))
         if self.pictures:
-            heard = audio_folder / "audio.safetensors" if alone else None
+            heard = audio_folder / "audio.safetensors" if found else None
             found.append(Phase("training", folder, self.trainer, lambda: self._task(folder, heard)))
         return found
 

@@ -1,0 +1,69 @@
+"""`streamavis data ...`: its command line."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["app", "check", "stats"]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Look at training data on disk: is it sound, and what is in it.",
+)
+
+Where = Annotated[
+    Path,
+    typer.Argument(
+        metavar="PATH", help="A split's folder or JSON file, or the folder that holds the splits."
+    ),
+]
+
+
+@app.command("check")
+def check(
+    path: Where,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes that decode at once.")] = 1,
+    json: Annotated[
+        Path | None, typer.Option(metavar="OUT", help="Write the list here too.")
+    ] = None,
+) -> None:
+    """List every problem of a data set, file by file.
+
+    Knows the layouts of AVISeg, YouTube-VIS, OVIS and COCO, and tells them
+    apart itself. Decodes every picture, sound and mask. Training and
+    evaluation read whatever passes without an error.
+
+    Exits with 0 where there is no problem, with 1 where there is one. Notes
+    are oddities that the readers handle; they do not count.
+
+    [bold]Examples[/]
+      streamavis data check AVISeg --jobs 2
+      streamavis data check coco/annotations/instances_val2017.json
+    """
+    from streamavis_apps.data_check import run
+
+    raise typer.Exit(run(path, jobs=jobs, json_path=json))
+
+
+@app.command("stats")
+def stats(
+    path: Where,
+    json: Annotated[
+        Path | None, typer.Option(metavar="OUT", help="Write the figures here too.")
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="OUT", help="Write a page with charts, one file.")
+    ] = None,
+) -> None:
+    """Count what is in a data set: the figures of the AVISeg paper.
+
+    Videos, hours, objects and masks, per class and per frame, how much of
+    them sounds, and how long the videos are. Reads annotations only.
+
+    [bold]Example[/]
+      streamavis data stats AVISeg --html aviseg.html
+    """
+    from streamavis_apps.data_stats import run
+
+    raise typer.Exit(run(path, json_path=json, html_path=html))
