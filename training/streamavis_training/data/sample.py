@@ -138,8 +138,8 @@ def collate(
         delays_s: how late each clip's sound arrives, >= 0; no delay when None.
 
     Raises:
-        ArgumentError: the samples differ in T, H, W or K, or some with sound lack ready features that
-            others have; names them.
+        ArgumentError: the samples differ in T, H, W or K, or some with sound lack ready features
+            that others have; names them.
     """
     first = samples[0]
     for sample in samples:
