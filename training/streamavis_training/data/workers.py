@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from multiprocessing.process import BaseProcess
 
-__all__ = ["Workers"]
+__all__ = ["Work", "Workers"]
 
 _AHEAD = 2  # tasks that each worker has been given and whose result nobody has taken
 _Task = TypeVar("_Task", contravariant=True)
