@@ -54,7 +54,7 @@ def pipeline(
 
 @app.command("world", cls=HelpCommand)
 def world(
-    model: Model = "nano",
+    model: Model = "nano-drawn",
     clips: Annotated[int, typer.Option(min=2, help="Clips to score on.")] = 40,
     seed: Seed = 2026,
     fps: Fps = 10.0,
