@@ -29,6 +29,7 @@ app.command("model", cls=HelpCommand)(bench_offline.model)
 app.command("segment", cls=HelpCommand)(bench_offline.segment)
 app.command("live", cls=HelpCommand)(bench_live.live)
 app.command("real", cls=HelpCommand)(bench_real.real)
+app.command("thresholds", cls=HelpCommand)(bench_real.thresholds)
 app.command("data", cls=HelpCommand)(bench_data.data)
 
 
