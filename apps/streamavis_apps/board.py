@@ -6,6 +6,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from streamavis_apps.text import shown
+
 if TYPE_CHECKING:
     from streamavis.types import FrameResult, Track
 
@@ -16,7 +18,7 @@ _FPS_SPAN = 32  # arrivals the frame rate is counted over
 
 def name_of(track: Track) -> str:
     """How a track is called on a terminal: `bell 3`."""
-    return f"{track.label} {track.id}"
+    return f"{shown(track.label)} {track.id}"
 
 
 def sounding_names(result: FrameResult) -> str:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from rich import box
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -21,10 +20,13 @@ from streamavis.types import SAMPLE_RATE, WINDOW_SAMPLES, FrameResult, Track
 from streamavis.viz import draw
 from streamavis_apps.exits import ExitCode, stop_on_signals
 from streamavis_apps.recording_rows import frames_at, listen, ready_features
+from streamavis_apps.terminal import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from rich.console import Console
 
     from streamavis.audio.vggish import VGGish
     from streamavis.errors import TruncatedInputError
@@ -62,7 +64,7 @@ def run(plan: Segmenting, *, console: Console | None = None) -> ExitCode:
         TruncatedInputError: the recording broke off; the results hold what could be decoded.
         StreamAVISError: an input is not usable, or an output cannot be written.
     """
-    console = console or Console(highlight=False)
+    console = console or Terminal()
     model = checkpoint.load_avism(plan.model)
     with stop_on_signals() as stop:
         try:

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from streamavis_apps.board import sounding_names
+from streamavis_apps.text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,7 +52,7 @@ def board_panel(board: Board, *, title: str, age: Age | None, columns: int) -> R
     assert result is not None, "board_panel before the first result"
     return Panel(
         Group(_heading(result), _tracks(board, result, columns), _health(board, result, age)),
-        title=Text(title, style="bold"),
+        title=Text(shown(title), style="bold"),
         title_align="left",
         border_style="dim",
         width=min(columns, _WIDE),
@@ -92,7 +93,7 @@ def _tracks(board: Board, result: FrameResult, columns: int) -> Table:
     for track in tracks:
         cells: list[RenderableType] = [
             str(track.id),
-            track.label,
+            Text(shown(track.label)),
             _meter(track, bar=columns >= _TINY),
         ]
         cells.append(f"{board.since_s(track):.1f} s")
