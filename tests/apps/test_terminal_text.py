@@ -24,9 +24,19 @@ from streamavis.types import FrameResult, Track
 from streamavis.wire import EndOfStream
 
 TITLE = "\x1b]0;PWNED\x07\x1b[2J"
-HOSTILE = ["[/dog]", "[bold", "[link=http://a]b[/link]", TITLE, "\u202egod", "\u2066a\u2069", "a\rb"]
+HOSTILE = [
+    "[/dog]",
+    "[bold",
+    "[link=http://a]b[/link]",
+    TITLE,
+    "\u202egod",
+    "\u2066a\u2069",
+    "a\rb",
+]
 HOSTILE += ["\x9b2J", "a\x7fb", "a\u2028b", "\udc80", "a\tb\nc", "\u200fa", "\x00"]
-ACTS = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+ACTS = re.compile(
+    "[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 
 
 def result(label):
