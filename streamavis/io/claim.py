@@ -40,7 +40,8 @@ class Claim:
             self.close()
             if error.errno == errno.EWOULDBLOCK:
                 raise OutputError(
-                    f"{path}: another program is writing to it; end that one, or choose another name"
+                    f"{path}: another program is writing to it; "
+                    "end that one, or choose another name"
                 ) from error
             raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
 

@@ -169,6 +169,9 @@ class RecordSink:
     def _create(self, path: Path, size: tuple[int, ...], begin_ns: int) -> Recorder:
         sound = self._copied or (self._heard if self._has_audio else None)
         claim, self._claim = self._claim, None
+        if claim is not None and path != self._path:  # stopped before its first frame
+            claim.release()
+            claim = None
         recorder = Recorder(
             path,
             size[1],
