@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, get_type_hints
 
 import torch
 from safetensors import safe_open
+from torch.overrides import TorchFunctionMode
 
 from streamavis.errors import CheckpointError
 from streamavis.model.avism import AVISM
@@ -111,7 +112,7 @@ def check_fit(path: Path, make: Callable[[], _Network], prefix: str) -> None:
             another shape, or a stream's past would take more than `MAX_STATE`.
     """
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), _WithoutDraws():
             model = make()
             state = model.init_state(1) if isinstance(model, StreamAVIS) else None
     except Exception as error:  # whatever a module says of sizes that do not go together
@@ -138,12 +139,28 @@ def check_fit(path: Path, make: Callable[[], _Network], prefix: str) -> None:
             raise CheckpointError(f"{path}: {name} has shape {found[name]}, expected {shape}")
 
 
+class _WithoutDraws(TorchFunctionMode):
+    """Leaves initial values out: without memory they mean nothing, and PyTorch loads its compiler
+    (over a second) to draw them on `meta`."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        name = getattr(func, "__name__", "")
+        if name in ("randn", "rand"):
+            return torch.empty(*args, **kwargs)
+        if name.endswith(("normal_", "uniform_")):
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
+
+
 def _backbone(values: object) -> Any:
     """The configuration of a backbone. Files before kinds were written are told by their keys."""
     if not isinstance(values, dict):
         raise ValueError(f"backbone is a {type(values).__name__}, expected fields by name")
     untagged = "resnet" if "blocks" in values else "swin" if "embed" in values else "nano"
-    kind = values.pop("kind", untagged)
+    kind = str(values.pop("kind", untagged))
     if kind not in BACKBONES:
         raise ValueError(f"backbone is of kind {kind!r}, expected one of {', '.join(BACKBONES)}")
     return _checked(BACKBONES[kind], values)
@@ -201,12 +218,12 @@ def _classes(value: Any) -> tuple[str, ...]:
     for label in value:
         if not isinstance(label, str) or len(label) > MAX_LABEL:
             raise ValueError(
-                f"class {_short(label)}: expected a name of at most {MAX_LABEL} characters"
+                f"classes has {_short(label)}, expected names of at most {MAX_LABEL} characters"
             )
         try:
             label.encode()
         except UnicodeEncodeError as error:
-            raise ValueError(f"class {_short(label)} is not Unicode text") from error
+            raise ValueError(f"classes has {_short(label)}, which is not Unicode") from error
     return tuple(value)
 
 
