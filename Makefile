@@ -5,6 +5,7 @@
 
 PYTHON ?= python3
 ARGS ?=
+SECONDS_EACH ?= 600
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -12,7 +13,7 @@ STAMP := $(VENV)/.installed
 EXTRAS := engine,web,train,dev
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow parity lint format system clean
+.PHONY: help demo test test-slow fuzz parity lint format system clean
 .PHONY: kernels-check kernels-faults gpu-check
 
 help: ## list the targets
@@ -26,6 +27,9 @@ test: $(STAMP) ## run the tests (all that end within minutes)
 
 test-slow: $(STAMP) ## run the tests that take longer
 	@$(BIN)/python -m pytest -m slow --timeout 1800 $(ARGS)
+
+fuzz: $(STAMP) ## feed mutants to every reader of outside bytes: make fuzz SECONDS_EACH=3600 ARGS="wire"
+	@PYTHONPATH=kernels $(BIN)/python tests/fuzz/fuzz.py --seconds $(SECONDS_EACH) $(ARGS)
 
 parity: $(STAMP) ## compare AVISM with the reference's numbers: make parity STREAMAVIS_GOLDEN=DIR
 	@STREAMAVIS_GOLDEN="$(STREAMAVIS_GOLDEN)" $(BIN)/python -m pytest -m parity --timeout 1800 $(ARGS)

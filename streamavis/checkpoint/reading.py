@@ -34,7 +34,8 @@ def _reconstruct(kind: object, shape: tuple[int, ...], code: bytes) -> Any:
     """An empty array, as every pickled array begins; its shape and bytes come after it."""
     if kind is not _ARRAY or tuple(shape) != (0,):
         raise CheckpointError(f"begins an array of shape {shape}, expected (0,)")
-    return _NUMPY["multiarray", "_reconstruct"](np.ndarray, (0,), code)
+    made: Any = _NUMPY["multiarray", "_reconstruct"]
+    return made(np.ndarray, (0,), code)
 
 
 _ALLOWED: dict[tuple[str, str], Any] = {
@@ -120,7 +121,7 @@ def _check_pickle(path: Path) -> None:
     size = path.stat().st_size
     with path.open("rb") as file:
         for code, argument, _ in pickletools.genops(file):
-            if code.name in ("PUT", "LONG_BINPUT") and argument > size:
+            if code.name in ("PUT", "LONG_BINPUT") and int(argument or 0) > size:
                 raise CheckpointError(f"remembers an object as number {argument}")
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import fields
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -94,7 +94,7 @@ def check_track_config(config: TrackConfig) -> None:
 
 
 def check_tracks(
-    columns: Mapping[str, NDArray[np.generic]],
+    columns: Mapping[str, NDArray[Any]],
     config: TrackConfig,
     slots: int,
     last_time_ns: int | None,
@@ -111,7 +111,7 @@ def check_tracks(
         StreamStateError: names what contradicts what.
     """
     ids, bound, hits = columns["ids"], columns["slots"], columns["hits"]
-    seen_s, next_id = columns["last_seen_s"], int(columns["next_id"])  # type: ignore[call-overload]
+    seen_s, next_id = columns["last_seen_s"], int(columns["next_id"])
     latest_s = -math.inf if last_time_ns is None else last_time_ns / 1e9
     known, taken = ids[ids > 0], bound[bound >= 0]
     looks = columns["embeddings"]
