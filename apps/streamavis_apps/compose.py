@@ -8,18 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from streamavis.errors import OutputError
 from streamavis_apps.exits import ExitCode
+from streamavis_apps.terminal import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
+    from rich.console import Console
     from streamavis_training.data.compose.composer import Composed
     from streamavis_training.data.compose.library import Library
     from streamavis_training.data.compose.write import Statistics
@@ -65,7 +66,7 @@ def run(request: Request, *, console: Console | None = None) -> ExitCode:
     from streamavis_training.data.compose.write import Statistics, clips
     from streamavis_training.data.sample import ClipShape
 
-    console = console or Console(highlight=False)
+    console = console or Terminal()
     frames = max(round(request.duration_s * request.fps), 1)
     shape = ClipShape(frames, request.size.height, request.size.width, (request.fps,))
     with _bar(console) as progress:
