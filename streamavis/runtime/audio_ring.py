@@ -257,16 +257,16 @@ def _check(saved: _Saved, samples: NDArray[np.float32]) -> None:
         ValueError: says what contradicts what.
     """
     if not np.isfinite(samples).all():
-        raise ValueError("a sample is NaN or infinite")
+        raise ArgumentError("a sample is NaN or infinite")
     origin, head = saved.origin, saved.head
     if head is not None and (origin is None or not -_FAR <= origin <= head <= _FAR):
-        raise ValueError(f"it begins at sample {origin}, but ends at {head}")
+        raise ArgumentError(f"it begins at sample {origin}, but ends at {head}")
     if head is None and (saved.gaps or (origin is not None and not -_FAR <= origin <= _FAR)):
-        raise ValueError(f"it has {len(saved.gaps)} gaps and begins at {origin}, but no end")
+        raise ArgumentError(f"it has {len(saved.gaps)} gaps and begins at {origin}, but no end")
     before = -_FAR
     for start, end in saved.gaps:
         if head is None or not before <= start < end <= head:
-            raise ValueError(f"the gap ({start}, {end}) is not between {before} and {head}")
+            raise ArgumentError(f"the gap ({start}, {end}) is not between {before} and {head}")
         before = end
 
 
