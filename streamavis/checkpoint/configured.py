@@ -16,7 +16,7 @@ import torch
 from safetensors import safe_open
 from torch.overrides import TorchFunctionMode
 
-from streamavis.errors import CheckpointError
+from streamavis.errors import ArgumentError, CheckpointError
 from streamavis.model.avism import AVISM
 from streamavis.model.backbone import NanoConfig
 from streamavis.model.efficientnet import EfficientNetLiteConfig
@@ -78,19 +78,19 @@ def parsed(kind: type[_Config], header: Mapping[str, str]) -> _Config:
     """The configuration that a file's header holds, every value in its range.
 
     Raises:
-        ValueError: it is not readable, or a value is of another type or out of range; says which.
+        ArgumentError: it is not readable, or a value is of another type or out of range; says which.
     """
     if "config" not in header:
-        raise ValueError("the header has no 'config'")
+        raise ArgumentError("the header has no 'config'")
     text = header["config"]
     if len(text) > MAX_CONFIG:
-        raise ValueError(f"it has {len(text)} characters, at most {MAX_CONFIG}")
+        raise ArgumentError(f"it has {len(text)} characters, at most {MAX_CONFIG}")
     try:
         values = json.loads(text)
     except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
+        raise ArgumentError("it is nested too deeply") from error
     if not isinstance(values, dict):
-        raise ValueError(f"expected fields by name but got {type(values).__name__}")
+        raise ArgumentError(f"expected fields by name but got {type(values).__name__}")
     if "backbone" in values:
         values["backbone"] = _backbone(values["backbone"])
     return _checked(kind, values)
@@ -158,11 +158,11 @@ class _WithoutDraws(TorchFunctionMode):
 def _backbone(values: object) -> Any:
     """The configuration of a backbone. Files before kinds were written are told by their keys."""
     if not isinstance(values, dict):
-        raise ValueError(f"backbone is a {type(values).__name__}, expected fields by name")
+        raise ArgumentError(f"backbone is a {type(values).__name__}, expected fields by name")
     untagged = "resnet" if "blocks" in values else "swin" if "embed" in values else "nano"
     kind = str(values.pop("kind", untagged))
     if kind not in BACKBONES:
-        raise ValueError(f"backbone is of kind {kind!r}, expected one of {', '.join(BACKBONES)}")
+        raise ArgumentError(f"backbone is of kind {kind!r}, expected one of {', '.join(BACKBONES)}")
     return _checked(BACKBONES[kind], values)
 
 
@@ -171,7 +171,7 @@ def _checked(kind: type[_Config], values: dict[str, Any]) -> _Config:
     hints = get_type_hints(kind)
     unknown = sorted(values.keys() - hints.keys())
     if unknown:
-        raise ValueError(f"field {unknown[0]!r} is unknown")
+        raise ArgumentError(f"field {unknown[0]!r} is unknown")
     fields = {name: _value(name, hints[name], value) for name, value in values.items()}
     missing = [
         f.name
@@ -181,7 +181,7 @@ def _checked(kind: type[_Config], values: dict[str, Any]) -> _Config:
         and f.default_factory is dataclasses.MISSING
     ]
     if missing:
-        raise ValueError(f"field {missing[0]!r} is missing")
+        raise ArgumentError(f"field {missing[0]!r} is missing")
     return kind(**fields)
 
 
@@ -193,37 +193,39 @@ def _value(name: str, hint: Any, value: Any) -> Any:
         return _classes(value)
     if str(hint).startswith("tuple["):
         if not isinstance(value, list) or not 1 <= len(value) <= _MAX_STAGES:
-            raise ValueError(f"{name} is {_short(value)}, expected a list of 1 to {_MAX_STAGES}")
+            raise ArgumentError(f"{name} is {_short(value)}, expected a list of 1 to {_MAX_STAGES}")
         return tuple(_number(name, int, item) for item in value)
     if hint in (int, float):
         return _number(name, hint, value)
     expected = bool if hint is bool else str  # names out of a choice, which the class checks
     if type(value) is not expected:
-        raise ValueError(f"{name} is {_short(value)}, expected {expected.__name__}")
+        raise ArgumentError(f"{name} is {_short(value)}, expected {expected.__name__}")
     return value
 
 
 def _number(name: str, kind: type, value: Any) -> Any:
     low, high = _RANGES[name]
     if type(value) not in ((int,) if kind is int else (int, float)):
-        raise ValueError(f"{name} is {_short(value)}, expected {kind.__name__}")
+        raise ArgumentError(f"{name} is {_short(value)}, expected {kind.__name__}")
     if not (math.isfinite(value) if isinstance(value, float) else True) or not low <= value <= high:
-        raise ValueError(f"{name} is {_short(value)}, expected {low} to {high}")
+        raise ArgumentError(f"{name} is {_short(value)}, expected {low} to {high}")
     return value
 
 
 def _classes(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not 1 <= len(value) <= MAX_CLASSES:
-        raise ValueError(f"classes is {_short(value)}, expected a list of 1 to {MAX_CLASSES} names")
+        raise ArgumentError(
+            f"classes is {_short(value)}, expected a list of 1 to {MAX_CLASSES} names"
+        )
     for label in value:
         if not isinstance(label, str) or len(label) > MAX_LABEL:
-            raise ValueError(
+            raise ArgumentError(
                 f"classes has {_short(label)}, expected names of at most {MAX_LABEL} characters"
             )
         try:
             label.encode()
         except UnicodeEncodeError as error:
-            raise ValueError(f"classes has {_short(label)}, which is not Unicode") from error
+            raise ArgumentError(f"classes has {_short(label)}, which is not Unicode") from error
     return tuple(value)
 
 
