@@ -179,11 +179,11 @@ class AudioRing:
             saved = msgspec.msgpack.decode(data, type=_Saved)
             ring = cls(len(saved.samples) / 4 / SAMPLE_RATE)
             ring._samples[:] = np.frombuffer(saved.samples, np.float32)
-            _check(saved, ring._samples)
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             raise StreamStateError(
                 f"expected the bytes of AudioRing.to_bytes but cannot read them: {error}"
             ) from error
+        _check(saved, ring._samples)
         ring._origin, ring._head, ring._gaps = saved.origin, saved.head, saved.gaps
         return ring
 
@@ -254,19 +254,23 @@ def _check(saved: _Saved, samples: NDArray[np.float32]) -> None:
     """Refuse a ring that no stream can have filled.
 
     Raises:
-        ValueError: says what contradicts what.
+        StreamStateError: says what contradicts what.
     """
     if not np.isfinite(samples).all():
-        raise ArgumentError("a sample is NaN or infinite")
+        raise StreamStateError("the audio ring: a sample is NaN or infinite")
     origin, head = saved.origin, saved.head
     if head is not None and (origin is None or not -_FAR <= origin <= head <= _FAR):
-        raise ArgumentError(f"it begins at sample {origin}, but ends at {head}")
+        raise StreamStateError(f"the audio ring begins at sample {origin}, but ends at {head}")
     if head is None and (saved.gaps or (origin is not None and not -_FAR <= origin <= _FAR)):
-        raise ArgumentError(f"it has {len(saved.gaps)} gaps and begins at {origin}, but no end")
+        raise StreamStateError(
+            f"the audio ring has {len(saved.gaps)} gaps and begins at {origin}, but no end"
+        )
     before = -_FAR
     for start, end in saved.gaps:
         if head is None or not before <= start < end <= head:
-            raise ArgumentError(f"the gap ({start}, {end}) is not between {before} and {head}")
+            raise StreamStateError(
+                f"the audio ring: the gap ({start}, {end}) is not between {before} and {head}"
+            )
         before = end
 
 

@@ -16,9 +16,10 @@ from typing import Any
 import msgpack
 
 sys.path.append(str(Path(__file__).parents[1]))
-sys.path.extend(
-    str(Path(__file__).parents[1] / name) for name in ("wire", "runtime", "metrics", "model")
-)
+sys.path.append(str(Path(__file__).parents[1] / "wire"))
+sys.path.append(str(Path(__file__).parents[1] / "runtime"))
+sys.path.append(str(Path(__file__).parents[1] / "metrics"))
+sys.path.append(str(Path(__file__).parents[1] / "model"))
 from handover_child import follow
 from metric_cases import rectangle, rle, track, truth_file
 from mutation import changed_bytes, changed_tree
