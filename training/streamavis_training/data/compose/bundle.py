@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import gzip
 import io
 import os
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Bundled", "write_bundle"]
 
-_SAMPLED = 16  # one record in so many is encoded to estimate a level's size
+_SAMPLED = 32  # one record in so many is encoded to estimate a level's size
 _SAFE = 0.97  # of the limit, for the estimate
 _FILE = 60  # bytes of a file's header and record, compressed
 
@@ -85,10 +86,14 @@ def write_bundle(
     if not out.name.endswith(SUFFIX):
         raise OutputError(f"{out}: a bundle's name must end in {SUFFIX}")
     kinds = _kinds(catalogue)
+    # Each level is smaller than the one before.
+    first = bisect.bisect_left(
+        range(len(LEVELS)),
+        True,
+        key=lambda n: _estimate(kinds, LEVELS[n], jobs) <= limit * _SAFE,
+    )
     smallest = 0
-    for level in LEVELS:
-        if _estimate(kinds, level, jobs) > limit * _SAFE:
-            continue
+    for level in LEVELS[first:]:
         smallest = _write(catalogue, level, out, limit, notes or {}, jobs, progress)
         if smallest <= limit:
             counts = [len(records) for _, records, _ in kinds]
