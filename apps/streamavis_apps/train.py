@@ -241,7 +241,9 @@ def _phase(
             whole = {"taken": report.taken, "left": report.left, "missing": report.missing}
             (phase.folder / "init.json").write_text(json.dumps(whole, indent=1) + "\n")
     notes = {"command": command_line(), "seed": str(phase.trainer.seed), **plan.recipe.notes()}
-    trainer = Trainer(task, phase.folder, phase.trainer, notes=notes, resume=plan.resume)
+    trainer = Trainer(
+        task, phase.folder, phase.trainer, notes=notes, resume=plan.resume, pace=phase.pace
+    )
     if trainer.step:
         _say(console, f"{phase.title}: goes on at step {trainer.step} of {phase.trainer.steps}")
 
