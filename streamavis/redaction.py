@@ -17,7 +17,7 @@ _HARMLESS |= {"buffer_size", "pkt_size", "resolution", "size", "stream", "subtyp
 # One slash too: a path type makes `rtsp:/user` of `rtsp://user`.
 _ADDRESS = re.compile(r"\b[A-Za-z][A-Za-z0-9+.-]*:/{1,2}[^\s'\"<>]+")
 _PORT = re.compile(r"^[^:]*$|:\d*$|\]$")  # a host, with a port or without
-_AFTER = ":;,.)]}"  # punctuation of the sentence around an address
+_AFTER = ":;,.?`)]}"  # punctuation of the sentence around an address
 
 
 def display_name(url: object) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from streamavis.errors import InputAddressError, InputError, OutputError, StoppedError
 from streamavis.io.live import LiveSource
-from streamavis.io.live.devices import check_camera, sound_device
+from streamavis.io.live.devices import check_camera, recorded_size, sound_device
 from streamavis.runtime.clock import Clock, MonotonicClock
 from streamavis.wire import Hello
 from streamavis.words import knows
@@ -126,7 +126,7 @@ def ready(plan: Live, console: Console, stop: Stop) -> Iterator[Running]:
         if lending:
             where = f"open {outputs.told['view']} and share a camera"
             console.print(where, markup=False, soft_wrap=True)
-        _check_addresses(plan, cameras, console)
+        sizes = _check_addresses(plan, cameras, console)
         # No camera runs while torch loads, which holds up every other thread for seconds: what
         # came meanwhile would only wait for the first result.
         # Brings torch: a bad address is told without it.
@@ -137,16 +137,25 @@ def ready(plan: Live, console: Console, stop: Stop) -> Iterator[Running]:
         model = load_warm(plan.model, [_USUAL] * len(cameras), console)
         title = plan.model.rpartition("/")[2]
         console.print(knows(title, model.config.classes), markup=False, soft_wrap=True)
-        sources: dict[str, LiveSource] = {}
-        for name, address in cameras.items():
-            with console.status(f"opening {name}"):
-                sources[name] = _opened(plan, address, outputs, clock, stop)
-            stack.callback(_release, sources[name])
-        sizes = [(s.info.height, s.info.width) for s in sources.values()]
-        if len(sources) > 1:
-            admit(measure(model, sizes, clock), plan.least_hz)
-        elif sizes != [_USUAL]:
-            warm_up(model, sizes)
+        opened: dict[str, LiveSource] = {}
+
+        def open_all(names: list[str]) -> None:
+            for name in names:
+                with console.status(f"opening {name}"):
+                    opened[name] = _opened(plan, cameras[name], outputs, clock, stop)
+                stack.callback(_release, opened[name])
+
+        recordings = list(sizes)
+        open_all([name for name in cameras if name not in recordings])
+        sizes |= {name: (s.info.height, s.info.width) for name, s in opened.items()}
+        ordered = [sizes[name] for name in cameras]
+        if len(cameras) > 1:
+            admit(measure(model, ordered, clock), plan.least_hz)
+        elif ordered != [_USUAL]:
+            warm_up(model, ordered)
+        # Last: a recording plays from the moment it is opened, and would lose its beginning.
+        open_all(recordings)
+        sources = {name: opened[name] for name in cameras}
         board = LiveBoard(console)
         engine = _engine(plan, sources, model, outputs, board, clock, stop)
         if plan.metrics is not None:
@@ -180,18 +189,28 @@ def _opened(plan: Live, address: str, outputs: Outputs, clock: Clock, stop: Stop
         raise InputError(f"{error}; {cure}") from error
 
 
-def _check_addresses(plan: Live, cameras: dict[str, str], console: Console) -> None:
+def _check_addresses(
+    plan: Live, cameras: dict[str, str], console: Console
+) -> dict[str, tuple[int, int]]:
     """Refuse what certainly cannot be opened, before the model is loaded.
 
+    Returns:
+        Stream name -> height and width of the pictures, of recordings alone.
+
     Raises:
-        InputError: an address is none, or nobody answers there.
+        InputError: an address is none, nobody answers there, or a recording cannot be read.
     """
     if plan.microphone not in (None, "none"):
         sound_device(plan.microphone)
+    sizes: dict[str, tuple[int, int]] = {}
     for name, address in cameras.items():
         if address != BROWSER:
             with console.status(f"asking for {name}"):
                 check_camera(address, _ANSWER_S)
+                size = recorded_size(address)
+            if size is not None:
+                sizes[name] = size
+    return sizes
 
 
 def _check_lending(cameras: int, view: View) -> None:

@@ -86,7 +86,14 @@ def test_addresses_are_shown_without_their_secrets():
     for text in (ADDRESS, ADDRESS.replace("//", "/"), "rtsp://u:sec/secret@h/x"):
         assert "sec" not in redacted(f"'{text}': no such file; {text}.")
         assert redacted(f"{text}: gone").endswith(": gone")
-    for text in ("tcp://127.0.0.1:5555: in use", "C:/Users/x", "http://[::1]:80/a@b", "a/b:c@d"):
+    assert redacted("http://h/x?pwd=sec?").endswith("pwd=***?")
+    for text in (
+        "tcp://127.0.0.1:5555: in use",
+        "did you mean tcp://h:1? use ipc://x",
+        "C:/Users/x",
+        "http://[::1]:80/a@b",
+        "a/b:c@d",
+    ):
         assert redacted(text) == text
     assert display_name("http://h/@user/video?width=3") == "http://h/@user/video?width=3"
 
