@@ -64,10 +64,13 @@ class LogLimiter:
             known: the kind is from a fixed set of ours (a listed name, not a peer's choice), so a
                 flood of other kinds does not hide it.
         """
-        with self._lock:
-            text = self._admit(kind, line, known)
-        if text is not None:
+        if (text := self.admit(kind, line, known=known)) is not None:
             self._log(text)
+
+    def admit(self, kind: Hashable, line: str, *, known: bool = False) -> str | None:
+        """The line to log, with the number left out before it; None: not now. As in `tell`."""
+        with self._lock:
+            return self._admit(kind, line, known)
 
     def _admit(self, kind: Hashable, line: str, known: bool) -> str | None:
         now_ns = self._clock()

@@ -15,6 +15,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from streamavis.errors import SchemaError
 from streamavis_apps.web import feed, messages
+from streamavis_apps.web.door import Connection
 from streamavis_apps.web.viewer import NoPictures, Viewer
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ class Server:
     async def _view(self, request: web.Request) -> web.StreamResponse:
         """Pictures, sound and states of one stream; settings come back."""
         socket = web.WebSocketResponse(max_msg_size=_MAX_TEXT, heartbeat=_HEARTBEAT_S)
-        await socket.prepare(request)
+        await _upgrade(socket, request)
         if len(self._viewers) >= MAX_VIEWERS:
             reason = f"{MAX_VIEWERS} viewers watch already"
             await _close(socket, WSCloseCode.TRY_AGAIN_LATER, reason)
@@ -221,7 +222,7 @@ class Server:
         socket = web.WebSocketResponse(
             max_msg_size=feed.MAX_MESSAGE, heartbeat=_HEARTBEAT_S, compress=False
         )
-        await socket.prepare(request)
+        await _upgrade(socket, request)
         self._sockets.add(socket)
         try:
             begin = feed.parse_text(await socket.receive_str(timeout=_BEGIN_S))
@@ -268,6 +269,12 @@ class Server:
 
 def _json(data: bytes) -> web.Response:
     return web.Response(body=data, content_type="application/json")
+
+
+async def _upgrade(socket: web.WebSocketResponse, request: web.Request) -> None:
+    await socket.prepare(request)
+    if isinstance(request.protocol, Connection):
+        request.protocol.upgraded()
 
 
 async def _close(socket: web.WebSocketResponse, code: WSCloseCode, reason: str) -> None:

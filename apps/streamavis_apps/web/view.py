@@ -13,6 +13,7 @@ from aiohttp import web
 
 from streamavis.errors import WireError
 from streamavis_apps.web.channel import Channel, WebSink
+from streamavis_apps.web.door import BACKLOG, Door
 from streamavis_apps.web.guard import Guard, is_loopback, new_token
 from streamavis_apps.web.server import Server
 from streamavis_apps.web.settings import Controls
@@ -170,20 +171,26 @@ class WebView:
             self._loop.close()
 
     async def _serve(self) -> None:
-        # A stranger's refused request is no news; errors of ours are logged by aiohttp.
         runner = web.AppRunner(self._server.app, access_log=None, shutdown_timeout=_STOP_S / 2)
         await runner.setup()
+        assert runner.server is not None, "set up"
         try:
-            site = web.TCPSite(runner, self._host, self._port)
-            await site.start()
-            self.url = self._address(runner.addresses[0][1])
+            listening = await self._loop.create_server(
+                Door(runner.server, self._loop), self._host, self._port, backlog=BACKLOG
+            )
+            self.url = self._address(listening.sockets[0].getsockname()[1])
             ticking = asyncio.create_task(self._server.tick())
             self._started.set()
             await self._stop.wait()
             await asyncio.sleep(_LAST_WORDS_S if self.watched else 0)
             ticking.cancel()
+            listening.close()
         finally:
             await runner.cleanup()
+            # Connections that were closed just now: their tasks end with the loop.
+            for task in (rest := asyncio.all_tasks() - {asyncio.current_task()}):
+                task.cancel()
+            await asyncio.gather(*rest, return_exceptions=True)
 
     def _address(self, port: int) -> str:
         host = socket.gethostname() if self._host in {"0.0.0.0", "::"} else self._host
