@@ -22,13 +22,14 @@ __all__ = ["RESERVED_DESCRIPTORS", "LogLimiter", "Pace", "Places", "scarce"]
 RESERVED_DESCRIPTORS: Final = 64
 
 _INTERVAL_S: Final = 60.0  # one line a minute and kind is enough to notice and costs 10 kB a day
-_MAX_KINDS: Final = 64  # kinds that include a peer's address could be as many as addresses
+_MAX_KINDS: Final = 16  # of one group: kinds that include an address could be as many as addresses
 
 
 class LogLimiter:
     """Logs one line per kind and minute, and counts the others.
 
-    The next line of the same kind tells how many were left out. Thread-safe.
+    A kind is a group and a detail, (group, detail), or a group alone. The next line of the same
+    kind tells how many were left out. A flood in one group hides no line of another. Thread-safe.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class LogLimiter:
             log: gets each line.
             clock: monotonic ns.
             interval_s: seconds between two lines of one kind.
-            max_kinds: kinds remembered at once; further ones share one kind.
+            max_kinds: kinds of one group a minute; further ones share one kind.
         """
         self._log = log
         self._clock = clock
@@ -53,16 +54,17 @@ class LogLimiter:
         self._max_kinds = max_kinds
         self._lock = threading.Lock()
         self._told_ns: OrderedDict[Hashable, int] = OrderedDict()  # the oldest first
-        self._untold: Counter[Hashable] = Counter()
+        self._kinds: Counter[Hashable] = Counter()  # told within a minute, by group
+        self._untold: Counter[Hashable] = Counter()  # by group
 
     def tell(self, kind: Hashable, line: str, *, known: bool = False) -> None:
         """Log `line`, or count it.
 
         Args:
-            kind: what is limited together; never longer than a few words.
+            kind: what is limited together; its group is of a fixed set of ours.
             line: one sentence.
-            known: the kind is from a fixed set of ours (a listed name, not a peer's choice), so a
-                flood of other kinds does not hide it.
+            known: the detail is of a fixed set too (a listed name, not a peer's choice), so that
+                the number of kinds does not count.
         """
         if (text := self.admit(kind, line, known=known)) is not None:
             self._log(text)
@@ -79,14 +81,21 @@ class LogLimiter:
             if now_ns - told_ns < self._interval_ns:
                 break
             del self._told_ns[oldest]
-        if kind not in self._told_ns and len(self._told_ns) >= self._max_kinds and not known:
-            kind = None  # the shared kind
+            self._kinds[_group(oldest)] -= 1
+        group = _group(kind)
+        if kind not in self._told_ns and self._kinds[group] >= self._max_kinds and not known:
+            kind = (group, None)  # the others of this group
         if kind in self._told_ns:
-            self._untold[kind if len(self._untold) < self._max_kinds else None] += 1
+            self._untold[group] += 1
             return None
         self._told_ns[kind] = now_ns
-        untold = self._untold.pop(kind, 0)
+        self._kinds[group] += 1
+        untold = self._untold.pop(group, 0)
         return line + (f" ({untold} more of this kind)" if untold else "")
+
+
+def _group(kind: Hashable) -> Hashable:
+    return kind[0] if isinstance(kind, tuple) else kind
 
 
 class Pace:

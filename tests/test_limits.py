@@ -28,16 +28,21 @@ def test_one_line_a_minute_and_kind_and_the_next_counts_the_rest():
     assert lines[2:] == ["refused again (999 more of this kind)"]
 
 
-def test_a_flood_of_kinds_shares_one_kind_and_hides_no_known_one():
+def test_a_flood_of_kinds_shares_one_kind_and_hides_no_other_group():
     clock, lines = Ticks(), []
     log = LogLimiter(lines.append, clock, max_kinds=8)
     for number in range(10_000):
-        log.tell(number, f"a peer {number}")
+        log.tell(("wrong key", number), f"a peer {number}")
     assert len(lines) == 9
-    log.tell("revoked robot1", "robot1 is revoked", known=True)
-    assert lines[-1] == "robot1 is revoked"
-    assert len(log._told_ns) <= 10
-    assert len(log._untold) <= 9
+    log.tell(("full", "a"), "no room")
+    log.tell(("wrong key", "robot1"), "robot1 is revoked", known=True)
+    assert lines[-2] == "no room"
+    assert lines[-1].startswith("robot1 is revoked")
+    assert len(log._told_ns) == 11
+    clock.now_ns = 61_000_000_000
+    log.tell("anything", "later")
+    assert len(log._told_ns) == 1
+    assert sum(log._kinds.values()) == 1
 
 
 def test_a_pace_allows_a_burst_and_then_a_rate():
