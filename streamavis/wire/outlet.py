@@ -32,6 +32,8 @@ _MAX_RECEIVED: Final = 1_024
 # Subscriptions of one peer that wait. libzmq reads all that wait before it sends, so that a peer
 # that refills a longer queue keeps the publisher from sending.
 _RECEIVE_MARK: Final = 16
+# Connections that wait to be accepted; one that finds no room tries again a second later.
+_QUEUE: Final = 1_024
 _HANDSHAKE_MS: Final = 5_000  # strangers may not hold a connection for longer
 _REOPEN_S: Final = 0.25
 
@@ -201,6 +203,7 @@ class Outlet:
         xpub.set(zmq.HEARTBEAT_TIMEOUT, 1_500)
         xpub.set(zmq.MAXMSGSIZE, _MAX_RECEIVED)
         xpub.set(zmq.RCVHWM, _RECEIVE_MARK)
+        xpub.set(zmq.BACKLOG, _QUEUE)
         xpub.set(zmq.HANDSHAKE_IVL, _HANDSHAKE_MS)
         xpub.set(zmq.XPUB_NODROP, 1)  # tells of a reader at its mark: see `send`
         # Every subscription is told, not only new ones: the second reader of a topic is a late

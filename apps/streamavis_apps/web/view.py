@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_PORT", "WebView"]
 
 DEFAULT_PORT: Final = 8765
+_QUEUE: Final = 1_024  # connections that wait to be accepted
 _POLL_S: Final = 0.1
 _START_S: Final = 10.0
 _STOP_S: Final = 1.0  # the promise of a stop is 2 s, for everything
@@ -178,6 +180,8 @@ class WebView:
             listening = await self._loop.create_server(
                 Door(runner.server, self._loop), self._host, self._port, backlog=BACKLOG
             )
+            for bound in listening.sockets:
+                _lengthen_queue(bound.fileno())
             self.url = self._address(listening.sockets[0].getsockname()[1])
             ticking = asyncio.create_task(self._server.tick())
             self._started.set()
@@ -204,3 +208,12 @@ class WebView:
             f"cannot serve the web viewer on {self._host}:{self._port}: {cause}; "
             "choose another address with --listen HOST:PORT"
         )
+
+
+def _lengthen_queue(descriptor: int) -> None:
+    """Let connections wait in the system, without a descriptor; asyncio accepts `BACKLOG` a turn.
+
+    A client that finds the queue full tries again only a second later.
+    """
+    with socket.socket(fileno=os.dup(descriptor)) as same:
+        same.listen(_QUEUE)
