@@ -21,6 +21,7 @@ from streamavis_apps.live_board import LiveBoard
 from streamavis_apps.live_sinks import Outputs, Wanted
 from streamavis_apps.live_views import BROWSER
 from streamavis_apps.metrics import loopback, serve_metrics
+from streamavis_apps.sources import is_stdout
 from streamavis_apps.summary import print_summary
 from streamavis_apps.terminal import Terminal
 
@@ -72,7 +73,7 @@ def run(plan: Live, *, console: Console | None = None, stop: Stop | None = None)
         StreamAVISError: a camera, microphone, output or the model is not usable, or the machine
             is too slow for this many streams; says which and why.
     """
-    console = console or Terminal()
+    console = console or Terminal(stderr=is_stdout(plan.wanted.jsonl))
     guard: AbstractContextManager[Stop] = nullcontext(stop) if stop else stop_on_signals()
     with guard as stop, ExitStack() as stack:
         # The board tells what the journal logs; whoever set logging up gets both.

@@ -15,6 +15,7 @@ from streamavis.viz import draw
 from streamavis_apps.commands.options import View, Web
 from streamavis_apps.live_views import BROWSER, open_view
 from streamavis_apps.publishing import keys_for
+from streamavis_apps.sources import is_stdout
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -112,7 +113,8 @@ class Outputs:
             sinks.append(wire)
             self.told[f"results{of_stream}"] = wire.endpoint
         if wanted.jsonl is not None:
-            path = path_of(wanted.jsonl, stream) if several else wanted.jsonl
+            shared = is_stdout(wanted.jsonl) or not several  # each line names its stream
+            path = wanted.jsonl if shared else path_of(wanted.jsonl, stream)
             sinks.append(JsonlSink(path, stamps=True))
             self.told[f"lines{of_stream}"] = str(path)
         recording: RecordSink | None = None

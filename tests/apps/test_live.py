@@ -99,6 +99,14 @@ def test_several_cameras_have_a_stream_and_files_each(tmp_path, patient):
         assert f"lines of {name}" in told
 
 
+def test_standard_output_gets_the_lines_of_all_cameras_and_nothing_else(capfd, patient):
+    plan = Live(cameras=(f"a={SHORT}", f"b={SHORT}"), wanted=Wanted(jsonl=Path("-")))
+    assert run(plan, stop=Stop()) is ExitCode.DONE
+    out, err = capfd.readouterr()
+    assert {json.loads(line)["stream"] for line in out.splitlines()} == {"a", "b"}
+    assert "camera" in err
+
+
 def test_it_ends_when_it_is_told_to():
     stop = Stop()
     timer = threading.Timer(0.5, stop.event.set)

@@ -49,7 +49,7 @@ def command(
         typer.Option(
             parser=parse_output,
             metavar="FILE",
-            help="Write one JSON line per result, with its stamps.",
+            help="Write one JSON line per result, with its stamps; - is standard output.",
         ),
     ] = None,
     record: Annotated[
