@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -90,8 +92,9 @@ def test_an_altered_configuration_is_refused_before_anything_is_built(
     name, good, tmp_path, monkeypatch
 ):
     def build(self, config):
-        assert torch.get_default_device().type == "meta", "memory for what a file claims"
         made(self, config)
+        weights = [p for p in self.parameters() if p.numel() > 0]
+        assert all(p.is_meta for p in weights), "memory for what a file claims"
 
     made = StreamAVIS.__init__
     monkeypatch.setattr(StreamAVIS, "__init__", build)
@@ -124,13 +127,30 @@ def test_the_offline_network_is_within_the_ranges():
     assert configured.parsed(AVISMConfig, {"config": text}) == AVISMConfig()
 
 
-@pytest.mark.parametrize("kind", [StreamAVIS, AVISM])
-def test_shapes_are_compared_without_the_compiler(kind):
-    """Drawing initial values on `meta` imports torch._dynamo, over a second at every start."""
-    config = presets.nano_drawn(("dog",)) if kind is StreamAVIS else AVISMConfig()
-    with torch.device("meta"), configured._WithoutDraws():
-        shapes = {name: t.shape for name, t in kind(config).state_dict().items()}
-    assert shapes
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: StreamAVIS(presets.nano(("dog",))),
+        lambda: StreamAVIS(presets.swin_l()),
+        lambda: AVISM(AVISMConfig()),
+    ],
+)
+def test_a_network_of_shapes_is_that_network(make):
+    with configured._ShapesOnly():
+        shapes = {name: t.shape for name, t in make().state_dict().items()}
+    with torch.device("meta"):
+        assert {name: t.shape for name, t in make().state_dict().items()} == shapes
+
+
+def test_loading_does_not_load_the_compiler():
+    """PyTorch's takes over a second, and a network of shapes made in PyTorch's way imports it."""
+    program = (
+        "import sys; from streamavis import checkpoint; checkpoint.load('nano');"
+        "sys.exit('torch._dynamo' in sys.modules)"
+    )
+    path = os.pathsep.join(part for part in sys.path if part)
+    done = subprocess.run([sys.executable, "-c", program], env=os.environ | {"PYTHONPATH": path})
+    assert done.returncode == 0
 
 
 def test_a_compressed_entry_is_refused_before_it_is_unpacked(tmp_path):

@@ -69,6 +69,7 @@ _RANGES: Final[dict[str, tuple[float, float]]] = {
     "carry": (-1e6, 1e6),
     **dict.fromkeys(("score_on", "score_off"), (0, 1)),
 }
+_MAKERS: Final = frozenset(("empty", "zeros", "ones", "full", "randn", "rand"))
 _MAX_STAGES: Final = 16  # of a backbone, of an audio encoder
 _Config = TypeVar("_Config")
 _Network = TypeVar("_Network", StreamAVIS, AVISM)
@@ -78,7 +79,8 @@ def parsed(kind: type[_Config], header: Mapping[str, str]) -> _Config:
     """The configuration that a file's header holds, every value in its range.
 
     Raises:
-        ArgumentError: it is not readable, or a value is of another type or out of range.
+        ArgumentError: it is not readable, or a value is of another type or out of range; says
+            which.
     """
     if "config" not in header:
         raise ArgumentError("the header has no 'config'")
@@ -112,7 +114,7 @@ def check_fit(path: Path, make: Callable[[], _Network], prefix: str) -> None:
             another shape, or a stream's past would take more than `MAX_STATE`.
     """
     try:
-        with torch.device("meta"), _WithoutDraws():
+        with _ShapesOnly():
             model = make()
             state = model.init_state(1) if isinstance(model, StreamAVIS) else None
     except Exception as error:  # whatever a module says of sizes that do not go together
@@ -139,19 +141,25 @@ def check_fit(path: Path, make: Callable[[], _Network], prefix: str) -> None:
             raise CheckpointError(f"{path}: {name} has shape {found[name]}, expected {shape}")
 
 
-class _WithoutDraws(TorchFunctionMode):
-    """Leaves initial values out: without memory they mean nothing, and PyTorch loads its compiler
-    (over a second) to draw them on `meta`."""
+class _ShapesOnly(TorchFunctionMode):
+    """Makes weights on the `meta` device, which has shapes and no memory.
+
+    `torch.device("meta")` does so too, but moves small constants there as well, and PyTorch loads
+    its compiler to compute with them: over a second, at every start of every command.
+    """
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
         name = getattr(func, "__name__", "")
-        if name in ("randn", "rand"):
-            return torch.empty(*args, **kwargs)
+        if name in _MAKERS:
+            dtype = kwargs.get("dtype") or torch.get_default_dtype()
+            return torch.empty(*args[: 1 if name == "full" else None], dtype=dtype, device="meta")
         if name.endswith(("normal_", "uniform_")):
             return args[0] if args else kwargs["tensor"]
+        if name in ("mul", "__mul__") and args[0].is_meta:
+            return args[0]
         return func(*args, **kwargs)
 
 

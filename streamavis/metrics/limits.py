@@ -70,9 +70,9 @@ def check_size(height: int, width: int) -> None:
         FrameError: it is; the message names both sides.
     """
     if min(height, width) < 1:
-        raise FrameError(f"height {height} and width {width} must be positive")
+        raise FrameError(f"height is {height} and width {width}; both must be positive")
     if max(height, width) > MAX_SIDE:
-        raise FrameError(f"height {height} and width {width} must be at most {MAX_SIDE}")
+        raise FrameError(f"height is {height} and width {width}; both must be at most {MAX_SIDE}")
 
 
 def check_count(what: str, count: int, most: int) -> None:

@@ -113,7 +113,7 @@ def test_tracks_before_any_frame_are_refused(saved):
         ({"samples": np.full(160_000, NAN, np.float32).tobytes()}, "NaN or infinite"),
         ({"origin": None}, "begins at sample None"),
         ({"origin": 1 << 40}, "but ends at"),
-        ({"head": 1 << 63}, "AudioRing"),
+        ({"head": 1 << 63}, "audio ring begins"),
         ({"gaps": [(0, 1 << 62)]}, "is not between"),
         ({"gaps": [(5, 1)]}, "is not between"),
         ({"gaps": [(10, 20), (15, 30)]}, "is not between"),
