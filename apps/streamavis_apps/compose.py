@@ -48,6 +48,7 @@ class Request:
     duration_s: float
     jobs: int
     cache: Path | None
+    classes: tuple[str, ...] = ()  # empty: all that are known
 
 
 def run(request: Request, *, console: Console | None = None) -> ExitCode:
@@ -58,10 +59,12 @@ def run(request: Request, *, console: Console | None = None) -> ExitCode:
         console: where progress and statistics go; standard output by default.
 
     Raises:
+        ArgumentError: a class is not known.
         InputError: the material cannot be read.
         OutputError: something cannot be written.
     """
     from streamavis_training.data.compose.library import Library
+    from streamavis_training.data.compose.vocabulary import REAL_WORLD
     from streamavis_training.data.compose.write import Statistics, clips
     from streamavis_training.data.sample import ClipShape
 
@@ -75,6 +78,7 @@ def run(request: Request, *, console: Console | None = None) -> ExitCode:
             request.split,
             request.tiers,
             cache=request.cache or _default_cache(),
+            vocabulary=REAL_WORLD.only(request.classes) if request.classes else REAL_WORLD,
             jobs=request.jobs,
             progress=lambda done, total: progress.update(decoding, completed=done, total=total),
         )

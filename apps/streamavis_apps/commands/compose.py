@@ -30,6 +30,9 @@ def command(
     tiers: Annotated[
         str, typer.Option(help="Licences of the material, separated by commas.")
     ] = "open,check",
+    classes: Annotated[
+        str, typer.Option(help="Some of the classes, separated by commas.", show_default="all")
+    ] = "",
     fps: Annotated[float, typer.Option(min=1, max=30, help="Frames per second.")] = 10,
     size: Annotated[
         Size, typer.Option(parser=parse_size, metavar="WxH", help="Picture size.")
@@ -62,7 +65,6 @@ def command(
         raise typer.BadParameter("name a folder with --out, a picture with --sheet, or both.")
     from streamavis_apps.compose import Request, run
 
-    wanted = tuple(tier.strip() for tier in tiers.split(",") if tier.strip())
     request = Request(
         data=data,
         out=out,
@@ -70,11 +72,16 @@ def command(
         n=n,
         seed=seed,
         split=split,
-        tiers=wanted,
+        tiers=_listed(tiers),
         fps=fps,
         size=size,
         duration_s=duration,
         jobs=jobs,
         cache=cache,
+        classes=_listed(classes),
     )
     raise typer.Exit(run(request))
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
