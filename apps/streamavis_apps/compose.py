@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from streamavis_training.data.compose.composer import Composed
     from streamavis_training.data.compose.library import Library
+    from streamavis_training.data.compose.look import Look
     from streamavis_training.data.compose.write import Statistics
     from streamavis_training.data.sample import ClipShape
 
@@ -49,6 +50,7 @@ class Request:
     jobs: int
     cache: Path | None
     classes: tuple[str, ...] = ()  # empty: all that are known
+    settings: tuple[str, ...] = ()  # PATH=VALUE: fields of `Look`
 
 
 def run(request: Request, *, console: Console | None = None) -> ExitCode:
@@ -59,15 +61,18 @@ def run(request: Request, *, console: Console | None = None) -> ExitCode:
         console: where progress and statistics go; standard output by default.
 
     Raises:
-        ArgumentError: a class is not known.
+        ArgumentError: there is no such class or field.
         InputError: the material cannot be read.
         OutputError: something cannot be written.
     """
     from streamavis_training.data.compose.library import Library
+    from streamavis_training.data.compose.look import Look
     from streamavis_training.data.compose.vocabulary import REAL_WORLD
     from streamavis_training.data.compose.write import Statistics, clips
     from streamavis_training.data.sample import ClipShape
+    from streamavis_training.overrides import merged, override, parse
 
+    look = override(Look(), merged(map(parse, request.settings)))
     console = console or Console(highlight=False)
     frames = max(round(request.duration_s * request.fps), 1)
     shape = ClipShape(frames, request.size.height, request.size.width, (request.fps,))
@@ -84,9 +89,9 @@ def run(request: Request, *, console: Console | None = None) -> ExitCode:
         )
         progress.remove_task(decoding)
         if request.out is not None:
-            statistics = _write(request, request.out, library, shape, progress)
+            statistics = _write(request, request.out, library, shape, look, progress)
         if request.sheet is not None:
-            made = clips(library, request.n, request.seed, shape)
+            made = clips(library, request.n, request.seed, shape, look)
             bar = progress.add_task("drawing the sheet", total=request.n)
             tiles: list[NDArray[np.uint8]] = []
             drawn = _tiled(made, library.classes, tiles, lambda: progress.advance(bar))
@@ -120,7 +125,12 @@ def _default_cache() -> Path:
 
 
 def _write(
-    request: Request, out: Path, library: Library, shape: ClipShape, progress: Progress
+    request: Request,
+    out: Path,
+    library: Library,
+    shape: ClipShape,
+    look: Look,
+    progress: Progress,
 ) -> Statistics:
     from streamavis_training.data.compose.catalogue import Catalogue
     from streamavis_training.data.compose.write import write
@@ -133,6 +143,7 @@ def _write(
         request.n,
         request.seed,
         shape,
+        look=look,
         info={
             "split": request.split,
             "tiers": list(request.tiers),

@@ -120,6 +120,8 @@ def _changed(current: Any, value: Any, kind: Any, path: str) -> Any:
         return override(current, value, path)
     if isinstance(current, tuple) and isinstance(value, dict):
         return _entries(current, value, path)
+    if value is None and "none" in typing.get_args(kind):
+        value = "none"  # a choice of this name, which was taken for no value
     try:
         return msgspec.convert(value, kind, strict=False)
     except (msgspec.ValidationError, TypeError) as error:

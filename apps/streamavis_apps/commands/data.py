@@ -5,9 +5,12 @@ from typing import Annotated
 
 import typer
 
+from streamavis_apps.help_page import HelpCommand, HelpGroup
+
 __all__ = ["app", "check", "stats"]
 
 app = typer.Typer(
+    cls=HelpGroup,
     no_args_is_help=True,
     help="Look at training data on disk: is it sound, and what is in it.",
 )
@@ -20,7 +23,7 @@ Where = Annotated[
 ]
 
 
-@app.command("check")
+@app.command("check", cls=HelpCommand)
 def check(
     path: Where,
     jobs: Annotated[int, typer.Option(min=1, help="Processes that decode at once.")] = 1,
@@ -46,7 +49,7 @@ def check(
     raise typer.Exit(run(path, jobs=jobs, json_path=json))
 
 
-@app.command("stats")
+@app.command("stats", cls=HelpCommand)
 def stats(
     path: Where,
     json: Annotated[
