@@ -9,8 +9,6 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 from streamavis.errors import InputAddressError, InputError, OutputError, StoppedError
 from streamavis.io.live import LiveSource
 from streamavis.io.live.devices import check_camera, recorded_size, sound_device
@@ -25,10 +23,13 @@ from streamavis_apps.live_views import BROWSER
 from streamavis_apps.metrics import loopback, serve_metrics
 from streamavis_apps.sources import is_stdout
 from streamavis_apps.summary import print_summary
+from streamavis_apps.terminal import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
+
+    from rich.console import Console
 
     from streamavis.model import StreamAVIS
     from streamavis.runtime.engine import Engine
@@ -72,7 +73,7 @@ def run(plan: Live, *, console: Console | None = None, stop: Stop | None = None)
         StreamAVISError: a camera, microphone, output or the model is not usable, or the machine
             is too slow for this many streams; says which and why.
     """
-    console = console or Console(highlight=False, stderr=is_stdout(plan.wanted.jsonl))
+    console = console or Terminal(stderr=is_stdout(plan.wanted.jsonl))
     guard: AbstractContextManager[Stop] = nullcontext(stop) if stop else stop_on_signals()
     with guard as stop, ExitStack() as stack:
         # The board tells what the journal logs; whoever set logging up gets both.

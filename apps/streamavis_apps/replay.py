@@ -7,8 +7,6 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 import streamavis
 from streamavis.errors import OutputError, OutputPathError, TruncatedInputError
 from streamavis.io.container import BEST, Tracks
@@ -24,12 +22,15 @@ from streamavis_apps.progress import ReplayProgress
 from streamavis_apps.publishing import keys_for
 from streamavis_apps.sources import is_stdout
 from streamavis_apps.summary import print_summary
+from streamavis_apps.terminal import Terminal
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
+
+    from rich.console import Console
 
     from streamavis import Stream
     from streamavis.api import OpenSource
@@ -104,7 +105,7 @@ def run(plan: Replay, *, console: Console | None = None, stop: Stop | None = Non
         TruncatedInputError: the input broke off; the outputs hold what could be decoded.
         StreamAVISError: input, model or an output is not usable; says which and why.
     """
-    console = console or Console(highlight=False, stderr=is_stdout(plan.jsonl))
+    console = console or Terminal(stderr=is_stdout(plan.jsonl))
     guard: AbstractContextManager[Stop] = nullcontext(stop) if stop else stop_on_signals()
     with guard as stop, ready(plan, stop, console) as replay:
         replay.wait_for_viewer(console, stop)

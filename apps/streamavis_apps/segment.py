@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from rich import box
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -24,10 +23,13 @@ from streamavis.types import SAMPLE_RATE, WINDOW_SAMPLES, FrameResult, Track
 from streamavis.viz import draw
 from streamavis_apps.exits import ExitCode, stop_on_signals
 from streamavis_apps.recording_rows import frames_at, listen, ready_features
+from streamavis_apps.terminal import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from rich.console import Console
 
     from streamavis.audio.vggish import VGGish
     from streamavis.errors import TruncatedInputError
@@ -66,7 +68,7 @@ def run(plan: Segmenting, *, console: Console | None = None) -> ExitCode:
         TruncatedInputError: the recording broke off; the results hold what could be decoded.
         StreamAVISError: an input is not usable, or an output cannot be written.
     """
-    console = console or Console(highlight=False)
+    console = console or Terminal()
     if locate(plan.source).once:
         raise InputError(
             f"{plan.source}: is a pipe, which can be read once, and segment reads its input three "

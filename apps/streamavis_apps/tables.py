@@ -13,6 +13,7 @@ from rich.text import Text
 
 from streamavis.words import delay, percent
 from streamavis_apps.board import sounding_names
+from streamavis_apps.text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,7 +53,7 @@ def board_panel(board: Board, *, title: str, age: Age | None, columns: int) -> R
     assert result is not None, "board_panel before the first result"
     return Panel(
         Group(_heading(result), _tracks(board, result, columns), _health(board, result, age)),
-        title=Text(title, style="bold"),
+        title=Text(shown(title), style="bold"),
         title_align="left",
         border_style="dim",
         width=min(columns, _WIDE),
@@ -93,7 +94,7 @@ def _tracks(board: Board, result: FrameResult, columns: int) -> Table:
     for track in tracks:
         cells: list[RenderableType] = [
             str(track.id),
-            track.label,
+            Text(shown(track.label)),
             _meter(track, bar=columns >= _TINY),
         ]
         cells.append(f"{board.since_s(track):.1f} s")

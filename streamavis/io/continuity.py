@@ -21,6 +21,7 @@ _REORDERED_FRAMES = 17  # nor, of the stamps for showing, what B-frames need
 _GAP_S = Fraction(MAX_GAP_S)
 _PAUSE_S = Fraction(3600)  # where time is written down once and for all, as in mp4
 _APART_S = Fraction(10)  # how far streams of one clock may lie apart in the container
+_SHORTEST_S = Fraction(1, 1000)  # that a packet lasts
 _REORDERED_S = Fraction(60)  # between decoding a picture and showing it; beyond: damage
 
 
@@ -74,7 +75,8 @@ class Continuity:
         clock = self._clocks[number]
         clock.latest_s = max(clock.latest_s, stamp_s)
         self._places[packet.stream.index] = _Place(number, stamp_s, packet.dts is not None)
-        self._end_s = max(self._end_s, shown_s + clock.shift_s + (packet.duration or 0) * base)
+        lasts_s = max((packet.duration or 0) * base, _period_s(packet), _SHORTEST_S)
+        self._end_s = max(self._end_s, shown_s + clock.shift_s + lasts_s)
         if clock.shift_s:
             shift = round(clock.shift_s / base)
             packet.pts = None if packet.pts is None else packet.pts + shift
@@ -93,8 +95,11 @@ class Continuity:
         period_s = _period_s(packet)
         pause_s = max(self._pause_s, MAX_GAP_FRAMES * period_s)
         place = self._places.get(packet.stream.index)
-        if place is None:  # a stream may begin late
-            return len(self._clocks) - 1
+        if place is None:  # a stream may begin late, but on a clock that there is
+            latest = self._clocks[-1]
+            if latest.first_s - _APART_S <= stamp_s <= latest.latest_s + pause_s:
+                return len(self._clocks) - 1
+            return self._new_clock(stamp_s, shown_s)
         if packet.dts is not None and place.decoding:
             least_s = max(_DECODE_RESTART_S, _JITTER_FRAMES * period_s)
         else:
@@ -108,6 +113,10 @@ class Continuity:
             from_s = clock.first_s - _APART_S if number > place.clock else clock.latest_s - least_s
             if number != place.clock and from_s <= stamp_s <= clock.latest_s + pause_s:
                 return number
+        return self._new_clock(stamp_s, shown_s)
+
+    def _new_clock(self, stamp_s: Fraction, shown_s: Fraction) -> int:
+        """Begin one with a packet of these stamps; returns its number."""
         self._clocks.append(_Clock(self._end_s - shown_s, stamp_s, stamp_s))
         self._starts_s.append(self._end_s)
         return len(self._clocks) - 1

@@ -123,6 +123,7 @@ class MediaSource:
             self._frames = 0
             self._time_ns = 0  # of the latest frame
             self._start_ns = round(start_s * _NS)
+            self._epoch = 0  # likewise
             self._first = self._next_frame()
             while self._first is not None and self._first.capture_time_ns < self._start_ns:
                 self._frames = 0
@@ -223,7 +224,9 @@ class MediaSource:
             time_ns = self._time_ns + period_ns if self._frames else 0
             time_s = Fraction(time_ns, _NS)
         time_ns = max(round(time_s * _NS), self._time_ns + 1 if self._frames else 0)
-        return time_ns, self._reader.continuity.epoch_at(time_s + self._media.origin_s)
+        epoch = self._reader.continuity.epoch_at(time_s + self._media.origin_s)
+        self._epoch = max(self._epoch, epoch)  # a picture that is shown late is of the new clock
+        return time_ns, self._epoch
 
     def _time_s(self, stamp: int | None, stream: VideoStream | AudioStream) -> Fraction | None:
         """A stamp's time since the origin; None where there is none, or one that cannot be."""

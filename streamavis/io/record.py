@@ -18,6 +18,7 @@ from av.video.reformatter import (
 )
 
 from streamavis.errors import OutputError
+from streamavis.io.claim import Claim
 from streamavis.io.container import BEST, Tracks, open_media
 from streamavis.io.live_sound import LiveSoundtrack
 from streamavis.io.locate import file_url
@@ -69,6 +70,7 @@ class Recorder:
         tracks: Tracks = BEST,
         begin_ns: int = 0,
         threads: int = 1,
+        claim: Claim | None = None,
     ) -> None:
         """Create `path`, replacing what is there.
 
@@ -85,10 +87,12 @@ class Recorder:
             begin_ns: with a file's sound, the stream's time at which the recording begins: that
                 of its first frame, where it is not recorded from the start.
             threads: of the encoder.
+            claim: of `path`, where the caller has it already; it ends with the recording.
 
         Raises:
             InputError: `sound` cannot be opened.
-            OutputError: `path` cannot be written, or is `sound` itself.
+            OutputError: `path` cannot be written, is `sound` itself, or another program is
+                writing to it.
         """
         self._path = Path(path)
         file = None if isinstance(sound, AudioRing) else sound
@@ -104,11 +108,16 @@ class Recorder:
         self._last = -1  # the latest frame's file time, ticks
         self._soundtrack: Soundtrack | LiveSoundtrack | None = None
         self._converter = VideoReformatter()  # kept: setting one up takes longer than a frame
+        self._claim = claim or Claim(self._path)
         self._open = True
         options = _FRAGMENTED if file is None else _FRAGMENTED | _APART
-        self._container = av.open(
-            file_url(self._path), "w", format="mp4", container_options=options
-        )
+        try:
+            self._container = av.open(
+                file_url(self._path), "w", format="mp4", container_options=options
+            )
+        except BaseException:
+            self._claim.release()
+            raise
         with self._giving_up():
             self._stream = self._container.add_stream("libx264", rate=rate)
             self._set_encoder_up(round(2 * rate), threads)
@@ -233,6 +242,7 @@ class Recorder:
             self._soundtrack.close()
         with suppress(av.error.FFmpegError, OSError):  # after the error that is reported
             self._container.close()
+        self._claim.close()
 
 
 def _same_file(one: Path, other: Path) -> bool:

@@ -44,6 +44,9 @@ class AudioSlice(NamedTuple):
     heard: int  # how many of them were heard and are still kept
 
 
+_FAR = 1 << 62  # samples: far from the end of int64
+
+
 class _Saved(msgspec.Struct):
     samples: bytes
     origin: int | None
@@ -176,10 +179,11 @@ class AudioRing:
             saved = msgspec.msgpack.decode(data, type=_Saved)
             ring = cls(len(saved.samples) / 4 / SAMPLE_RATE)
             ring._samples[:] = np.frombuffer(saved.samples, np.float32)
-        except (msgspec.MsgspecError, ValueError) as error:
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             raise StreamStateError(
                 f"expected the bytes of AudioRing.to_bytes but cannot read them: {error}"
             ) from error
+        _check(saved, ring._samples)
         ring._origin, ring._head, ring._gaps = saved.origin, saved.head, saved.gaps
         return ring
 
@@ -244,6 +248,30 @@ class AudioRing:
     def _forget(self) -> None:
         self._origin = self._head = None
         self._gaps = []
+
+
+def _check(saved: _Saved, samples: NDArray[np.float32]) -> None:
+    """Refuse a ring that no stream can have filled.
+
+    Raises:
+        StreamStateError: says what contradicts what.
+    """
+    if not np.isfinite(samples).all():
+        raise StreamStateError("the audio ring: a sample is NaN or infinite")
+    origin, head = saved.origin, saved.head
+    if head is not None and (origin is None or not -_FAR <= origin <= head <= _FAR):
+        raise StreamStateError(f"the audio ring begins at sample {origin}, but ends at {head}")
+    if head is None and (saved.gaps or (origin is not None and not -_FAR <= origin <= _FAR)):
+        raise StreamStateError(
+            f"the audio ring has {len(saved.gaps)} gaps and begins at {origin}, but no end"
+        )
+    before = -_FAR
+    for start, end in saved.gaps:
+        if head is None or not before <= start < end <= head:
+            raise StreamStateError(
+                f"the audio ring: the gap ({start}, {end}) is not between {before} and {head}"
+            )
+        before = end
 
 
 def level_dbfs(ring: AudioRing, time_ns: int) -> float | None:

@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from streamavis.io.claim import Claim
 from streamavis.io.container import BEST, Tracks
 from streamavis.io.record import Recorder
 from streamavis.runtime.audio_ring import AudioRing, level_dbfs
@@ -77,7 +78,7 @@ class RecordSink:
 
         Raises:
             InputError: `sound` cannot be read.
-            OutputError: `path` cannot be written.
+            OutputError: `path` cannot be written, or another program is writing to it.
         """
         self.files: list[Path] = []  # what has been written, in order
         self._path = Path(path)
@@ -94,6 +95,8 @@ class RecordSink:
         self._recorder: Recorder | None = None  # writes to `_open`
         self._open: Path | None = None
         self._span_ns = (0, 0)  # first and latest frame of the file
+        # Taken before the first frame tells the size: a second program is refused at its start.
+        self._claim = Claim(self._path) if start else None
         if start and size is not None:
             self._recorder = self._create(self._path, size, 0)
 
@@ -164,9 +167,15 @@ class RecordSink:
         """Finish the file."""
         self._end("the stream is over")
         self._finish()
+        if self._claim is not None:
+            self._claim.release()
 
     def _create(self, path: Path, size: tuple[int, ...], begin_ns: int) -> Recorder:
         sound = self._copied or (self._heard if self._has_audio else None)
+        claim, self._claim = self._claim, None
+        if claim is not None and path != self._path:  # stopped before its first frame
+            claim.release()
+            claim = None
         recorder = Recorder(
             path,
             size[1],
@@ -175,6 +184,7 @@ class RecordSink:
             sound=sound,
             tracks=self._tracks,
             begin_ns=begin_ns,
+            claim=claim,
         )
         self.files.append(path)
         return recorder

@@ -57,6 +57,8 @@ class StepConfig(Protocol):
     @property
     def short_side(self) -> int: ...
     @property
+    def slots(self) -> int: ...
+    @property
     def score_on(self) -> float: ...
     @property
     def score_off(self) -> float: ...
@@ -70,6 +72,7 @@ class ModelState(Protocol):
     def select(self, streams: Sequence[int]) -> Self: ...
     def assign(self, streams: Sequence[int], other: Self) -> None: ...
     def tensors(self) -> list[Tensor]: ...
+    def check(self) -> None: ...
 
 
 class StepModel(Protocol):
@@ -362,7 +365,7 @@ class Session:
         Raises:
             StreamStateError: `data` is damaged or no session, or ran on another model.
         """
-        saved = handover.decode(data)
+        saved = handover.decode(data, most_gaps=MAX_GAP_FRAMES)
         session = cls(
             model,
             stream=saved.stream,
@@ -376,7 +379,9 @@ class Session:
         session.microphone_lost = saved.microphone_lost
         session.short_side, session.max_tracks = saved.short_side, saved.max_tracks
         handover.unpack_tensors(saved.model, session._state.tensors())
-        session._book.state = handover.unpack_tracks(saved.tracks, len(model.config.classes))
+        session._state.check()
+        c = model.config
+        session._book.state = handover.unpack_tracks(saved, len(c.classes), c.slots)
         if saved.ring is not None:
             session._ring = AudioRing.from_bytes(saved.ring)
         session._heard_until_ns = saved.heard_until_ns

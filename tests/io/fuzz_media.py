@@ -52,10 +52,13 @@ def main() -> int:
     if options.only is not None:
         print(tried(options.only))
         return 0
-    shown = time.monotonic()
+    shown, told = time.monotonic(), 0
 
     def show(findings: Findings) -> None:
-        nonlocal shown
+        nonlocal shown, told
+        for failure in findings.failures[told:]:
+            print(failure, flush=True)
+        told = len(findings.failures)
         if time.monotonic() - shown > SHOWN_S:
             shown = time.monotonic()
             print(f"{findings.items} items, {len(findings.failures)} failures", flush=True)
@@ -64,7 +67,7 @@ def main() -> int:
     print(f"{found.items} items, slowest {found.slowest_s:.1f} s")
     for outcome, count in found.outcomes.most_common():
         print(f"{count:7} {outcome}")
-    print(*found.failures, sep="\n")
+    print(*(failure for failure in found.failures[told:]), sep="\n")
     return int(bool(found.failures))
 
 

@@ -78,6 +78,22 @@ def test_packets_of_the_old_clock_may_follow_the_first_of_the_new_one():
     assert continuity.epoch_at(Fraction(102)) == 1
 
 
+def test_a_stream_that_begins_on_another_clock_joins_the_time_of_the_others():
+    sound = [Packet(SOUND, ms) for ms in (5_000_000, 5_000_100)]
+    times, continuity = placed(*pictures(0, 100), *sound, *pictures(200), *pictures(5_000_200))
+    assert times == [0, 100, 200, 300, 200, 400]
+    assert continuity.epoch_at(Fraction(1)) == 1
+    late = [Packet(SOUND, ms) for ms in range(0, 20_000, 100)]
+    assert placed(*late, Packet(PICTURE, 20_000))[0][-1] == 20_000
+
+
+def test_a_new_clock_follows_a_packet_that_does_not_say_how_long_it_lasts():
+    first, second = Packet(PICTURE, 0, duration=0), Packet(PICTURE, 900_000, duration=0)
+    times, continuity = placed(first, second)
+    assert times == [0, 100]
+    assert continuity.epoch_at(Fraction(0)) == 0
+
+
 @pytest.mark.parametrize("back", [100, 200, 249])
 def test_a_step_back_of_a_frame_or_two_is_no_new_clock(back):
     times, continuity = placed(*pictures(1000, 1100, 1200, 1200 - back, 1300))

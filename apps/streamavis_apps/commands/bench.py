@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from streamavis_apps.commands import bench_data, bench_live, bench_offline, bench_real
+from streamavis_apps.commands import bench_attack, bench_data, bench_live, bench_offline, bench_real
 from streamavis_apps.commands.options import Fps, Jobs, Json, Model, Seed, Size, Threads, parse_size
 from streamavis_apps.help_page import HelpCommand, HelpGroup
 
@@ -30,6 +30,7 @@ app.command("segment", cls=HelpCommand)(bench_offline.segment)
 app.command("live", cls=HelpCommand)(bench_live.live)
 app.command("real", cls=HelpCommand)(bench_real.real)
 app.command("thresholds", cls=HelpCommand)(bench_real.thresholds)
+app.command("attack", cls=HelpCommand)(bench_attack.attack)
 app.command("data", cls=HelpCommand)(bench_data.data)
 
 

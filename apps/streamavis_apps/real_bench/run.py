@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import cv2
 import numpy as np
 from rich import box
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -29,9 +28,11 @@ from streamavis_apps.real_bench.recordings import ClipUnit, SilentUnit
 from streamavis_apps.real_bench.sheet import write_sheet
 from streamavis_apps.real_bench.speed import step_ms
 from streamavis_apps.real_bench.work import Job, StoppedError, Weights, do_all
+from streamavis_apps.terminal import Terminal
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from rich.console import Console
 
     from streamavis_apps.real_bench.measured import Measured
 
@@ -70,7 +71,7 @@ def run(plan: Plan, *, console: Console | None = None) -> ExitCode:
     Raises:
         StreamAVISError: model or data are not usable, or an output cannot be written.
     """
-    console = console or Console(highlight=False)
+    console = console or Terminal()
     classes = checkpoint.configuration(plan.model).classes
     split, jobs = _jobs(plan, classes)
     weights = Weights(

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["BrowserCapture", "BrowserSource"]
 
 _WAITING: Final = 200  # messages: about 3 s of a camera and a microphone
+# Pictures that wait: a picture may take 0.25 s to decode, and only the newest are worth it.
+_PICTURES_WAITING: Final = 4
 _Message: TypeAlias = Begin | Picture | Block | Trouble | Left
 
 
@@ -91,6 +93,7 @@ class BrowserCapture:
         fps: unknown; browsers deliver what light and load allow.
         has_sound: a browser without a microphone is one whose microphone is lost.
         refused: pictures that could not be decoded.
+        replaced: pictures left out for newer ones.
         clock: what comes is stamped by.
     """
 
@@ -98,7 +101,7 @@ class BrowserCapture:
     has_sound: bool = True
 
     def __init__(self, clock: Clock) -> None:
-        self.refused = 0
+        self.refused = self.replaced = 0
         self.clock = clock
         self._arrived: deque[tuple[_Message, int]] = deque()  # and when
         self._changed = threading.Condition()
@@ -107,12 +110,26 @@ class BrowserCapture:
         self._sound = BrowserSound()
 
     def put(self, message: _Message) -> None:
-        """Take a message; never waits. Where nobody iterates, the oldest goes."""
+        """Take a message; never waits. Where it is not taken in time, the oldest goes.
+
+        What a browser sent and nobody took goes with the browser: the next one does not wait
+        behind it.
+        """
         with self._changed:
+            if isinstance(message, Left):
+                self._arrived.clear()
             self._arrived.append((message, self.clock.now_ns()))
             if len(self._arrived) > _WAITING:
                 self._arrived.popleft()
+            if isinstance(message, Picture):
+                self._leave_pictures_out()
             self._changed.notify_all()
+
+    def _leave_pictures_out(self) -> None:
+        pictures = [each for each in self._arrived if isinstance(each[0], Picture)]
+        if len(pictures) > _PICTURES_WAITING:
+            self._arrived.remove(pictures[0])
+            self.replaced += 1
 
     def abort(self) -> None:
         """From any thread: end the iteration."""

@@ -14,8 +14,11 @@ import msgspec
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from streamavis.errors import SchemaError
+from streamavis.limits import Pace
 from streamavis_apps.web import feed, messages
+from streamavis_apps.web.door import Connection
 from streamavis_apps.web.viewer import NoPictures, Viewer
+from streamavis_apps.web.wishes import Wishes
 
 if TYPE_CHECKING:
     from streamavis_apps.web.browser import BrowserSource
@@ -29,8 +32,16 @@ MAX_VIEWERS: Final = 32
 _STATIC: Final = Path(__file__).parent / "static"
 _MAX_TEXT: Final = 64 << 10  # bytes from a viewer: settings with every class hidden
 _HEARTBEAT_S: Final = 10.0  # a peer that does not answer is gone
+# Messages of one socket. A page that shows 30 pictures a second sends about 35, one that lends its
+# devices about 75. Beyond these it is read more slowly, which costs nobody else anything.
+_MESSAGES_PER_S: Final = 200
+_MESSAGES_AT_ONCE: Final = 400
+# Pictures of a lent camera: the page sends 15 a second. Others are not decoded.
+_PICTURES_PER_S: Final = 30
+_PICTURES_AT_ONCE: Final = 4
 _SOUND_S: Final = 0.1
 _STATUS_EVERY: Final = 2  # sounds
+_BODY_S: Final = 10.0  # for a request's body to come
 _BEGIN_S: Final = 10.0  # what a feed has to say what it is
 
 
@@ -77,6 +88,7 @@ class Server:
         source: BrowserSource | None,
     ) -> None:
         self._controls = controls
+        self._wishes = Wishes(controls)
         self._channels = channels
         self._source = source
         self._sockets: set[web.WebSocketResponse] = set()
@@ -137,7 +149,11 @@ class Server:
 
     async def _api_change(self, request: web.Request) -> web.StreamResponse:
         try:
-            self._controls.change(await request.read())
+            async with asyncio.timeout(_BODY_S):
+                self._wishes.add(await request.read())
+                await self._wishes.applied()
+        except TimeoutError:
+            return web.Response(status=408, text="The settings did not come in time.\n")
         except SchemaError as error:
             return web.Response(status=422, text=f"{error}\n")
         return await self._api_settings(request)
@@ -145,7 +161,7 @@ class Server:
     async def _view(self, request: web.Request) -> web.StreamResponse:
         """Pictures, sound and states of one stream; settings come back."""
         socket = web.WebSocketResponse(max_msg_size=_MAX_TEXT, heartbeat=_HEARTBEAT_S)
-        await socket.prepare(request)
+        await _upgrade(socket, request)
         if len(self._viewers) >= MAX_VIEWERS:
             reason = f"{MAX_VIEWERS} viewers watch already"
             await _close(socket, WSCloseCode.TRY_AGAIN_LATER, reason)
@@ -174,7 +190,9 @@ class Server:
         return socket
 
     async def _obey(self, socket: web.WebSocketResponse, viewer: Viewer) -> None:
+        pace = _pace()
         async for message in socket:
+            await _keep(pace)
             try:
                 if message.type is not WSMsgType.TEXT:
                     raise SchemaError("viewers send texts only")
@@ -196,7 +214,7 @@ class Server:
 
     def _change(self, viewer: Viewer, change: _Change) -> None:
         try:
-            self._controls.change(bytes(change.settings))
+            self._wishes.add(bytes(change.settings))
         except SchemaError as error:
             viewer.passing(messages.text("refused", reason=str(error)))
             viewer.state("settings", messages.text("settings", self._controls.settings))
@@ -221,7 +239,7 @@ class Server:
         socket = web.WebSocketResponse(
             max_msg_size=feed.MAX_MESSAGE, heartbeat=_HEARTBEAT_S, compress=False
         )
-        await socket.prepare(request)
+        await _upgrade(socket, request)
         self._sockets.add(socket)
         try:
             begin = feed.parse_text(await socket.receive_str(timeout=_BEGIN_S))
@@ -238,16 +256,20 @@ class Server:
 
     async def _take(self, socket: web.WebSocketResponse, source: BrowserSource) -> None:
         reason = "the browser left"
+        pace = _pace()
+        pictures = Pace(_PICTURES_PER_S, _PICTURES_AT_ONCE, time.monotonic_ns)
         try:
             await socket.send_str(messages.text("accepted"))
             async for message in socket:
+                await _keep(pace)
                 if message.type is WSMsgType.TEXT:
                     told = feed.parse_text(message.data)
                     if isinstance(told, feed.Trouble):
                         source.receive(told)
                 else:
                     part = feed.parse(message.data)
-                    source.receive(part)
+                    if not isinstance(part, feed.Picture) or pictures.take():
+                        source.receive(part)
                     if isinstance(part, feed.Picture):
                         await socket.send_str(messages.text("taken"))
         except SchemaError as error:
@@ -268,6 +290,23 @@ class Server:
 
 def _json(data: bytes) -> web.Response:
     return web.Response(body=data, content_type="application/json")
+
+
+def _pace() -> Pace:
+    return Pace(_MESSAGES_PER_S, _MESSAGES_AT_ONCE, time.monotonic_ns)
+
+
+async def _keep(pace: Pace) -> None:
+    """Wait until one more message is allowed."""
+    if not pace.take():
+        await asyncio.sleep(pace.wait_s())
+        pace.take()
+
+
+async def _upgrade(socket: web.WebSocketResponse, request: web.Request) -> None:
+    await socket.prepare(request)
+    if isinstance(request.protocol, Connection):
+        request.protocol.upgraded()
 
 
 async def _close(socket: web.WebSocketResponse, code: WSCloseCode, reason: str) -> None:

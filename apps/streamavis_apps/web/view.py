@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ from aiohttp import web
 
 from streamavis.errors import WireError
 from streamavis_apps.web.channel import Channel, WebSink
+from streamavis_apps.web.door import BACKLOG, Door
 from streamavis_apps.web.guard import Guard, is_loopback, new_token
 from streamavis_apps.web.server import Server
 from streamavis_apps.web.settings import Controls
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_PORT", "WebView"]
 
 DEFAULT_PORT: Final = 8765
+_QUEUE: Final = 1_024  # connections that wait to be accepted
 _POLL_S: Final = 0.1
 _START_S: Final = 10.0
 _STOP_S: Final = 1.0  # the promise of a stop is 2 s, for everything
@@ -170,20 +173,28 @@ class WebView:
             self._loop.close()
 
     async def _serve(self) -> None:
-        # A stranger's refused request is no news; errors of ours are logged by aiohttp.
         runner = web.AppRunner(self._server.app, access_log=None, shutdown_timeout=_STOP_S / 2)
         await runner.setup()
+        assert runner.server is not None, "set up"
         try:
-            site = web.TCPSite(runner, self._host, self._port)
-            await site.start()
-            self.url = self._address(runner.addresses[0][1])
+            listening = await self._loop.create_server(
+                Door(runner.server, self._loop), self._host, self._port, backlog=BACKLOG
+            )
+            for bound in listening.sockets:
+                _lengthen_queue(bound.fileno())
+            self.url = self._address(listening.sockets[0].getsockname()[1])
             ticking = asyncio.create_task(self._server.tick())
             self._started.set()
             await self._stop.wait()
             await asyncio.sleep(_LAST_WORDS_S if self.watched else 0)
             ticking.cancel()
+            listening.close()
         finally:
             await runner.cleanup()
+            # Connections that were closed just now: their tasks end with the loop.
+            for task in (rest := asyncio.all_tasks() - {asyncio.current_task()}):
+                task.cancel()
+            await asyncio.gather(*rest, return_exceptions=True)
 
     def _address(self, port: int) -> str:
         host = socket.gethostname() if self._host in {"0.0.0.0", "::"} else self._host
@@ -197,3 +208,12 @@ class WebView:
             f"cannot serve the web viewer on {self._host}:{self._port}: {cause}; "
             "choose another address with --listen HOST:PORT"
         )
+
+
+def _lengthen_queue(descriptor: int) -> None:
+    """Let connections wait in the system, without a descriptor; asyncio accepts `BACKLOG` a turn.
+
+    A client that finds the queue full tries again only a second later.
+    """
+    with socket.socket(fileno=os.dup(descriptor)) as same:
+        same.listen(_QUEUE)
