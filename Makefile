@@ -5,6 +5,7 @@
 
 PYTHON ?= python3
 ARGS ?=
+N ?= 10000
 SECONDS_EACH ?= 600
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,7 +14,7 @@ STAMP := $(VENV)/.installed
 EXTRAS := engine,web,train,dev
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow fuzz parity lint format system clean
+.PHONY: help demo test test-slow fuzz fuzz-media parity lint format system clean
 .PHONY: kernels-check kernels-faults gpu-check
 
 help: ## list the targets
@@ -33,6 +34,9 @@ fuzz: $(STAMP) ## feed mutants to every reader of outside bytes: make fuzz SECON
 
 parity: $(STAMP) ## compare AVISM with the reference's numbers: make parity STREAMAVIS_GOLDEN=DIR
 	@STREAMAVIS_GOLDEN="$(STREAMAVIS_GOLDEN)" $(BIN)/python -m pytest -m parity --timeout 1800 $(ARGS)
+
+fuzz-media: $(STAMP) ## feed N generated media items (10,000 by default) to reader and recorder
+	@$(BIN)/python tests/io/fuzz_media.py --items $(N) $(ARGS)
 
 kernels-check: $(STAMP) ## compile the kernels for every GPU, and run them under the address sanitizer
 	@$(BIN)/python -c 'from cupy.cuda import nvrtc; nvrtc.getVersion()' 2>/dev/null || \

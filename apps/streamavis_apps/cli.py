@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 
+from streamavis.redaction import redacted
 from streamavis_apps.exits import ExitCode, describe
 from streamavis_apps.text import PlainFormatter, shown
 
@@ -30,8 +31,10 @@ def main() -> None:
         if "--debug" in sys.argv:
             raise
         line = describe(error) or shown(
-            f"internal error: {type(error).__name__}: {error} "
-            "(a bug in StreamAVIS; `streamavis --debug ...` shows where)"
+            redacted(
+                f"internal error: {type(error).__name__}: {error} "
+                "(a bug in StreamAVIS; `streamavis --debug ...` shows where)"
+            )
         )
         sys.stderr.write(f"streamavis: error: {line}\n")
         sys.exit(ExitCode.FAILED)

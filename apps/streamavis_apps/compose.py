@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from streamavis_apps.commands.options import Size
 
-__all__ = ["Request", "run"]
+__all__ = ["Request", "default_cache", "run"]
 
 _SHEET_WIDTH = 1400  # pixels, about
 
@@ -75,7 +75,7 @@ def run(request: Request, *, console: Console | None = None) -> ExitCode:
             request.data,
             request.split,
             request.tiers,
-            cache=request.cache or _default_cache(),
+            cache=request.cache or default_cache(),
             jobs=request.jobs,
             progress=lambda done, total: progress.update(decoding, completed=done, total=total),
         )
@@ -112,7 +112,8 @@ def _bar(console: Console) -> Progress:
     return Progress(*columns, console=console, disable=not console.is_terminal)
 
 
-def _default_cache() -> Path:
+def default_cache() -> Path:
+    """Where decoded material is kept unless a folder is named."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "streamavis/compose"
 
 
@@ -120,9 +121,11 @@ def _write(
     request: Request, out: Path, library: Library, shape: ClipShape, progress: Progress
 ) -> Statistics:
     from streamavis_training.data.compose.catalogue import Catalogue
+    from streamavis_training.data.compose.unbundle import opened
     from streamavis_training.data.compose.write import write
 
-    chosen = Catalogue.read(request.data).choose(request.split, request.tiers)
+    material = opened(request.data, request.cache or default_cache())
+    chosen = Catalogue.read(material).choose(request.split, request.tiers)
     task = progress.add_task("composing", total=request.n)
     return write(
         library,

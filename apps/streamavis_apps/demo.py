@@ -109,6 +109,7 @@ def show(plan: Replay, console: Console) -> ExitCode:
                 pass
         console.print()
         finish(replay, console, plan.source.name)
+        replay.stay(console, stop)
     return stop.exit_code
 
 

@@ -63,8 +63,10 @@ def revoke(name: str, keys: Path | None, console: Console | None = None) -> None
     Raises:
         KeyFileError: nobody has this name, or a file cannot be removed.
     """
-    _folder(keys).revoke(name)
+    _, *others = _folder(keys).revoke(name)
     _say(console, f"{name} may read no longer; publishers that run shut it out at once")
+    if others:
+        _say(console, f"Revoked too, as it is the same public key: {', '.join(others)}")
 
 
 def show(keys: Path | None, console: Console | None = None) -> None:

@@ -11,6 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from streamavis.words import delay, percent
 from streamavis_apps.board import sounding_names
 from streamavis_apps.text import shown
 
@@ -98,7 +99,7 @@ def _tracks(board: Board, result: FrameResult, columns: int) -> Table:
         ]
         cells.append(f"{board.since_s(track):.1f} s")
         if columns >= _NARROW:
-            cells += [" ".join(f"{side:4d}" for side in track.box), f"{track.score:.2f}"]
+            cells += [" ".join(f"{side:4d}" for side in track.box), percent(track.score)]
         style = "bold green" if track.is_sounding else "dim" if track.visible == 0 else ""
         table.add_row(*cells, style=style)
     for _ in range(_MIN_ROWS - len(tracks)):
@@ -108,9 +109,9 @@ def _tracks(board: Board, result: FrameResult, columns: int) -> Table:
 
 def _meter(track: Track, *, bar: bool) -> RenderableType:
     if track.sounding is None:
-        return Text("unknown", style="yellow")
+        return Text(percent(None), style="yellow")
     if not bar:
-        return f"{track.sounding:.2f}"
+        return percent(track.sounding)
     meter = ProgressBar(
         total=1.0,
         completed=track.sounding,
@@ -119,7 +120,7 @@ def _meter(track: Track, *, bar: bool) -> RenderableType:
         finished_style="green",
     )
     grid = Table.grid(padding=(0, 1))
-    grid.add_row(meter, f"{track.sounding:.2f}")
+    grid.add_row(meter, percent(track.sounding))
     return grid
 
 
@@ -133,7 +134,7 @@ def _health(board: Board, result: FrameResult, age: Age | None) -> Text:
     else:
         bound = "" if age.exact else "> "
         style = "red" if age.seconds > _OLD_S else ""
-        parts.append(Text(f"age {bound}{age.seconds * 1e3:.0f} ms", style=style))
+        parts.append(Text(f"age {bound}{delay(age.seconds * 1e3)}", style=style))
     parts.append(Text(f"{board.missed} missed", style="yellow" if board.missed else ""))
     return Text(" | ").join(parts)
 

@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from streamavis.errors import InputError
+from streamavis.errors import ArgumentError
 from streamavis_apps.bars import Bars
 from streamavis_apps.exits import ExitCode, stop_on_signals
 from streamavis_apps.launch import launch
@@ -106,13 +106,14 @@ def build(
         shortcuts: nested like the recipe's fields; None: not given.
 
     Raises:
-        InputError: there is no such recipe or field, or a value has the wrong type.
+        ArgumentError: there is no such recipe or field, or a value has the wrong type.
+        InputError: the file cannot be read.
     """
     from streamavis_training.overrides import merged, override, parse, read_config
     from streamavis_training.recipes import RECIPES
 
     if name not in RECIPES:
-        raise InputError(f"there is no recipe {name!r}; expected one of: {', '.join(RECIPES)}")
+        raise ArgumentError(f"there is no recipe {name!r}; expected one of: {', '.join(RECIPES)}")
     changes = [] if config is None else [read_config(config)]
     changes += [_given(shortcuts), *map(parse, settings)]
     return override(RECIPES[name](), merged(changes))
@@ -159,8 +160,6 @@ def _prepare(plan: Plan, jobs: int, console: Console, stop: Stop) -> bool:
 
 def _launch(work: Any, plan: Plan, processes: int, stop: Stop) -> bool:
     rendezvous = plan.out / f"rendezvous-{os.getpid()}"
-    # Against a warning that a step without unused parameters might be a little faster.
-    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     rendezvous.unlink(missing_ok=True)  # of an earlier process with this number
     try:
         uri = rendezvous.resolve().as_uri()
@@ -242,7 +241,9 @@ def _phase(
             whole = {"taken": report.taken, "left": report.left, "missing": report.missing}
             (phase.folder / "init.json").write_text(json.dumps(whole, indent=1) + "\n")
     notes = {"command": command_line(), "seed": str(phase.trainer.seed), **plan.recipe.notes()}
-    trainer = Trainer(task, phase.folder, phase.trainer, notes=notes, resume=plan.resume)
+    trainer = Trainer(
+        task, phase.folder, phase.trainer, notes=notes, resume=plan.resume, pace=phase.pace
+    )
     if trainer.step:
         _say(console, f"{phase.title}: goes on at step {trainer.step} of {phase.trainer.steps}")
 

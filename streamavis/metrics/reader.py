@@ -26,6 +26,7 @@ from streamavis.metrics.limits import (
     first_repeated,
     reason,
 )
+from streamavis.metrics.nonfinite import first_nonfinite
 from streamavis.metrics.rasters import TruthMasks, predicted_masks, truth_masks
 
 __all__ = ["Map", "read_predictions", "read_truth"]
@@ -119,9 +120,9 @@ def read_predictions(
         InputError: it cannot be read or is not well-formed; names file, video, track and frame.
     """
     reader = _Reader(Path(path))
+    reader.names = {video.id: video.name for video in truth.videos}
     entries = reader.decode(reader.content(), list[msgspec.Raw], "a list of predictions")
     videos = {video.id: video for video in truth.videos}
-    reader.names = {video.id: video.name for video in truth.videos}
     tracks: dict[int, list[Track]] = {}
     for number, entry in enumerate(reader.entries(entries, _Prediction, "track")):
         video = videos.get(entry.video_id)
@@ -151,6 +152,9 @@ class _Reader:
         try:
             return msgspec.json.decode(content, type=kind)
         except UNREADABLE as error:
+            place = first_nonfinite(content, self.names)
+            if place is not None:
+                raise InputError(f"{self.source}: {place}, expected a number") from error
             raise InputError(f"{self.source}: not {expected}: {reason(error)}") from error
 
     def entries(self, raw: list[msgspec.Raw], kind: type[_Entry], what: str) -> list[_Entry]:

@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 
 from streamavis.errors import ArgumentError, ShapeError, StreamStateError
+from streamavis.runtime.clock import RESTART_NS
 from streamavis.types import SAMPLE_RATE, WINDOW_SAMPLES, AudioChunk, AudioGap, AudioState
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ _JITTER_SAMPLES = SAMPLE_RATE * 5 // 1000  # 5 ms: half a hop of the log-mel gri
 _LOST_SAMPLES = SAMPLE_RATE // 2  # nothing heard for 0.5 s: the microphone is gone
 _LEVEL_SAMPLES = SAMPLE_RATE // 10  # a level is the mean of 100 ms
 _FLOOR_DBFS = -100.0
-_RESTART_SAMPLES = SAMPLE_RATE  # sound stamped 1 s back is no overlap, its clock began anew
+_RESTART_SAMPLES = RESTART_NS // NS_PER_SAMPLE  # back: no overlap, its clock began anew
 
 
 class AudioWindow(NamedTuple):

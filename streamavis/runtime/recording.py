@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from streamavis.io.claim import Claim
+from streamavis.io.container import BEST, Tracks
 from streamavis.io.record import Recorder
 from streamavis.runtime.audio_ring import AudioRing, level_dbfs
 from streamavis.types import AudioChunk, AudioGap
@@ -58,6 +59,7 @@ class RecordSink:
         size: tuple[int, int] | None = None,
         fps: float | None = None,
         sound: str | Path | None = None,
+        tracks: Tracks = BEST,
         has_audio: bool = False,
         start: bool = True,
     ) -> None:
@@ -70,6 +72,7 @@ class RecordSink:
                 then created.
             fps: nominal; each frame keeps its own time.
             sound: media whose sound is copied, from where each file begins.
+            tracks: of that media, as its pictures are read.
             has_audio: the stream hears; what it hears is recorded where nothing is copied.
             start: False: record when `toggle` asks for it.
 
@@ -84,6 +87,7 @@ class RecordSink:
         self._heard = AudioRing(_KEPT_S)
         self._has_audio = has_audio
         self._copied = sound
+        self._tracks = tracks
         self._lock = threading.Lock()  # of what `toggle` touches
         self._wanted: Path | None = self._path if start else None
         self._from_start = start  # the next file begins with the stream, not with its first frame
@@ -178,6 +182,7 @@ class RecordSink:
             size[0],
             fps=self._fps,
             sound=sound,
+            tracks=self._tracks,
             begin_ns=begin_ns,
             claim=claim,
         )

@@ -144,6 +144,6 @@ def test_fields_are_listed_and_wrong_ones_refused(tmp_path):
     assert "trainer.rate=0.5" in said and "stages.0.batch.clips=15" in said
     assert "pictures=false" in said and "init=none" in said
     code, said = invoke("--out", "nowhere", "--set", "trainer.rat=1")
-    assert code == 1 and "trainer.rat: there is no such field" in said
+    assert code == 2 and "trainer.rat: there is no such field" in said
     code, said = invoke("nanno", "--out", "nowhere")
-    assert code == 1 and "there is no recipe 'nanno'; expected one of: nano, audio" in said
+    assert code == 2 and "there is no recipe 'nanno'; expected one of: nano, audio" in said

@@ -71,6 +71,7 @@ def test_the_parts_of_aviseg_are_found(folder, named):
 def test_several_splits_want_one_named(tmp_path):
     for split in ("train", "val"):
         aviseg(tmp_path, videos=1, frames=2, split=split)
+    (tmp_path / "results.json").write_text(" []")
     assert [place.annotations.name for place in find(tmp_path)] == ["train.json", "val.json"]
     with pytest.raises(InputError, match=r"several splits .*val\.json"):
         find_one(tmp_path)

@@ -16,7 +16,7 @@ from streamavis_training.overrides import (
 from streamavis_training.recipes import RECIPES
 from streamavis_training.recipes.nano import NanoRecipe
 
-from streamavis.errors import InputError
+from streamavis.errors import ArgumentError, InputError
 
 RECIPE = NanoRecipe()
 
@@ -63,7 +63,7 @@ def test_fields_of_every_kind_are_changed():
     ],
 )
 def test_what_cannot_be_changed_is_named(setting, sentence):
-    with pytest.raises(InputError, match=sentence):
+    with pytest.raises(ArgumentError, match=sentence):
         changed(setting)
 
 
@@ -83,6 +83,11 @@ def test_a_file_changes_the_same_and_later_settings_count(tmp_path):
         read_config(file)
     with pytest.raises(InputError, match=r"none\.toml: cannot be read"):
         read_config(tmp_path / "none.toml")
+
+
+def test_a_part_that_is_none_has_no_fields():
+    with pytest.raises(ArgumentError, match=r"audio\.steps: audio is none in this recipe"):
+        override(replace(RECIPE, audio=None), parse("audio.steps=5"))
 
 
 def test_differences_name_the_path():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from streamavis.errors import InputError
+from streamavis.errors import ArgumentError
 from streamavis_training.trees import to_float
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def device_of(name: str, rank: int = 0) -> torch.device:
         rank: of the process, which chooses among the GPUs.
 
     Raises:
-        InputError: it is none of these, or CUDA cannot be used here.
+        ArgumentError: it is none of these, or CUDA cannot be used here.
     """
     usable = torch.cuda.is_available()
     if name == "auto":
@@ -34,14 +34,14 @@ def device_of(name: str, rank: int = 0) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise InputError(f"device is {name!r}; expected auto, cpu, cuda or cuda:N") from error
+        raise ArgumentError(f"device is {name!r}; expected auto, cpu, cuda or cuda:N") from error
     if device.type not in ("cpu", "cuda"):
-        raise InputError(f"device is {name!r}; expected auto, cpu, cuda or cuda:N")
+        raise ArgumentError(f"device is {name!r}; expected auto, cpu, cuda or cuda:N")
     if device.type == "cuda":
         count = torch.cuda.device_count() if usable else 0
         index = rank % max(count, 1) if device.index is None else device.index
         if index >= count:
-            raise InputError(f"device is {name!r}, but {count} CUDA devices can be used here")
+            raise ArgumentError(f"device is {name!r}, but {count} CUDA devices can be used here")
         device = torch.device("cuda", index)
         torch.cuda.set_device(device)
     return device

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from streamavis.errors import InputError
+from streamavis.errors import ArgumentError, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -25,11 +25,11 @@ def parse(setting: str) -> dict[str, Any]:
     """`a.b=VALUE` as nested dicts. VALUE is as TOML writes it, else text; `none` is None.
 
     Raises:
-        InputError: there is no `=` or no path.
+        ArgumentError: there is no `=` or no path.
     """
     path, equals, text = setting.partition("=")
     if not equals or not path.strip():
-        raise InputError(f"{setting!r} is no setting; expected PATH=VALUE, as trainer.rate=1e-4")
+        raise ArgumentError(f"{setting!r} is no setting; expected PATH=VALUE, as trainer.rate=1e-4")
     value = _value(text.strip())
     for name in reversed(path.strip().split(".")):
         value = {name: value}
@@ -64,7 +64,7 @@ def override(config: Config, values: Mapping[str, Any], path: str = "") -> Confi
         path: of `config`, for messages.
 
     Raises:
-        InputError: a field does not exist or a value has the wrong type; names path, value, what
+        ArgumentError: a field does not exist or a value has the wrong type; names path, value, what
             is expected, and the fields there are.
     """
     assert dataclasses.is_dataclass(config) and not isinstance(config, type)
@@ -75,12 +75,12 @@ def override(config: Config, values: Mapping[str, Any], path: str = "") -> Confi
         where = f"{path}.{name}" if path else name
         if name not in names:
             there = f"the fields of {path}" if path else "the fields"
-            raise InputError(f"{where}: there is no such field; {there} are: {', '.join(names)}")
+            raise ArgumentError(f"{where}: there is no such field; {there} are: {', '.join(names)}")
         changes[name] = _changed(getattr(config, name), value, kinds[name], where)
     try:
         return dataclasses.replace(config, **changes)
     except ValueError as error:
-        raise InputError(f"{path or 'settings'}: {error}") from error
+        raise ArgumentError(f"{path or 'settings'}: {error}") from error
 
 
 def as_values(config: Any) -> dict[str, Any]:
@@ -120,11 +120,16 @@ def _changed(current: Any, value: Any, kind: Any, path: str) -> Any:
         return override(current, value, path)
     if isinstance(current, tuple) and isinstance(value, dict):
         return _entries(current, value, path)
+    if value is None and type(None) in typing.get_args(kind):
+        return None
+    if current is None and isinstance(value, dict):
+        fields = ", ".join(f"{path}.{name}" for name in value)
+        raise ArgumentError(f"{fields}: {path} is none in this recipe, so it has no fields to set")
     try:
         return msgspec.convert(value, kind, strict=False)
     except (msgspec.ValidationError, TypeError) as error:
         expected = kind.__name__ if isinstance(kind, type) else str(kind).replace("typing.", "")
-        raise InputError(
+        raise ArgumentError(
             f"{path} is {value!r}: {error} (type {expected}, now {current!r})"
         ) from error
 
@@ -134,7 +139,9 @@ def _entries(current: tuple[Any, ...], values: Mapping[str, Any], path: str) -> 
     for index, value in values.items():
         where = f"{path}.{index}"
         if not index.isdecimal() or int(index) >= len(current):
-            raise InputError(f"{where}: there is no such entry; {path} has 0 to {len(current) - 1}")
+            raise ArgumentError(
+                f"{where}: there is no such entry; {path} has 0 to {len(current) - 1}"
+            )
         entry = current[int(index)]
         changed[int(index)] = _changed(entry, value, type(entry), where)
     return tuple(changed)

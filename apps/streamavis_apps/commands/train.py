@@ -1,5 +1,6 @@
 """`streamavis train`: its command line."""
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -115,7 +116,8 @@ def command(
     ] = None,
 ) -> None:
     """Train a network. RECIPE is `nano` or only its `audio` encoder, on the
-    procedural world; `real`, `nano` on real material; `avism`, `avism_r101`,
+    procedural world; `real`, `nano` on real material, `real_gpu` in large
+    batches; `avism`, `avism_r101`,
     `avism_swin_l`, the offline teacher as published, `avism_light` a small one;
     `distill`, `distill_r50`, `distill_swin_l`, `distill_adopted`, a causal
     network that learns from a teacher; `avism_drawn`, `distill_drawn`, both on
@@ -136,6 +138,8 @@ def command(
       streamavis train distill --teacher runs/teacher/avism.safetensors --data AVISEG/train
         --out runs/student
     """
+    # Before torch is loaded. It warns that a step without unused parameters may be a little faster.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     from streamavis_apps.train import Plan, build, run, show_fields
     from streamavis_apps.train import pack as write_packed
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,7 @@ _FAST_PICTURES, _FAST_CLIPS, _FAST_FPS = 40, 6, 5.0
 _FPS = 10.0
 _DRAWN_PICTURES, _DRAWN_CLIPS = 24, 12  # on the sheet
 _STEPS = 150
+_LINE_S = 30.0  # between lines where there is no terminal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,13 +86,18 @@ def run(plan: Plan, *, console: Console | None = None) -> ExitCode:
         ) as progress,
     ):
         task = progress.add_task("", total=round(total))
+        said = _Lines(console, total)
         try:
             found = do_all(
                 jobs,
                 weights,
                 processes=plan.jobs,
                 stopped=stop.event.is_set,
-                progress=lambda done: progress.update(task, completed=done),
+                progress=lambda done: (
+                    progress.update(task, completed=done)
+                    if console.is_terminal
+                    else said.update(done)
+                ),
             )
         except StoppedError:
             console.print("stopped; nothing was written")
@@ -103,6 +110,23 @@ def run(plan: Plan, *, console: Console | None = None) -> ExitCode:
         console.print(f"sheet    {plan.sheet}", markup=False, soft_wrap=True)
     write(console, plan.json, _document(plan, lines, found, extra, scores))
     return ExitCode.DONE
+
+
+class _Lines:
+    """How far it is, where there is no terminal: a line now and then."""
+
+    def __init__(self, console: Console, total: float) -> None:
+        self._console, self._total = console, total
+        self._start_s = self._line_s = time.monotonic()
+
+    def update(self, done: int) -> None:
+        now_s = time.monotonic()
+        if not done or now_s - self._line_s < _LINE_S:
+            return
+        self._line_s = now_s
+        left_s = (now_s - self._start_s) * max(self._total / done - 1, 0)
+        line = f"{done} of about {self._total:.0f} frames, {left_s / 60:.1f} min left"
+        self._console.print(line, markup=False, soft_wrap=True)
 
 
 def _jobs(plan: Plan, classes: tuple[str, ...]) -> tuple[Any, list[Job]]:
@@ -180,12 +204,13 @@ def _print(console: Console, plan: Plan, lines: list[goals.Line], found: Measure
     fast = ", a part of the data" if plan.fast else ""
     title = f"{Path(plan.model).stem} on real data, split {plan.split}{fast}"
     table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-    table.add_column("what", min_width=38, overflow="fold")
-    for column in ("goal", "measured", ""):
-        table.add_column(column, overflow="fold")
+    table.add_column("", width=6, no_wrap=True)
+    table.add_column("what")
+    table.add_column("goal")
+    table.add_column("measured")
     for line in lines:
         style = {True: "green", False: "red", None: "dim"}[line.met]
-        table.add_row(line.what, line.goal, line.value, line.verdict, style=style)
+        table.add_row(line.verdict, line.what, line.goal, line.value, style=style)
     console.print(table)
     classes = goals.class_table(found.counts)
     table = Table(title="whole pictures, by class", box=box.SIMPLE_HEAD, pad_edge=False)

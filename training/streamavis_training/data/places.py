@@ -67,6 +67,12 @@ class Place:
     sounds: Path | None  # holds VIDEO.wav; None: the data set has no sound
     file: File = field(repr=False, compare=False)
 
+    @property
+    def name(self) -> str:
+        """What to call the split: after its file, or its folder where the file is as all are."""
+        ours = self.annotations.name == ANNOTATIONS
+        return self.annotations.parent.name if ours else self.annotations.stem
+
 
 def find(path: Path) -> list[Place]:
     """Find the splits of a data set.
@@ -100,7 +106,7 @@ def candidates(path: Path) -> list[tuple[Path, Path]]:
         (path / "annotations", "*.json"),
         (path.parent / "annotations", f"instances_{path.name}.json"),
     ):
-        if files := sorted(folder.glob(pattern)):
+        if files := [file for file in sorted(folder.glob(pattern)) if not _is_list(file)]:
             return [(file, path) for file in files]
     raise InputError(
         f"{path}: no annotations found; expected {ANNOTATIONS} in it, {path.name}.json beside it,"
@@ -146,6 +152,12 @@ def opened(annotations: Path, base: Path) -> Place:
     if not sounds.is_dir():
         return Place("YouTube-VIS", annotations, pictures, None, file)
     return Place("AVISeg", annotations, pictures, sounds, file)
+
+
+def _is_list(file: Path) -> bool:
+    """A list is no annotations; results of a network, which may lie beside them, are one."""
+    with file.open("rb") as opened_file:
+        return opened_file.read(64).lstrip().startswith(b"[")
 
 
 def _first_files(file: File) -> list[str]:

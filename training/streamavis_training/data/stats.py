@@ -110,7 +110,7 @@ def figures(place: Place, progress: Callable[[int, int], None] | None = None) ->
 
 def _of_videos(place: Place, progress: Callable[[int, int], None] | None) -> Figures:
     labels, videos = layout.read_place(place)
-    found = Figures(place.annotations.stem, place.kind, len(videos))
+    found = Figures(place.name, place.kind, len(videos))
     found.classes = {label: ClassFigures() for label in labels}
     sizes, rates = Counter[str](), Counter[str]()
     heard = any(video.wav is not None for video in videos)
@@ -183,7 +183,7 @@ def _areas(video: Video, instance: Instance) -> np.ndarray[Any, np.dtype[np.int6
 
 def _of_pictures(place: Place, progress: Callable[[int, int], None] | None) -> Figures:
     labels, pictures = coco.read_place(place)
-    found = Figures(place.annotations.stem, place.kind)
+    found = Figures(place.name, place.kind)
     found.classes = {label: ClassFigures() for label in labels}
     sizes = Counter[str]()
     for done, picture in enumerate(pictures, 1):

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from streamavis.errors import ArgumentError
 from streamavis.model.backbone import STRIDE
 from streamavis_training.batch import Batch, Truth
 from streamavis_training.data.sample import CELL, audio_windows, collate
@@ -64,10 +65,10 @@ class ClipPlan:
     def __post_init__(self) -> None:
         for name in ("clips", "frames", "parts", "height", "width", "objects"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected at least 1")
+                raise ArgumentError(f"{name} is {getattr(self, name)}, expected at least 1")
         for name in ("prerolled", "reset", "cut", "delayed"):
             if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected a share, 0 to 1")
+                raise ArgumentError(f"{name} is {getattr(self, name)}, expected a share, 0 to 1")
 
 
 @dataclass
@@ -130,9 +131,9 @@ class _Draws:
         for clip in range(p.clips):
             place = self._rank * p.clips + clip
             drawn.append(self._clip(np.random.default_rng([self._seed, number, place])))
-        return assemble(p, drawn)
+        return _assemble(p, drawn)
 
-    def _clip(self, rng: np.random.Generator) -> Drawn:
+    def _clip(self, rng: np.random.Generator) -> _Drawn:
         p = self._plan
         length = p.frames * p.parts
         clip = self._one(rng)
@@ -155,7 +156,7 @@ class _Draws:
             reset[rng.integers(1, length)] = True
         late = rng.random() < p.delayed
         delay_s = float(late * rng.uniform(0, p.max_delay_s))
-        return Drawn(limited(resized(clip, p.height, p.width), p.objects), before, reset, delay_s)
+        return _Drawn(limited(resized(clip, p.height, p.width), p.objects), before, reset, delay_s)
 
     def _one(self, rng: np.random.Generator) -> GuidedSample:
         index = int(rng.integers(self._count))
@@ -164,7 +165,7 @@ class _Draws:
 
 
 @dataclass
-class Drawn:
+class _Drawn:
     """A training clip with the frames before it."""
 
     clip: GuidedSample  # of P' + T frames
@@ -173,7 +174,7 @@ class Drawn:
     delay_s: float  # of the sound
 
 
-def assemble(plan: ClipPlan, drawn: Sequence[Drawn]) -> DistillBatch:
+def _assemble(plan: ClipPlan, drawn: Sequence[_Drawn]) -> DistillBatch:
     """Put clips of one length together."""
     clips = [window(d.clip, d.before, len(d.clip.sample.frames)) for d in drawn]
     delays = [d.delay_s for d in drawn]
@@ -219,7 +220,7 @@ def _guide(plan: ClipPlan, clips: Sequence[GuidedSample], batch: Batch) -> Guide
     )
 
 
-def _preroll(plan: ClipPlan, drawn: Sequence[Drawn]) -> Preroll | None:
+def _preroll(plan: ClipPlan, drawn: Sequence[_Drawn]) -> Preroll | None:
     """Each clip's frames end where its first part begins."""
     most = max(d.before for d in drawn)
     if not most:
@@ -279,11 +280,11 @@ class DistillLoader:
             workers: processes that make batches; 0 makes them in this one.
 
         Raises:
-            ValueError: a clip of the plan is longer than those of the pool.
+            ArgumentError: a clip of the plan is longer than those of the pool.
         """
         length = plan.frames * plan.parts
         if length > pool.shape.frames:
-            raise ValueError(
+            raise ArgumentError(
                 f"a training clip has {length} frames, but the clips the teacher has seen have "
                 f"{pool.shape.frames}; use fewer parts or frames"
             )

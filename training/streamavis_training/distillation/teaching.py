@@ -60,7 +60,7 @@ def fill(
         InputError: its classes are not those of the clips, or a clip cannot be drawn.
         CapacityError: a worker process was killed.
     """
-    check_classes(checkpoint.load_avism(teacher), pool)
+    _check_classes(checkpoint.load_avism(teacher), pool)
     files = TargetFiles(folder)
     todo = [index for index in range(count) if not files.has(index)]
     progress(count - len(todo), count)
@@ -76,7 +76,7 @@ def fill(
         _follow(workers.run(todo), count - len(todo), count, progress)
 
 
-def check_classes(teacher: AVISM, pool: FixedClips) -> None:
+def _check_classes(teacher: AVISM, pool: FixedClips) -> None:
     """Refuse a teacher of other classes.
 
     Raises:
