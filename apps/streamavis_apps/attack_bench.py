@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 import zmq
-from rich.console import Console
 from rich.table import Table
 
 from streamavis.types import FrameResult, Stage
@@ -24,10 +23,13 @@ from streamavis.wire import Hello, Publisher, Status, Subscriber
 from streamavis_apps.exits import ExitCode
 from streamavis_apps.figures import write
 from streamavis_apps.machine import machine
+from streamavis_apps.terminal import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from multiprocessing.connection import Connection
+
+    from rich.console import Console
 
 __all__ = ["ROWS", "Row", "run"]
 
@@ -70,7 +72,7 @@ def run(
         json_path: where the figures go as well; replaced.
         console: standard output by default.
     """
-    console = console or Console(highlight=False)
+    console = console or Terminal()
     measured = []
     for name in rows or list(ROWS):
         with console.status(f"{name}, {2 * seconds:.0f} s"):

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 from streamavis_apps.compose import default_cache
 from streamavis_apps.data_check import counting
 from streamavis_apps.exits import ExitCode
+from streamavis_apps.terminal import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from rich.console import Console
 
 __all__ = ["run"]
 
@@ -37,7 +38,7 @@ def run(
     from streamavis_training.data.compose.catalogue import Catalogue
     from streamavis_training.data.compose.unbundle import opened
 
-    console = console or Console(highlight=False)
+    console = console or Terminal()
     chosen = Catalogue.read(opened(material, default_cache())).choose(split, tiers)
     with counting(console, "encoding") as progress:
         found = write_bundle(

@@ -79,8 +79,7 @@ def parsed(kind: type[_Config], header: Mapping[str, str]) -> _Config:
     """The configuration that a file's header holds, every value in its range.
 
     Raises:
-        ArgumentError: it is not readable, or a value is of another type or out of range; says
-            which.
+        ArgumentError: it is not readable, or a value is of another type or out of range.
     """
     if "config" not in header:
         raise ArgumentError("the header has no 'config'")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rich import box
-from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
@@ -14,9 +13,12 @@ from streamavis_apps.exits import ExitCode
 from streamavis_apps.real_bench import pack, thresholds
 from streamavis_apps.real_bench.composed import ComposedUnit, read_composed
 from streamavis_apps.real_bench.pictures import SceneUnit
+from streamavis_apps.terminal import Terminal
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from rich.console import Console
 
     from streamavis_apps.real_bench.measured import Unit
 
@@ -45,7 +47,7 @@ def run(
     Raises:
         StreamAVISError: model or data are not usable, or the file cannot be written.
     """
-    console = console or Console(highlight=False)
+    console = console or Terminal()
     network = checkpoint.load(model)
     units: list[Unit] = [
         SceneUnit(scene) for scene in pack.every(pack.read_scenes(data, "val"), pictures)
