@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from streamavis_training.data.compose.composer import Composed
     from streamavis_training.data.compose.library import Library
+    from streamavis_training.data.compose.look import Look
     from streamavis_training.data.compose.write import Statistics
     from streamavis_training.data.sample import ClipShape
 
@@ -49,6 +50,8 @@ class Request:
     duration_s: float
     jobs: int
     cache: Path | None
+    classes: tuple[str, ...] = ()  # empty: all that are known
+    settings: tuple[str, ...] = ()  # PATH=VALUE: fields of `Look`
 
 
 def run(request: Request, *, console: Console | None = None) -> ExitCode:
@@ -59,13 +62,18 @@ def run(request: Request, *, console: Console | None = None) -> ExitCode:
         console: where progress and statistics go; standard output by default.
 
     Raises:
+        ArgumentError: there is no such class or field.
         InputError: the material cannot be read.
         OutputError: something cannot be written.
     """
     from streamavis_training.data.compose.library import Library
+    from streamavis_training.data.compose.look import Look
+    from streamavis_training.data.compose.vocabulary import REAL_WORLD
     from streamavis_training.data.compose.write import Statistics, clips
     from streamavis_training.data.sample import ClipShape
+    from streamavis_training.overrides import merged, override, parse
 
+    look = override(Look(), merged(map(parse, request.settings)))
     console = console or Terminal()
     frames = max(round(request.duration_s * request.fps), 1)
     shape = ClipShape(frames, request.size.height, request.size.width, (request.fps,))
@@ -76,14 +84,15 @@ def run(request: Request, *, console: Console | None = None) -> ExitCode:
             request.split,
             request.tiers,
             cache=request.cache or default_cache(),
+            vocabulary=REAL_WORLD.only(request.classes) if request.classes else REAL_WORLD,
             jobs=request.jobs,
             progress=lambda done, total: progress.update(decoding, completed=done, total=total),
         )
         progress.remove_task(decoding)
         if request.out is not None:
-            statistics = _write(request, request.out, library, shape, progress)
+            statistics = _write(request, request.out, library, shape, look, progress)
         if request.sheet is not None:
-            made = clips(library, request.n, request.seed, shape)
+            made = clips(library, request.n, request.seed, shape, look)
             bar = progress.add_task("drawing the sheet", total=request.n)
             tiles: list[NDArray[np.uint8]] = []
             drawn = _tiled(made, library.classes, tiles, lambda: progress.advance(bar))
@@ -118,7 +127,12 @@ def default_cache() -> Path:
 
 
 def _write(
-    request: Request, out: Path, library: Library, shape: ClipShape, progress: Progress
+    request: Request,
+    out: Path,
+    library: Library,
+    shape: ClipShape,
+    look: Look,
+    progress: Progress,
 ) -> Statistics:
     from streamavis_training.data.compose.catalogue import Catalogue
     from streamavis_training.data.compose.unbundle import opened
@@ -133,6 +147,7 @@ def _write(
         request.n,
         request.seed,
         shape,
+        look=look,
         info={
             "split": request.split,
             "tiers": list(request.tiers),

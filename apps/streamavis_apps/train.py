@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import logging
+import math
 import os
 import signal
 import time
@@ -248,6 +249,11 @@ def _phase(
         _say(console, f"{phase.title}: goes on at step {trainer.step} of {phase.trainer.steps}")
 
     def report_step(step: Step) -> None:
+        if phase.trainer.minutes:  # seconds, whose end is known
+            end = math.ceil(60 * phase.trainer.minutes)
+            done, note = min(int(step.seconds), end), f"step {step.step}  {_describe(step)}"
+            bars.update(phase.title, done, end, note)
+            return
         bars.update(phase.title, step.step, phase.trainer.steps, _describe(step))
 
     return trainer.run(report_step, stop)

@@ -37,6 +37,7 @@ _NS = 1_000_000_000
 _NOMINAL_FPS = Fraction(25)  # where a container says nothing
 _LONGEST_S = 2**32  # 136 years, well within int64 ns; a damaged stamp may say anything
 _MOST_DECLARED = 4096 * 4096  # pixels; a header that says more than the pictures is damaged
+_LEAST_BITS_PER_S = 1000  # less than a packet of MPEG-TS a second: no duration, but two clocks
 _HOPELESS_PACKETS = 300  # without one picture: the stream cannot be decoded
 
 
@@ -266,15 +267,25 @@ class MediaSource:
         if height * width < declared[0] * declared[1] <= _MOST_DECLARED:
             height, width = declared
         rate = self._video.guessed_rate or self._video.average_rate
-        duration = self._media.container.duration
         return MediaInfo(
             name=self._media.name,
             width=width,
             height=height,
             fps=float(rate) if rate else None,
             has_audio=self._audio is not None,
-            duration_s=duration / av.time_base if duration and duration > 0 else None,
+            duration_s=self._duration_s(),
         )
+
+    def _duration_s(self) -> float | None:
+        """As the container says it; None where that cannot be, as where its clock begins anew."""
+        duration = self._media.container.duration
+        if not duration or duration <= 0:
+            return None
+        duration_s = duration / av.time_base
+        if self._media.container.format.name == "mpegts" and self._media.path is not None:
+            bits = 8 * self._media.path.stat().st_size
+            return duration_s if bits >= _LEAST_BITS_PER_S * duration_s else None
+        return duration_s
 
 
 def _require_decoder(name: str, stream: VideoStream | AudioStream) -> None:

@@ -83,6 +83,14 @@ def test_offline_predictions_score_as_segment_writes_them(tmp_path, data, weight
     metrics.evaluate_files(data / "annotations.json", [out])
 
 
+def test_a_teacher_with_an_audio_encoder_of_its_own_runs_causally(tmp_path, data):
+    teacher = avism(short_side=64, classes=CLASSES, audio="causal")
+    checkpoint.save(teacher, tmp_path / "teacher.safetensors", half=False)
+    options = ("predict", "--data", data, "--model", tmp_path / "teacher.safetensors")
+    text = invoke(*options, "--causal", "--out", tmp_path / "causal.json")
+    assert "frames/s a process, causal" in text
+
+
 def test_a_run_goes_on_where_it_was_stopped(tmp_path, data, weights, monkeypatch):
     out = tmp_path / "results.json"
     options = ("predict", "--data", data, "--model", weights / "student.safetensors")

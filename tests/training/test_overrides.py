@@ -35,6 +35,7 @@ def test_fields_of_every_kind_are_changed():
         "stages.1.batch.clips=2",
         "network.backbone.channels=[8, 16, 24, 32]",
         "audio=none",
+        "network.audio=none",
         "init=nano",
         "losses.class_=1",
     )
@@ -46,6 +47,7 @@ def test_fields_of_every_kind_are_changed():
     assert found.stages[2:] == RECIPE.stages[2:]
     assert found.network.backbone.channels == (8, 16, 24, 32)
     assert (found.audio, found.init, found.losses.class_) == (None, "nano", 1.0)
+    assert found.network.audio == "none", "where it is the name of a choice it is no missing value"
     assert found.pool is RECIPE.pool
 
 

@@ -125,6 +125,8 @@ def _changed(current: Any, value: Any, kind: Any, path: str) -> Any:
     if current is None and isinstance(value, dict):
         fields = ", ".join(f"{path}.{name}" for name in value)
         raise ArgumentError(f"{fields}: {path} is none in this recipe, so it has no fields to set")
+    if value is None and "none" in typing.get_args(kind):
+        value = "none"  # a choice of this name, which was taken for no value
     try:
         return msgspec.convert(value, kind, strict=False)
     except (msgspec.ValidationError, TypeError) as error:

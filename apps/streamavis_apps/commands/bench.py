@@ -6,7 +6,14 @@ from typing import Annotated
 
 import typer
 
-from streamavis_apps.commands import bench_attack, bench_data, bench_live, bench_offline, bench_real
+from streamavis_apps.commands import (
+    bench_attack,
+    bench_data,
+    bench_live,
+    bench_offline,
+    bench_real,
+    bench_training,
+)
 from streamavis_apps.commands.options import Fps, Jobs, Json, Model, Seed, Size, Threads, parse_size
 from streamavis_apps.help_page import HelpCommand, HelpGroup
 
@@ -32,6 +39,7 @@ app.command("real", cls=HelpCommand)(bench_real.real)
 app.command("thresholds", cls=HelpCommand)(bench_real.thresholds)
 app.command("attack", cls=HelpCommand)(bench_attack.attack)
 app.command("data", cls=HelpCommand)(bench_data.data)
+app.command("training", cls=HelpCommand)(bench_training.training)
 
 
 @app.command("pipeline", cls=HelpCommand)

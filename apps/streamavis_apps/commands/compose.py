@@ -30,6 +30,13 @@ def command(
     tiers: Annotated[
         str, typer.Option(help="Licences of the material, separated by commas.")
     ] = "open,check",
+    classes: Annotated[
+        str, typer.Option(help="Some of the classes, separated by commas.", show_default="all")
+    ] = "",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Change how often something happens."),
+    ] = None,
     fps: Annotated[float, typer.Option(min=1, max=30, help="Frames per second.")] = 10,
     size: Annotated[
         Size, typer.Option(parser=parse_size, metavar="WxH", help="Picture size.")
@@ -50,17 +57,20 @@ def command(
     Whole annotated pictures and cut-outs over backgrounds, with recordings
     of their classes, off-screen sounds, rooms and noise. Masks, and visible
     and sounding flags per frame: annotations.json, JPEGImages/, WAVAudios/
-    and Videos/. Prints what the clips show.
+    and Videos/. Prints what the clips show. --set takes the odds by name,
+    such as scenes=0 for clips without whole pictures; annotations.json
+    lists all of them under `look`.
 
     [bold]Examples[/]
       streamavis compose --data material --out sets/test --clips 200 --seed 1
       streamavis compose --data material --split train --sheet look.png --clips 24 --seed 3
+      streamavis compose --data material --out sets/easy --clips 200 --seed 1 \
+          --classes person,dog --set scenes=0 --set in_view=1
     """
     if out is None and sheet is None:
         raise typer.BadParameter("name a folder with --out, a picture with --sheet, or both.")
     from streamavis_apps.compose import Request, run
 
-    wanted = tuple(tier.strip() for tier in tiers.split(",") if tier.strip())
     request = Request(
         data=data,
         out=out,
@@ -68,11 +78,17 @@ def command(
         n=clips,
         seed=seed,
         split=split,
-        tiers=wanted,
+        tiers=_listed(tiers),
         fps=fps,
         size=size,
         duration_s=seconds,
         jobs=jobs,
         cache=cache,
+        classes=_listed(classes),
+        settings=tuple(settings or ()),
     )
     raise typer.Exit(run(request))
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())

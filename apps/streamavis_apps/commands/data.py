@@ -6,10 +6,12 @@ from typing import Annotated
 import typer
 
 from streamavis_apps.commands.options import Jobs
+from streamavis_apps.help_page import HelpCommand, HelpGroup
 
 __all__ = ["app", "bundle", "check", "stats"]
 
 app = typer.Typer(
+    cls=HelpGroup,
     no_args_is_help=True,
     help="Training data on disk: is it sound, what is in it, and in one file to carry.",
 )
@@ -22,7 +24,7 @@ Where = Annotated[
 ]
 
 
-@app.command("check")
+@app.command("check", cls=HelpCommand)
 def check(
     path: Where,
     jobs: Annotated[int, typer.Option(min=1, help="Processes that decode at once.")] = 1,
@@ -48,7 +50,7 @@ def check(
     raise typer.Exit(run(path, jobs=jobs, json_path=json))
 
 
-@app.command("stats")
+@app.command("stats", cls=HelpCommand)
 def stats(
     path: Where,
     json: Annotated[
@@ -71,7 +73,7 @@ def stats(
     raise typer.Exit(run(path, json_path=json, html_path=html))
 
 
-@app.command("bundle")
+@app.command("bundle", cls=HelpCommand)
 def bundle(
     material: Annotated[
         list[Path],

@@ -70,7 +70,7 @@ def load(
         return Loaded(checkpoint.load(path), None)
     if mode != "causal":
         return Loaded(network, ear)
-    if ear is None:
+    if ear is None and network.config.audio == "vggish":
         raise CheckpointError(
             f"{path} holds no VGGish, which it needs to hear causally; give its published weights"
         )

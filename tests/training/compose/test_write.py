@@ -107,3 +107,22 @@ def test_the_command_names_missing_material(tmp_path):
     result = compose("--data", tmp_path, "--clips", 1, "--seed", 1, "--out", tmp_path / "out")
     assert result.exit_code == 1
     assert "holds no index*.json" in result.output
+
+
+def test_the_command_composes_some_classes_alone(material_folder, tmp_path):
+    common = ["--data", material_folder, "--clips", 2, "--seed", 1, "--cache", tmp_path / "cache"]
+    small = ["--size", "80x48", "--seconds", "0.5", "--fps", "6", "--split", "train"]
+    some = ["--classes", "dog, person", "--set", "scenes=0", "--out", tmp_path / "set"]
+    result = compose(*common, *small, *some)
+    assert result.exit_code == 0, result.output
+    made = json.loads((tmp_path / "set" / "annotations.json").read_text())
+    assert [category["name"] for category in made["categories"]] == ["person", "dog"]
+    assert made["info"]["look"]["scenes"] == 0
+    assert all("scene" not in line for line in result.output.splitlines())
+
+    wrong = compose(*common, *small, "--classes", "dog,dragon", "--out", tmp_path / "other")
+    assert wrong.exit_code == 2
+    assert "dragon" in wrong.output and "person, dog" in wrong.output
+    wrong = compose(*common, *small, "--set", "castles=1", "--out", tmp_path / "other")
+    assert wrong.exit_code == 2
+    assert "castles" in wrong.output

@@ -14,6 +14,7 @@ from streamavis_training.recipes.distill import (
     adopted_recipe,
     distill_recipe,
     drawn_recipe,
+    light_recipe,
     preset_recipe,
 )
 from streamavis_training.recipes.nano import NanoRecipe, audio_recipe
@@ -38,8 +39,10 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "avism_swin_l": functools.partial(avism_recipe, "swin_l"),
     "avism_light": avism_light_recipe,
     "avism_drawn": avism_drawn_recipe,
-    # From a teacher to a causal network: `nano`, a preset, or the teacher's own shape.
+    # From a teacher to a causal network: `nano`, one of the small teacher's dimensions, a preset,
+    # or the teacher's own shape.
     "distill": distill_recipe,
+    "distill_light": light_recipe,
     "distill_drawn": drawn_recipe,
     "distill_r50": functools.partial(preset_recipe, "r50"),
     "distill_swin_l": functools.partial(preset_recipe, "swin_l"),

@@ -13,7 +13,7 @@ from streamavis import checkpoint
 from streamavis.errors import InputError
 from streamavis.model import StreamAVIS, StreamAVISConfig, nano, r50, swin_l
 from streamavis.model.adopt import adopt_into
-from streamavis.model.efficientnet import EfficientNetLite
+from streamavis.model.efficientnet import EfficientNetLite, EfficientNetLiteConfig
 from streamavis.model.presets import nano_drawn
 from streamavis_training.data.sample import ClipShape
 from streamavis_training.distillation.clips import FixedClips
@@ -33,7 +33,14 @@ if TYPE_CHECKING:
     from streamavis.model.avism import AVISM
     from streamavis_training.distillation.loader import DistillBatch
 
-__all__ = ["DistillRecipe", "adopted_recipe", "distill_recipe", "drawn_recipe", "preset_recipe"]
+__all__ = [
+    "DistillRecipe",
+    "adopted_recipe",
+    "distill_recipe",
+    "drawn_recipe",
+    "light_recipe",
+    "preset_recipe",
+]
 
 _EARLY = ("backbone.stem", *(f"backbone.stages.{i}" for i in range(3)))
 Start = Literal["teacher", "scratch"]
@@ -163,6 +170,39 @@ def distill_recipe() -> DistillRecipe:
     """`nano` from a small teacher, on two CPU cores."""
     config = DistillConfig(backbone=0.12, audio_encoder=0.2, frozen=_EARLY)
     return DistillRecipe(network=nano(()), distill=config, imagenet=True)
+
+
+def light_recipe() -> DistillRecipe:
+    """A causal network of `avism_light`'s dimensions, which starts from that teacher's weights.
+
+    Sinks, the slots' gate, deformable fusion and the sounding and visible heads start anew.
+    """
+    network = StreamAVISConfig(
+        classes=(),
+        backbone=EfficientNetLiteConfig(),
+        pixel_decoder="msdeform",
+        short_side=128,
+        channels=64,
+        mask_channels=64,
+        hidden=128,
+        pixel_layers=2,
+        pixel_hidden=128,
+        frame_queries=16,
+        slots=16,
+        object_layers=3,
+        audio_layers=3,
+        video_layers=2,
+        look=False,
+        carry=0.0,
+    )
+    config = DistillConfig(backbone=0.1, attention=1.0, frozen=_EARLY)
+    return DistillRecipe(
+        network=network,
+        trainer=TrainerConfig(steps=1500, rate=1e-3, clip_norm=1.0),
+        distill=config,
+        plan=ClipPlan(height=128, width=224),
+        imagenet=True,
+    )
 
 
 def drawn_recipe() -> DistillRecipe:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from streamavis.errors import ArgumentError
 
 __all__ = ["REAL_WORLD", "Vocabulary"]
 
@@ -21,6 +23,29 @@ class Vocabulary:
     engines: tuple[str, ...] = ()  # classes whose motors cannot be told apart by sound
     # Label of a sound without a class -> classes that may be heard in it.
     maybe: dict[str, tuple[str, ...]] | None = None
+
+    def only(self, names: tuple[str, ...]) -> Vocabulary:
+        """Some of the classes, in the order of this vocabulary; the rest has no class.
+
+        Raises:
+            ArgumentError: a name is no class, or none is given.
+        """
+        unknown = [name for name in names if name not in self.classes]
+        if unknown or not names:
+            raise ArgumentError(
+                f"classes {', '.join(unknown) or 'are none'}: expected some of "
+                f"{', '.join(self.classes)}"
+            )
+        maybe = {
+            label: tuple(name for name in found if name in names)
+            for label, found in (self.maybe or {}).items()
+        }
+        return replace(
+            self,
+            classes=tuple(name for name in self.classes if name in names),
+            engines=tuple(name for name in self.engines if name in names),
+            maybe={label: found for label, found in maybe.items() if found},
+        )
 
     def picture_class(self, label: str) -> int:
         """Class of an object with this label, -1 for none."""

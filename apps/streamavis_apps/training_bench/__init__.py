@@ -1,0 +1,1 @@
+"""`streamavis bench training`: short runs that show that teacher and distillation work."""
