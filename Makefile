@@ -5,6 +5,8 @@
 
 PYTHON ?= python3
 ARGS ?=
+N ?= 10000
+SECONDS_EACH ?= 600
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -12,7 +14,7 @@ STAMP := $(VENV)/.installed
 EXTRAS := engine,web,train,dev
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow parity lint format system clean
+.PHONY: help demo test test-slow fuzz fuzz-media parity lint format system clean
 .PHONY: kernels-check kernels-faults gpu-check
 
 help: ## list the targets
@@ -27,8 +29,14 @@ test: $(STAMP) ## run the tests (all that end within minutes)
 test-slow: $(STAMP) ## run the tests that take longer
 	@$(BIN)/python -m pytest -m slow --timeout 1800 $(ARGS)
 
+fuzz: $(STAMP) ## feed mutants to every reader of outside bytes: make fuzz SECONDS_EACH=3600 ARGS="wire"
+	@PYTHONPATH=kernels $(BIN)/python tests/fuzz/fuzz.py --seconds $(SECONDS_EACH) $(ARGS)
+
 parity: $(STAMP) ## compare AVISM with the reference's numbers: make parity STREAMAVIS_GOLDEN=DIR
 	@STREAMAVIS_GOLDEN="$(STREAMAVIS_GOLDEN)" $(BIN)/python -m pytest -m parity --timeout 1800 $(ARGS)
+
+fuzz-media: $(STAMP) ## feed N generated media items (10,000 by default) to reader and recorder
+	@$(BIN)/python tests/io/fuzz_media.py --items $(N) $(ARGS)
 
 kernels-check: $(STAMP) ## compile the kernels for every GPU, and run them under the address sanitizer
 	@$(BIN)/python -c 'from cupy.cuda import nvrtc; nvrtc.getVersion()' 2>/dev/null || \

@@ -76,6 +76,7 @@ class VideoFrame:
     clock: ClockSource
     state: VideoState = "ok"
     stamps: dict[str, int] = field(default_factory=dict)  # Stage -> monotonic ns of the engine
+    epoch: int = 0  # rises where the source's own clock began anew, while its times go on
 
 
 @dataclass(slots=True)

@@ -39,7 +39,10 @@ RULES = {
     "streamavis.errors": rule(),
     "streamavis.types": rule(late="numpy streamavis.masks"),
     "streamavis.masks": rule(BASE, "numpy pycocotools"),
-    "streamavis.wire": rule(BASE, "numpy zmq msgspec msgpack pycocotools"),
+    "streamavis.words": rule(BASE),
+    "streamavis.redaction": rule(),
+    "streamavis.limits": rule(),
+    "streamavis.wire": rule(BASE + " streamavis.limits", "numpy zmq msgspec msgpack pycocotools"),
     "streamavis.metrics": rule(BASE, "numpy scipy pycocotools msgspec"),
     "streamavis.weights": rule(),
     "streamavis.audio": rule(BASE + " streamavis_kernels streamavis.model", "numpy torch"),
@@ -48,14 +51,14 @@ RULES = {
         BASE + " streamavis.model streamavis.audio streamavis.weights", "numpy torch safetensors"
     ),
     "streamavis.io": rule(
-        BASE + " streamavis.runtime.clock streamavis.runtime.audio_ring",
+        BASE + " streamavis.redaction streamavis.runtime.clock streamavis.runtime.audio_ring",
         "numpy av cv2 msgspec",
         late="sounddevice",
     ),
-    "streamavis.viz": rule(BASE + " streamavis.runtime.audio_ring", "numpy cv2"),
+    "streamavis.viz": rule(BASE + " streamavis.words streamavis.runtime.audio_ring", "numpy cv2"),
     "streamavis.runtime": rule(
         BASE + " streamavis_kernels streamavis.model streamavis.audio streamavis.io streamavis.wire"
-        " streamavis.viz streamavis.checkpoint",
+        " streamavis.viz streamavis.words streamavis.checkpoint",
         "numpy torch scipy cv2 msgspec",
     ),
     "streamavis.api": rule(
@@ -75,7 +78,7 @@ RULES = {
 }
 # Where the name that is imported and the name that is installed differ.
 DISTRIBUTIONS = {"zmq": "pyzmq", "cv2": "opencv-python", "cupy": "cupy-cuda13x"}
-WITHOUT_EXTRAS = ["errors", "types", "masks", "wire"]
+WITHOUT_EXTRAS = ["errors", "types", "masks", "words", "wire"]
 
 
 def within(name: str, parent: str) -> bool:

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from streamavis.redaction import redacted
 from streamavis_apps.commands import (
     bench,
     calibrate,
@@ -57,6 +58,9 @@ _EPILOG = """\
 """
 
 
+_USAGE_ERROR: Any = typer.BadParameter.__bases__[0]  # of every wrong command line
+
+
 class Commands(HelpGroup):
     """Subcommands whose expected errors end in one line on stderr and an exit code."""
 
@@ -69,9 +73,11 @@ class Commands(HelpGroup):
         except (Exception, KeyboardInterrupt) as error:
             line = describe(error)
             if line is None:
+                if isinstance(error, _USAGE_ERROR):  # quotes what was given
+                    error.message = redacted(error.message)
                 raise
             if ctx.params["debug"]:
-                traceback.print_exc()
+                typer.echo(redacted(traceback.format_exc()), err=True, nl=False)
             typer.echo(f"streamavis: error: {line}", err=True)
             raise typer.Exit(exit_code_of(error)) from error
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypedDict
 
 import torch
-from rich.console import Console
 from streamavis_kernels import backend
 
 from streamavis_apps.exits import ExitCode, stop_on_signals
@@ -15,9 +14,12 @@ from streamavis_apps.progress import ReplayProgress
 from streamavis_apps.replay import Replay, ready
 from streamavis_apps.summary import stages_of
 from streamavis_apps.tables import latency_table
+from streamavis_apps.terminal import Terminal
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from rich.console import Console
 
     from streamavis.runtime.stats import LatencySummary
     from streamavis_apps.machine import Machine
@@ -61,7 +63,7 @@ def run(
     Raises:
         StreamAVISError: the input or the model is not usable, or `json_path` is not writable.
     """
-    console = console or Console(highlight=False)
+    console = console or Terminal()
     if threads is not None:
         torch.set_num_threads(threads)
     about = machine()

@@ -6,24 +6,25 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from streamavis.words import name_of, percent, sound_state
+
 if TYPE_CHECKING:
     from streamavis.types import FrameResult, Track
 
-__all__ = ["Board", "Spell", "name_of", "sounding_names"]
+__all__ = ["Board", "Spell", "sounding_names"]
 
 _FPS_SPAN = 32  # arrivals the frame rate is counted over
-
-
-def name_of(track: Track) -> str:
-    """How a track is called on a terminal: `bell 3`."""
-    return f"{track.label} {track.id}"
 
 
 def sounding_names(result: FrameResult) -> str:
     """Who sounds in this frame: `bell 3, frog 5`, `nobody`, or why that is unknown."""
     if result.audio != "ok" and all(track.sounding is None for track in result.tracks):
-        return f"unknown (audio {result.audio})"
-    return ", ".join(name_of(track) for track in result.tracks if track.is_sounding) or "nobody"
+        return f"unknown ({sound_state(result.audio, live=result.clock != 'pts')})"
+    return ", ".join(_name(track) for track in result.tracks if track.is_sounding) or "nobody"
+
+
+def _name(track: Track) -> str:
+    return name_of(track.label, track.id)
 
 
 @dataclass(slots=True)
@@ -97,9 +98,9 @@ class Board:
             before = self.spells.get(track.id)
             if before is not None and before.sounding == sounding:
                 continue
-            self.spells[track.id] = Spell(name_of(track), sounding, result.capture_time_ns)
+            self.spells[track.id] = Spell(_name(track), sounding, result.capture_time_ns)
             if sounding:
-                changes.append(f"{name_of(track)} sounds ({track.sounding:.2f})")
+                changes.append(f"{_name(track)} sounds ({percent(track.sounding)})")
             elif sounding is False and before is not None and before.sounding:
-                changes.append(f"{name_of(track)} falls silent")
+                changes.append(f"{_name(track)} falls silent")
         return changes

@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 
@@ -14,10 +13,13 @@ from streamavis.io.live import ClapMeter, Kind, LiveSource, parse_camera
 from streamavis.io.media import MediaSource
 from streamavis_apps.exits import ExitCode, Stop, stop_on_signals
 from streamavis_apps.live_reading import closing_when
+from streamavis_apps.terminal import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from contextlib import AbstractContextManager
+
+    from rich.console import Console
 
     from streamavis.io.live import ClapOffset
     from streamavis.types import SourceItem
@@ -38,7 +40,7 @@ def run(
     Raises:
         InputError: the source cannot be opened, or too few claps were seen and heard.
     """
-    console = console or Console(highlight=False)
+    console = console or Terminal()
     guard: AbstractContextManager[Stop] = nullcontext(stop) if stop else stop_on_signals()
     meter = ClapMeter()
     with guard as stop:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 
+from streamavis.redaction import redacted
 from streamavis_apps.exits import ExitCode, describe
+from streamavis_apps.text import PlainFormatter, shown
 
 __all__ = ["main"]
 
@@ -18,6 +21,8 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         # A label or path the terminal cannot spell must not end a stream.
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    if logging.lastResort is not None:  # the handler of a program that sets no logging up
+        logging.lastResort.setFormatter(PlainFormatter())
     try:
         from streamavis_apps.app import app
 
@@ -25,9 +30,11 @@ def main() -> None:
     except Exception as error:
         if "--debug" in sys.argv:
             raise
-        line = describe(error) or (
-            f"internal error: {type(error).__name__}: {error} "
-            "(a bug in StreamAVIS; `streamavis --debug ...` shows where)"
+        line = describe(error) or shown(
+            redacted(
+                f"internal error: {type(error).__name__}: {error} "
+                "(a bug in StreamAVIS; `streamavis --debug ...` shows where)"
+            )
         )
         sys.stderr.write(f"streamavis: error: {line}\n")
         sys.exit(ExitCode.FAILED)

@@ -8,18 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from streamavis.errors import OutputError
 from streamavis_apps.exits import ExitCode
+from streamavis_apps.terminal import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
+    from rich.console import Console
     from streamavis_training.data.compose.composer import Composed
     from streamavis_training.data.compose.library import Library
     from streamavis_training.data.compose.look import Look
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from streamavis_apps.commands.options import Size
 
-__all__ = ["Request", "run"]
+__all__ = ["Request", "default_cache", "run"]
 
 _SHEET_WIDTH = 1400  # pixels, about
 
@@ -73,7 +74,7 @@ def run(request: Request, *, console: Console | None = None) -> ExitCode:
     from streamavis_training.overrides import merged, override, parse
 
     look = override(Look(), merged(map(parse, request.settings)))
-    console = console or Console(highlight=False)
+    console = console or Terminal()
     frames = max(round(request.duration_s * request.fps), 1)
     shape = ClipShape(frames, request.size.height, request.size.width, (request.fps,))
     with _bar(console) as progress:
@@ -82,7 +83,7 @@ def run(request: Request, *, console: Console | None = None) -> ExitCode:
             request.data,
             request.split,
             request.tiers,
-            cache=request.cache or _default_cache(),
+            cache=request.cache or default_cache(),
             vocabulary=REAL_WORLD.only(request.classes) if request.classes else REAL_WORLD,
             jobs=request.jobs,
             progress=lambda done, total: progress.update(decoding, completed=done, total=total),
@@ -120,7 +121,8 @@ def _bar(console: Console) -> Progress:
     return Progress(*columns, console=console, disable=not console.is_terminal)
 
 
-def _default_cache() -> Path:
+def default_cache() -> Path:
+    """Where decoded material is kept unless a folder is named."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "streamavis/compose"
 
 
@@ -133,9 +135,11 @@ def _write(
     progress: Progress,
 ) -> Statistics:
     from streamavis_training.data.compose.catalogue import Catalogue
+    from streamavis_training.data.compose.unbundle import opened
     from streamavis_training.data.compose.write import write
 
-    chosen = Catalogue.read(request.data).choose(request.split, request.tiers)
+    material = opened(request.data, request.cache or default_cache())
+    chosen = Catalogue.read(material).choose(request.split, request.tiers)
     task = progress.add_task("composing", total=request.n)
     return write(
         library,

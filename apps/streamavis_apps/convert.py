@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 from streamavis import checkpoint
 from streamavis.errors import OutputPathError
 from streamavis.model import AVISM, StreamAVIS, avism
 from streamavis_apps.exits import ExitCode
+from streamavis_apps.terminal import Terminal
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from rich.console import Console
     from torch import Tensor
 
     from streamavis.audio.vggish import VGGish
@@ -51,7 +51,7 @@ def run(
         CheckpointError: `source` is not readable, or not of the network.
         OutputError: `out` is `source` itself, or no .safetensors file.
     """
-    console = console or Console(highlight=False)
+    console = console or Terminal()
     if out.suffix != ".safetensors":
         raise OutputPathError(f"{out}: weights are written as .safetensors; name it so")
     if out.exists() and out.samefile(source):

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from streamavis.errors import InputError
@@ -17,10 +16,12 @@ from streamavis_apps.data_check import counting
 from streamavis_apps.exits import ExitCode
 from streamavis_apps.figures import write
 from streamavis_apps.machine import machine
+from streamavis_apps.terminal import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rich.console import Console
     from streamavis_training.batch import Batch
     from streamavis_training.data.loader import Loader
     from streamavis_training.data.sample import Source
@@ -67,7 +68,7 @@ def run(plan: Plan, *, json_path: Path | None, console: Console | None = None) -
         InputError: a data set cannot be read.
         OutputError: the figures cannot be written.
     """
-    console = console or Console(highlight=False)
+    console = console or Terminal()
     about = machine()
     source = _source(plan)
     step, step_s = None, plan.step_s

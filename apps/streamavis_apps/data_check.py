@@ -10,16 +10,17 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import cv2
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from streamavis.errors import OutputError
 from streamavis_apps.exits import ExitCode
+from streamavis_apps.terminal import Terminal
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from rich.console import Console
     from streamavis_training.data.check import Checked, Problem
 
 __all__ = ["counting", "run"]
@@ -39,7 +40,7 @@ def run(
     """
     from streamavis_training.data.check import check
 
-    console = console or Console(highlight=False)
+    console = console or Terminal()
     with _mapping(jobs) as apply, counting(console, "checking") as progress:
         checked = check(path, apply=apply, progress=progress)
     _print(console, checked)

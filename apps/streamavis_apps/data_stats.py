@@ -5,18 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from streamavis.errors import OutputError
 from streamavis_apps.data_check import counting
 from streamavis_apps.exits import ExitCode
 from streamavis_apps.figures import write
+from streamavis_apps.terminal import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from rich.console import Console
     from streamavis_training.data.stats import Figures
 
 __all__ = ["ROWS", "run"]
@@ -38,7 +39,7 @@ def run(
     from streamavis_training.data.places import find
     from streamavis_training.data.stats import figures
 
-    console = console or Console(highlight=False)
+    console = console or Terminal()
     found = []
     for place in find(path):
         with counting(console, "counting") as progress:

@@ -10,17 +10,18 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 from streamavis.errors import OutputError
 from streamavis.runtime.window import display_problem
 from streamavis_apps.commands.options import View, Web
 from streamavis_apps.exits import ExitCode, stop_on_signals
 from streamavis_apps.replay import Replay, finish, ready
+from streamavis_apps.terminal import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from rich.console import Console
 
     from streamavis_apps.exits import Stop
 
@@ -53,7 +54,7 @@ def run(
     Raises:
         StreamAVISError: the model is not usable or an output cannot be written.
     """
-    console = console or Console(highlight=False)
+    console = console or Terminal()
     out.mkdir(parents=True, exist_ok=True)
     clip = make_clip(out, seed, console)
     window = display_problem() is None if view is None else view is View.WINDOW
@@ -108,6 +109,7 @@ def show(plan: Replay, console: Console) -> ExitCode:
                 pass
         console.print()
         finish(replay, console, plan.source.name)
+        replay.stay(console, stop)
     return stop.exit_code
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
@@ -22,10 +21,13 @@ from streamavis.io.live.supervisor import Supervisor
 from streamavis.runtime.clock import MonotonicClock
 from streamavis.types import AudioChunk, SourceEvent
 from streamavis_apps.exits import ExitCode, Stop, stop_on_signals
+from streamavis_apps.terminal import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
+
+    from rich.console import Console
 
     from streamavis.io.child.messages import Microphone
     from streamavis.io.live.cameras import LocalCamera
@@ -48,7 +50,7 @@ def run(
     stop: Stop | None = None,
 ) -> ExitCode:
     """Print what there is; with `levels`, meters until `stop` is asked for."""
-    console = console or Console(highlight=False)
+    console = console or Terminal(markup=True)
     with console.status("asking the drivers"):
         cameras = list_cameras()
         try:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import importlib.metadata
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from streamavis.errors import StoppedError
 from streamavis_apps.checks import Check, State, all_checks
 from streamavis_apps.exits import ExitCode, stop_on_signals
+from streamavis_apps.terminal import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from rich.console import Console
 
 __all__ = ["run"]
 
@@ -41,7 +43,7 @@ def run(
     Raises:
         InputError: the camera or the named microphone cannot be opened.
     """
-    console = console or Console(highlight=False)
+    console = console or Terminal(markup=True)
     with console.status("looking at this machine"):
         found = list(all_checks() if checks is None else checks)
     if camera is not None:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rich import box
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -16,10 +15,13 @@ from streamavis import metrics
 from streamavis.errors import OutputError
 from streamavis_apps.exits import ExitCode
 from streamavis_apps.report.pieces import figure, short_names
+from streamavis_apps.terminal import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from rich.console import Console
 
     from streamavis.metrics import Evaluation, GroundTruth, Predictions, Protocol, Scores
 
@@ -49,7 +51,7 @@ def run(plan: Plan, *, console: Console | None = None) -> ExitCode:
         InputError: a file is not well-formed; nothing was written.
         OutputError: an output cannot be written.
     """
-    console = console or Console(highlight=False)
+    console = console or Terminal()
     for path in (plan.json, plan.html):
         if path is not None and not path.parent.is_dir():
             raise OutputError(f"{path}: {path.parent} is no folder; create it first")

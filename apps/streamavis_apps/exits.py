@@ -15,6 +15,8 @@ from streamavis.errors import (
     StreamAVISError,
     TruncatedInputError,
 )
+from streamavis.redaction import redacted
+from streamavis_apps.text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +48,7 @@ class ExitCode(IntEnum):
 def describe(error: BaseException) -> str | None:
     """One line for the user, or None when `error` is a bug of ours and needs its traceback."""
     if isinstance(error, StreamAVISError):
-        return " ".join(str(error).split())
+        return shown(redacted(" ".join(str(error).split())))
     if isinstance(error, KeyboardInterrupt):
         return "interrupted"
     if isinstance(error, ModuleNotFoundError) and error.name is not None:
@@ -55,7 +57,7 @@ def describe(error: BaseException) -> str | None:
             return str(MissingExtraError(package, _EXTRAS[package]))
     if isinstance(error, OSError) and error.strerror:
         place = f"{error.filename}: " if error.filename else ""
-        return f"{place}{error.strerror}"
+        return shown(redacted(f"{place}{error.strerror}"))
     return None
 
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -27,10 +26,13 @@ from streamavis.runtime.prep import network_size
 from streamavis.types import SAMPLE_RATE, WINDOW_SAMPLES
 from streamavis_apps.exits import ExitCode
 from streamavis_apps.figures import write
+from streamavis_apps.terminal import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    from rich.console import Console
 
 __all__ = ["Facts", "Stage", "examine", "run"]
 
@@ -96,7 +98,7 @@ def run(
         CheckpointError: `model` is a file that is not there or cannot be read.
         UnknownModelError: `model` is neither a shipped name, a preset, nor a weights file.
     """
-    console = console or Console(highlight=False)
+    console = console or Terminal()
     facts = examine(model, size)
     totals = {
         "parameters": sum(stage.parameters for stage in facts.stages),

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict
 
 import torch
-from rich.console import Console
 from rich.table import Table
 from streamavis_kernels import (
     audio_deform_attn,
@@ -31,10 +30,13 @@ from streamavis.errors import InputError
 from streamavis_apps.exits import ExitCode
 from streamavis_apps.figures import write
 from streamavis_apps.machine import machine
+from streamavis_apps.terminal import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    from rich.console import Console
 
     from streamavis_apps.machine import Machine
 
@@ -106,7 +108,7 @@ def run(
         InputError: `device` is not here.
         OutputError: `json_path` is not writable.
     """
-    console = console or Console(highlight=False)
+    console = console or Terminal()
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError("--device cuda: here there is cpu; PyTorch finds no CUDA device")
     if threads is not None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from streamavis.wire.keys import KeyFolder, default_folder
+from streamavis_apps.terminal import Terminal
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from rich.console import Console
 
 __all__ = ["add", "init", "revoke", "show"]
 
@@ -61,8 +63,10 @@ def revoke(name: str, keys: Path | None, console: Console | None = None) -> None
     Raises:
         KeyFileError: nobody has this name, or a file cannot be removed.
     """
-    _folder(keys).revoke(name)
+    _, *others = _folder(keys).revoke(name)
     _say(console, f"{name} may read no longer; publishers that run shut it out at once")
+    if others:
+        _say(console, f"Revoked too, as it is the same public key: {', '.join(others)}")
 
 
 def show(keys: Path | None, console: Console | None = None) -> None:
@@ -83,7 +87,7 @@ def show(keys: Path | None, console: Console | None = None) -> None:
             table.add_column(heading, header_style="dim", no_wrap=True)
         for name, public in clients.items():
             table.add_row(Text(name), Text(public))
-        (console or Console(highlight=False)).print(table)
+        (console or Terminal()).print(table)
     for fault in listed.faults:
         _say(console, f"\nnot let in: {fault}")
 
@@ -98,4 +102,4 @@ def _where(keys: Path | None) -> str:
 
 def _say(console: Console | None, text: str) -> None:
     # A public key has brackets, which are not markup.
-    (console or Console(highlight=False)).print(text, markup=False, soft_wrap=True)
+    (console or Terminal()).print(text, markup=False, soft_wrap=True)

@@ -9,31 +9,34 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 from streamavis.errors import InputAddressError, InputError, OutputError, StoppedError
 from streamavis.io.live import LiveSource
-from streamavis.io.live.devices import check_camera, sound_device
+from streamavis.io.live.devices import check_camera, recorded_size, sound_device
 from streamavis.runtime.clock import Clock, MonotonicClock
 from streamavis.wire import Hello
+from streamavis.words import knows
 from streamavis_apps.commands.options import View
 from streamavis_apps.exits import ExitCode, Stop, stop_on_signals
 from streamavis_apps.live_board import LiveBoard
 from streamavis_apps.live_sinks import Outputs, Wanted
 from streamavis_apps.live_views import BROWSER
 from streamavis_apps.metrics import loopback, serve_metrics
+from streamavis_apps.sources import is_stdout
 from streamavis_apps.summary import print_summary
+from streamavis_apps.terminal import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
+
+    from rich.console import Console
 
     from streamavis.model import StreamAVIS
     from streamavis.runtime.engine import Engine
 
 __all__ = ["Live", "Running", "follow", "named", "ready", "run"]
 
-_NAMED = re.compile(r"([A-Za-z0-9_-]{1,64})=([a-z0-9]+:.+|browser)", re.DOTALL)
+_NAMED = re.compile(r"([A-Za-z0-9_-]{1,64})=(.+)", re.DOTALL)
 _DRAW_S = 0.2
 _ANSWER_S = 3.0  # what a camera's host is granted, before all else is made ready
 _USUAL = (720, 1280)  # of the pictures the model is warmed up with: height, width
@@ -70,7 +73,7 @@ def run(plan: Live, *, console: Console | None = None, stop: Stop | None = None)
         StreamAVISError: a camera, microphone, output or the model is not usable, or the machine
             is too slow for this many streams; says which and why.
     """
-    console = console or Console(highlight=False)
+    console = console or Terminal(stderr=is_stdout(plan.wanted.jsonl))
     guard: AbstractContextManager[Stop] = nullcontext(stop) if stop else stop_on_signals()
     with guard as stop, ExitStack() as stack:
         # The board tells what the journal logs; whoever set logging up gets both.
@@ -122,9 +125,9 @@ def ready(plan: Live, console: Console, stop: Stop) -> Iterator[Running]:
         wanted = replace(plan.wanted, lending=lending > 0)
         outputs = stack.enter_context(Outputs(wanted, stop))
         if lending:
-            where = f"open {outputs.told['view']} and lend it a camera"
+            where = f"open {outputs.told['view']} and share a camera"
             console.print(where, markup=False, soft_wrap=True)
-        _check_addresses(plan, cameras, console)
+        sizes = _check_addresses(plan, cameras, console)
         # No camera runs while torch loads, which holds up every other thread for seconds: what
         # came meanwhile would only wait for the first result.
         # Brings torch: a bad address is told without it.
@@ -133,16 +136,27 @@ def ready(plan: Live, console: Console, stop: Stop) -> Iterator[Running]:
         from streamavis_apps.loading import load_warm
 
         model = load_warm(plan.model, [_USUAL] * len(cameras), console)
-        sources: dict[str, LiveSource] = {}
-        for name, address in cameras.items():
-            with console.status(f"opening {name}"):
-                sources[name] = _opened(plan, address, outputs, clock, stop)
-            stack.callback(_release, sources[name])
-        sizes = [(s.info.height, s.info.width) for s in sources.values()]
-        if len(sources) > 1:
-            admit(measure(model, sizes, clock), plan.least_hz)
-        elif sizes != [_USUAL]:
-            warm_up(model, sizes)
+        title = plan.model.rpartition("/")[2]
+        console.print(knows(title, model.config.classes), markup=False, soft_wrap=True)
+        opened: dict[str, LiveSource] = {}
+
+        def open_all(names: list[str]) -> None:
+            for name in names:
+                with console.status(f"opening {name}"):
+                    opened[name] = _opened(plan, cameras[name], outputs, clock, stop)
+                stack.callback(_release, opened[name])
+
+        recordings = list(sizes)
+        open_all([name for name in cameras if name not in recordings])
+        sizes |= {name: (s.info.height, s.info.width) for name, s in opened.items()}
+        ordered = [sizes[name] for name in cameras]
+        if len(cameras) > 1:
+            admit(measure(model, ordered, clock), plan.least_hz)
+        elif ordered != [_USUAL]:
+            warm_up(model, ordered)
+        # Last: a recording plays from the moment it is opened, and would lose its beginning.
+        open_all(recordings)
+        sources = {name: opened[name] for name in cameras}
         board = LiveBoard(console)
         engine = _engine(plan, sources, model, outputs, board, clock, stop)
         if plan.metrics is not None:
@@ -176,18 +190,28 @@ def _opened(plan: Live, address: str, outputs: Outputs, clock: Clock, stop: Stop
         raise InputError(f"{error}; {cure}") from error
 
 
-def _check_addresses(plan: Live, cameras: dict[str, str], console: Console) -> None:
+def _check_addresses(
+    plan: Live, cameras: dict[str, str], console: Console
+) -> dict[str, tuple[int, int]]:
     """Refuse what certainly cannot be opened, before the model is loaded.
 
+    Returns:
+        Stream name -> height and width of the pictures, of recordings alone.
+
     Raises:
-        InputError: an address is none, or nobody answers there.
+        InputError: an address is none, nobody answers there, or a recording cannot be read.
     """
     if plan.microphone not in (None, "none"):
         sound_device(plan.microphone)
+    sizes: dict[str, tuple[int, int]] = {}
     for name, address in cameras.items():
         if address != BROWSER:
             with console.status(f"asking for {name}"):
                 check_camera(address, _ANSWER_S)
+                size = recorded_size(address)
+            if size is not None:
+                sizes[name] = size
+    return sizes
 
 
 def _check_lending(cameras: int, view: View) -> None:

@@ -13,8 +13,9 @@ from streamavis.runtime.recording import RecordSink
 from streamavis.runtime.sinks import JsonlSink, PublishSink
 from streamavis.viz import draw
 from streamavis_apps.commands.options import View, Web
-from streamavis_apps.live_views import open_view
+from streamavis_apps.live_views import BROWSER, open_view
 from streamavis_apps.publishing import keys_for
+from streamavis_apps.sources import is_stdout
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -112,7 +113,8 @@ class Outputs:
             sinks.append(wire)
             self.told[f"results{of_stream}"] = wire.endpoint
         if wanted.jsonl is not None:
-            path = path_of(wanted.jsonl, stream) if several else wanted.jsonl
+            shared = is_stdout(wanted.jsonl) or not several  # each line names its stream
+            path = wanted.jsonl if shared else path_of(wanted.jsonl, stream)
             sinks.append(JsonlSink(path, stamps=True))
             self.told[f"lines{of_stream}"] = str(path)
         recording: RecordSink | None = None
@@ -130,7 +132,8 @@ class Outputs:
             if wanted.record is not None:
                 self.told[f"video{of_stream}"] = recording.recording
         if self._views is not None:
-            sinks.append(self._views.sink(stream, hello, recording))
+            lent = info.name == BROWSER
+            sinks.append(self._views.sink(stream, hello, recording, lent=lent))
         return sinks
 
 

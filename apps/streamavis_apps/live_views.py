@@ -40,8 +40,13 @@ class Views(Protocol):
     def camera(self) -> Device | None:
         """A camera that its user lends; None where there is none."""
 
-    def sink(self, stream: str, hello: Hello, recording: RecordSink | None) -> Sink:
-        """A sink that shows one stream and may start and stop `recording`."""
+    def sink(
+        self, stream: str, hello: Hello, recording: RecordSink | None, *, lent: bool = False
+    ) -> Sink:
+        """A sink that shows one stream, of a visitor's camera if `lent`.
+
+        It may start and stop `recording`.
+        """
 
     def stride(self) -> int:
         """One frame in so many is to be looked at."""
@@ -61,12 +66,15 @@ class _Windows:
     def stride(self) -> int:
         return 1
 
-    def sink(self, stream: str, hello: Hello, recording: RecordSink | None) -> Sink:
+    def sink(
+        self, stream: str, hello: Hello, recording: RecordSink | None, *, lent: bool = False
+    ) -> Sink:
         from streamavis.runtime.window import WindowSink
 
         window = WindowSink(f"StreamAVIS {stream}", on_quit=self._stop.event.set)
         self._closing.callback(window.dismiss)
-        window.recording, window.classes = recording, hello.classes
+        window.recording = recording
+        window.introduce(hello.model, hello.classes)
         return window
 
 
@@ -92,8 +100,10 @@ class _Pages:
     def stride(self) -> int:
         return self._view.controls.stride()
 
-    def sink(self, stream: str, hello: Hello, recording: RecordSink | None) -> Sink:
-        return self._view.sink(stream, hello)
+    def sink(
+        self, stream: str, hello: Hello, recording: RecordSink | None, *, lent: bool = False
+    ) -> Sink:
+        return self._view.sink(stream, hello, lent=lent)
 
 
 @contextmanager

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict
 
 import torch
 from rich import box
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from streamavis_kernels import backend
@@ -19,6 +18,7 @@ from streamavis_apps.exits import ExitCode
 from streamavis_apps.figures import Spread, describe_machine, spread, write
 from streamavis_apps.machine import Machine, machine
 from streamavis_apps.offline_network import network, pictures, sound
+from streamavis_apps.terminal import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
+    from rich.console import Console
     from torch.utils.hooks import RemovableHandle
 
     from streamavis_apps.commands.options import Size
@@ -156,7 +157,7 @@ def run(
         CheckpointError: the weights are not usable.
         OutputError: `json_path` is not writable.
     """
-    console = console or Console(highlight=False)
+    console = console or Terminal()
     if threads is not None:
         torch.set_num_threads(threads)
     about = machine()

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, TypedDict
 import cv2
 import numpy as np
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from streamavis.masks import encode
@@ -20,12 +19,14 @@ from streamavis.viz.screen import Health, Screen
 from streamavis_apps.exits import ExitCode
 from streamavis_apps.figures import write
 from streamavis_apps.machine import machine
+from streamavis_apps.terminal import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from numpy.typing import NDArray
+    from rich.console import Console
 
     from streamavis_apps.commands.options import Size
     from streamavis_apps.machine import Machine
@@ -79,7 +80,7 @@ def run(
     Raises:
         OutputError: `json_path` is not writable.
     """
-    console = console or Console(highlight=False)
+    console = console or Terminal()
     about, threads = machine(), cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:

@@ -79,6 +79,10 @@ class ReplayProgress:
             return
         self._next_s = now_s + (_REDRAW_S if self._bar is not None else _LINE_S)
         at_s = result.capture_time_ns / 1e9
+        if self._duration_s is not None and at_s > self._duration_s:
+            self._duration_s = None  # the container's word is wrong, as where takes were joined
+            if self._bar is not None:
+                self._bar.tasks[self._task].total = None
         so_far = report()
         at = (
             f"{at_s:.1f} s"

@@ -7,10 +7,9 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 import streamavis
 from streamavis.errors import OutputError, OutputPathError, TruncatedInputError
+from streamavis.io.container import BEST, Tracks
 from streamavis.io.media import MediaSource
 from streamavis.runtime.clock import PausableClock
 from streamavis.runtime.recording import RecordSink
@@ -21,12 +20,17 @@ from streamavis.wire import Hello
 from streamavis_apps.exits import ExitCode, Stop, stop_on_signals
 from streamavis_apps.progress import ReplayProgress
 from streamavis_apps.publishing import keys_for
+from streamavis_apps.sources import is_stdout
 from streamavis_apps.summary import print_summary
+from streamavis_apps.terminal import Terminal
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
+
+    from rich.console import Console
 
     from streamavis import Stream
     from streamavis.api import OpenSource
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
     from streamavis.model import StreamAVIS
     from streamavis.runtime.delivery import Sink
     from streamavis_apps.commands.options import Web
+    from streamavis_apps.replay_again import Passes
     from streamavis_apps.web.view import WebView
 
 __all__ = ["Ready", "Replay", "finish", "play", "ready", "run"]
@@ -44,12 +49,13 @@ class Replay:
     """What to replay and where the results go."""
 
     source: Path
+    tracks: Tracks = BEST
     speed: float | None = 1.0  # times real time; None or infinity: as fast as possible
     model: str = "nano"  # shipped name or file
     publish: str | None = None  # address
     keys: Path | None = None  # folder; see `keys_for`
     insecure: bool = False
-    jsonl: Path | None = None
+    jsonl: Path | None = None  # "-": standard output
     record: Path | None = None
     window: bool = False
     web: Web | None = None  # serve the viewer in a browser
@@ -70,6 +76,7 @@ class Ready:
     endpoint: str | None  # where results are published
     recording: RecordSink | None
     viewer: WebView | None  # in a browser
+    passes: Passes | None  # of a viewer in a browser: plays on after the end
 
     @property
     def outputs(self) -> dict[str, str]:
@@ -84,6 +91,12 @@ class Ready:
             console.print("It begins with the first viewer; Ctrl-C ends it.")
             self.viewer.wait(stop.event)
 
+    def stay(self, console: Console, stop: Stop) -> None:
+        """Where there is a viewer for browsers: play on as it asks, until it is left."""
+        if self.passes is not None and not stop.event.is_set():
+            console.print("The page can play it again. It ends when nobody watches, or by Ctrl-C.")
+            self.passes.follow(self.results, stop)
+
 
 def run(plan: Replay, *, console: Console | None = None, stop: Stop | None = None) -> ExitCode:
     """Replay to the end, or until `stop` is asked for (SIGINT and SIGTERM do by default).
@@ -92,11 +105,12 @@ def run(plan: Replay, *, console: Console | None = None, stop: Stop | None = Non
         TruncatedInputError: the input broke off; the outputs hold what could be decoded.
         StreamAVISError: input, model or an output is not usable; says which and why.
     """
-    console = console or Console(highlight=False)
+    console = console or Terminal(stderr=is_stdout(plan.jsonl))
     guard: AbstractContextManager[Stop] = nullcontext(stop) if stop else stop_on_signals()
     with guard as stop, ready(plan, stop, console) as replay:
         replay.wait_for_viewer(console, stop)
         play(replay, console, plan.source.name)
+        replay.stay(console, stop)
     return stop.exit_code
 
 
@@ -113,7 +127,8 @@ def ready(plan: Replay, stop: Stop, console: Console) -> Iterator[Ready]:
     with (
         _window(plan, stop, clock) as window,
         _viewer(plan) as viewer,
-        MediaSource(plan.source) as media,
+        _cancelled(plan, stop) as cancelled,
+        MediaSource(plan.source, tracks=plan.tracks) as media,
     ):
         source: OpenSource = media
         with stop.leaving_at_once():
@@ -132,17 +147,24 @@ def ready(plan: Replay, stop: Stop, console: Console) -> Iterator[Ready]:
         if plan.jsonl is not None:
             sinks.append(JsonlSink(plan.jsonl, stamps=plan.stamps))
             outputs["results"] = str(plan.jsonl)
-        recording = _recording(plan, media.info) if plan.record or window else None
+        recording = _recording(plan, media) if plan.record or window else None
         if recording is not None:
             sinks.append(recording)
         if window is not None:
-            window.recording, window.classes = recording, hello.classes
+            window.recording = recording
+            window.introduce(hello.model, hello.classes)
             sinks.append(window)
+        passes: Passes | None = None
         if viewer is not None:
+            from streamavis_apps.replay_again import Passes
+            from streamavis_apps.web.playback import Playback
             from streamavis_apps.web.steering import Strided
 
-            sinks.append(viewer.sink(plan.stream, hello))
+            # Outputs are of the recording as a whole: no seeking while they are written.
+            playback = Playback(media.info.duration_s, seekable=not sinks)
+            sinks.append(viewer.sink(plan.stream, hello, playback=playback))
             source = Strided(media, viewer.controls.stride)
+            passes = Passes(plan.source, plan.stream, plan.speed, model, hello, viewer, playback)
         with streamavis.open(
             source,
             model,
@@ -151,10 +173,13 @@ def ready(plan: Replay, stop: Stop, console: Console) -> Iterator[Ready]:
             sinks=sinks,
             boot_id=wire.boot_id if wire else None,
             clock=clock,
-            cancelled=stop.event,
+            cancelled=cancelled,
             warm=True,
         ) as results:
-            yield Ready(results, outputs, wire.endpoint if wire else None, recording, viewer)
+            if passes is not None:
+                passes.playback.running(results.stop)
+            endpoint = wire.endpoint if wire else None
+            yield Ready(results, outputs, endpoint, recording, viewer, passes)
 
 
 def play(replay: Ready, console: Console, name: str) -> None:
@@ -203,6 +228,18 @@ def _window(plan: Replay, stop: Stop, clock: PausableClock) -> Iterator[WindowSi
 
 
 @contextmanager
+def _cancelled(plan: Replay, stop: Stop) -> Iterator[threading.Event]:
+    """What ends the first pass: `stop`, or also a wish of a viewer in a browser."""
+    if plan.web is None:
+        yield stop.event
+        return
+    from streamavis_apps.replay_again import until_stopped
+
+    with until_stopped(stop) as cancelled:
+        yield cancelled
+
+
+@contextmanager
 def _viewer(plan: Replay) -> Iterator[WebView | None]:
     """The viewer in a browser of a plan that has one, served until the block is left."""
     if plan.web is None:
@@ -217,7 +254,8 @@ def _viewer(plan: Replay) -> Iterator[WebView | None]:
 
 def _check_paths(plan: Replay) -> None:
     """Refuse outputs that would destroy the input or each other."""
-    outputs = [path.resolve() for path in (plan.jsonl, plan.record) if path is not None]
+    named = [path for path in (plan.jsonl, plan.record) if path is not None]
+    outputs = [path.resolve() for path in named if not is_stdout(path)]
     if plan.source.resolve() in outputs:
         raise OutputPathError(f"{plan.source}: is the input itself; give the output another name")
     if len(set(outputs)) < len(outputs):
@@ -226,14 +264,19 @@ def _check_paths(plan: Replay) -> None:
         )
 
 
-def _recording(plan: Replay, info: MediaInfo) -> RecordSink:
-    """What `--record` writes, and what `r` in the window starts and stops."""
+def _recording(plan: Replay, media: MediaSource) -> RecordSink:
+    """What `--record` writes, and what `r` in the window starts and stops.
+
+    A pipe is read once, so its sound is recorded as it is heard instead of copied.
+    """
+    info = media.info
     return RecordSink(
         plan.record or f"streamavis-{plan.stream}.mp4",
         draw=draw,
         size=(info.height, info.width),
         fps=info.fps,
-        sound=plan.source if info.has_audio else None,
+        sound=plan.source if info.has_audio and not media.once else None,
+        tracks=plan.tracks,
         has_audio=info.has_audio,
         start=plan.record is not None,
     )

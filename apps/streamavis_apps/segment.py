@@ -9,22 +9,27 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from rich import box
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from streamavis import checkpoint
 from streamavis.errors import InputError, OutputError
+from streamavis.io.container import BEST, Tracks
+from streamavis.io.locate import locate
 from streamavis.io.media import MediaSource
+from streamavis.io.pictures import fitted
 from streamavis.io.record import Recorder
 from streamavis.types import SAMPLE_RATE, WINDOW_SAMPLES, FrameResult, Track
 from streamavis.viz import draw
 from streamavis_apps.exits import ExitCode, stop_on_signals
 from streamavis_apps.recording_rows import frames_at, listen, ready_features
+from streamavis_apps.terminal import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from rich.console import Console
 
     from streamavis.audio.vggish import VGGish
     from streamavis.errors import TruncatedInputError
@@ -45,6 +50,7 @@ class Segmenting:
     source: Path
     model: Path
     out: Path
+    tracks: Tracks = BEST
     vggish: Path | None = None  # weights; None: those kept in `model`
     features: Path | None = None  # .npy instead of hearing
     mute: bool = False  # take it as silent instead of hearing
@@ -62,7 +68,12 @@ def run(plan: Segmenting, *, console: Console | None = None) -> ExitCode:
         TruncatedInputError: the recording broke off; the results hold what could be decoded.
         StreamAVISError: an input is not usable, or an output cannot be written.
     """
-    console = console or Console(highlight=False)
+    console = console or Terminal()
+    if locate(plan.source).once:
+        raise InputError(
+            f"{plan.source}: is a pipe, which can be read once, and segment reads its input three "
+            "times; save it to a file first"
+        )
     model = checkpoint.load_avism(plan.model)
     with stop_on_signals() as stop:
         try:
@@ -98,7 +109,7 @@ def _segment(
                 kept = "; results.json is complete" if stage == "writing" else ""
                 raise _StoppedError(f"{stage}, after frame {done} of {plan.source.name}{kept}")
 
-        with MediaSource(plan.source) as source:
+        with MediaSource(plan.source, tracks=plan.tracks) as source:
             info = source.info
             needs_vggish = info.has_audio and model.audio_encoder is None
             vggish = _vggish(plan) if needs_vggish else None
@@ -110,8 +121,12 @@ def _segment(
             plan.out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(f"{plan.out}: cannot be made: {error.strerror}") from error
-        with MediaSource(plan.source) as source:
-            pictures = (frame.image for frame in frames_at(source, plan.fps))
+        with MediaSource(plan.source, tracks=plan.tracks) as source:
+            # A picture may grow on the way; the network takes one size.
+            pictures = (
+                fitted(frame.image, info.height, info.width)
+                for frame in frames_at(source, plan.fps)
+            )
             found = model.segment(pictures, rows, threshold=plan.threshold, progress=show)
         _write_results(plan, found)
         for n, _ in enumerate(_annotate(plan, model, found, has_audio=info.has_audio)):
@@ -181,8 +196,8 @@ def _annotate(
     sound = plan.source if has_audio else None
     path = plan.out / "annotated.mp4"
     with (
-        MediaSource(plan.source) as source,
-        Recorder(path, width, height, fps=plan.fps, sound=sound) as recorder,
+        MediaSource(plan.source, tracks=plan.tracks) as source,
+        Recorder(path, width, height, fps=plan.fps, sound=sound, tracks=plan.tracks) as recorder,
     ):
         for index, frame in enumerate(frames_at(source, plan.fps)):
             time_ns = round(index * _NS / plan.fps)
@@ -198,7 +213,7 @@ def _annotate(
                 clock="pts",
                 tracks=_tracks(model, found, index),
             )
-            recorder.write(draw(frame.image, result), time_ns)
+            recorder.write(draw(fitted(frame.image, height, width), result), time_ns)
             yield
 
 

@@ -8,7 +8,6 @@ import time
 from typing import TYPE_CHECKING, TypedDict
 
 import torch
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from streamavis_kernels import backend
 
@@ -16,9 +15,12 @@ from streamavis_apps.exits import ExitCode
 from streamavis_apps.figures import describe_machine, write
 from streamavis_apps.machine import Machine, machine
 from streamavis_apps.offline_network import network, pictures, sound
+from streamavis_apps.terminal import Terminal
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from rich.console import Console
 
     from streamavis_apps.commands.options import Size
 
@@ -65,7 +67,7 @@ def run(
         CheckpointError: the weights are not usable.
         OutputError: `json_path` is not writable.
     """
-    console = console or Console(highlight=False)
+    console = console or Terminal()
     if threads is not None:
         torch.set_num_threads(threads)
     about = machine()

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from rich.console import Console
-
 from streamavis import checkpoint
 from streamavis.io.live import LiveSource
 from streamavis.runtime.clock import MonotonicClock
@@ -30,11 +28,14 @@ from streamavis_apps.figures import write
 from streamavis_apps.machine import machine
 from streamavis_apps.process_watch import ProcessWatch, as_sentence, missed_slope
 from streamavis_apps.soak_world import FAULTS, FaultyModel, World
+from streamavis_apps.terminal import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
+
+    from rich.console import Console
 
     from streamavis.runtime.session import StepModel
     from streamavis_apps.fault_watch import Fault
@@ -64,7 +65,7 @@ def run_live(
     Raises:
         StreamAVISError: the model is not usable, or `json_path` cannot be written.
     """
-    console = console or Console(highlight=False)
+    console = console or Terminal()
     about = machine()
     guard: AbstractContextManager[Stop] = nullcontext(stop) if stop else stop_on_signals()
     with guard as stop:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 import torch
-from rich.console import Console
 from rich.progress import Progress
 from streamavis_kernels import backend
 from torch import Tensor
@@ -25,11 +24,14 @@ from streamavis.types import WINDOW_SAMPLES
 from streamavis_apps.exits import ExitCode, Stop, stop_on_signals
 from streamavis_apps.figures import write
 from streamavis_apps.machine import machine, resident_bytes
+from streamavis_apps.terminal import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
+
+    from rich.console import Console
 
     from streamavis.model import ModelState, StreamAVIS
     from streamavis_apps.machine import Machine
@@ -164,7 +166,7 @@ def run(
     Raises:
         StreamAVISError: the model is not usable, or `json_path` is not writable.
     """
-    console = console or Console(highlight=False)
+    console = console or Terminal()
     about = machine()
     soak = Soak.of(checkpoint.load(model), size)
     state = soak.network.init_state(1)

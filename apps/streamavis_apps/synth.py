@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from streamavis_apps.exits import ExitCode
+from streamavis_apps.terminal import Terminal
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from rich.console import Console
 
     from streamavis_apps.commands.options import Size
 
@@ -46,7 +48,7 @@ def run(
     from streamavis_training import synth
     from streamavis_training.world import WorldConfig
 
-    console = console or Console(highlight=False)
+    console = console or Terminal()
     config = WorldConfig(width=size.width, height=size.height, fps=fps, duration_s=duration_s)
     columns = (TextColumn("rendering"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:

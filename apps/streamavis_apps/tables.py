@@ -11,7 +11,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from streamavis.words import delay, percent
 from streamavis_apps.board import sounding_names
+from streamavis_apps.text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,7 +53,7 @@ def board_panel(board: Board, *, title: str, age: Age | None, columns: int) -> R
     assert result is not None, "board_panel before the first result"
     return Panel(
         Group(_heading(result), _tracks(board, result, columns), _health(board, result, age)),
-        title=Text(title, style="bold"),
+        title=Text(shown(title), style="bold"),
         title_align="left",
         border_style="dim",
         width=min(columns, _WIDE),
@@ -92,12 +94,12 @@ def _tracks(board: Board, result: FrameResult, columns: int) -> Table:
     for track in tracks:
         cells: list[RenderableType] = [
             str(track.id),
-            track.label,
+            Text(shown(track.label)),
             _meter(track, bar=columns >= _TINY),
         ]
         cells.append(f"{board.since_s(track):.1f} s")
         if columns >= _NARROW:
-            cells += [" ".join(f"{side:4d}" for side in track.box), f"{track.score:.2f}"]
+            cells += [" ".join(f"{side:4d}" for side in track.box), percent(track.score)]
         style = "bold green" if track.is_sounding else "dim" if track.visible == 0 else ""
         table.add_row(*cells, style=style)
     for _ in range(_MIN_ROWS - len(tracks)):
@@ -107,9 +109,9 @@ def _tracks(board: Board, result: FrameResult, columns: int) -> Table:
 
 def _meter(track: Track, *, bar: bool) -> RenderableType:
     if track.sounding is None:
-        return Text("unknown", style="yellow")
+        return Text(percent(None), style="yellow")
     if not bar:
-        return f"{track.sounding:.2f}"
+        return percent(track.sounding)
     meter = ProgressBar(
         total=1.0,
         completed=track.sounding,
@@ -118,7 +120,7 @@ def _meter(track: Track, *, bar: bool) -> RenderableType:
         finished_style="green",
     )
     grid = Table.grid(padding=(0, 1))
-    grid.add_row(meter, f"{track.sounding:.2f}")
+    grid.add_row(meter, percent(track.sounding))
     return grid
 
 
@@ -132,7 +134,7 @@ def _health(board: Board, result: FrameResult, age: Age | None) -> Text:
     else:
         bound = "" if age.exact else "> "
         style = "red" if age.seconds > _OLD_S else ""
-        parts.append(Text(f"age {bound}{age.seconds * 1e3:.0f} ms", style=style))
+        parts.append(Text(f"age {bound}{delay(age.seconds * 1e3)}", style=style))
     parts.append(Text(f"{board.missed} missed", style="yellow" if board.missed else ""))
     return Text(" | ").join(parts)
 

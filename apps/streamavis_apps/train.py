@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import logging
+import math
 import os
 import signal
 import time
@@ -12,19 +13,20 @@ import warnings
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-
 from streamavis.errors import ArgumentError
 from streamavis_apps.bars import Bars
 from streamavis_apps.exits import ExitCode, stop_on_signals
 from streamavis_apps.launch import launch
 from streamavis_apps.machine import cores
 from streamavis_apps.run_folder import command_line, record_start
+from streamavis_apps.terminal import Terminal
+from streamavis_apps.text import PlainFormatter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from rich.console import Console
     from streamavis_training.recipes.base import Phase, Recipe
     from streamavis_training.trainer import Progress as Step
 
@@ -54,7 +56,7 @@ def run(plan: Plan) -> int:
     """
     from streamavis_training.overrides import as_values, differences
 
-    console = Console(highlight=False)
+    console = Terminal()
     begun = "WORLD_SIZE" in os.environ  # torchrun's
     rank = int(os.environ.get("RANK", "0"))
     processes = int(os.environ["WORLD_SIZE"]) if begun else _processes(plan)
@@ -91,7 +93,7 @@ def pack(folder: Path, out: Path) -> int:
     from streamavis_training.run_state import CHECKPOINT
     from streamavis_training.run_state import pack as write
 
-    console = Console(highlight=False)
+    console = Terminal()
     _say(console, write(folder / CHECKPOINT, out))
     _say(console, f"go on with: streamavis train --out DIR --resume {out}")
     return ExitCode.DONE
@@ -132,7 +134,7 @@ def show_fields(recipe: Recipe) -> int:
             else:
                 yield f"{where}={'none' if value is None else json.dumps(value)}"
 
-    console = Console(highlight=False)
+    console = Terminal()
     for line in fields(as_values(recipe), ""):
         _say(console, line)
     return ExitCode.DONE
@@ -192,8 +194,10 @@ def _work(
     from streamavis_training import distributed
     from streamavis_training.devices import device_of
 
-    console = Console(highlight=False, quiet=rank > 0)
-    logging.basicConfig(level=logging.WARNING if rank == 0 else logging.ERROR, format="%(message)s")
+    console = Terminal(quiet=rank > 0)
+    handler = logging.StreamHandler()
+    handler.setFormatter(PlainFormatter())
+    logging.basicConfig(level=logging.WARNING if rank == 0 else logging.ERROR, handlers=[handler])
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 0)) or _jobs(processes))
     cv2.setNumThreads(1)
     device = device_of(plan.recipe.trainer.device, int(os.environ.get("LOCAL_RANK", rank)))
@@ -241,11 +245,18 @@ def _phase(
             whole = {"taken": report.taken, "left": report.left, "missing": report.missing}
             (phase.folder / "init.json").write_text(json.dumps(whole, indent=1) + "\n")
     notes = {"command": command_line(), "seed": str(phase.trainer.seed), **plan.recipe.notes()}
-    trainer = Trainer(task, phase.folder, phase.trainer, notes=notes, resume=plan.resume)
+    trainer = Trainer(
+        task, phase.folder, phase.trainer, notes=notes, resume=plan.resume, pace=phase.pace
+    )
     if trainer.step:
         _say(console, f"{phase.title}: goes on at step {trainer.step} of {phase.trainer.steps}")
 
     def report_step(step: Step) -> None:
+        if phase.trainer.minutes:  # seconds, whose end is known
+            end = math.ceil(60 * phase.trainer.minutes)
+            done, note = min(int(step.seconds), end), f"step {step.step}  {_describe(step)}"
+            bars.update(phase.title, done, end, note)
+            return
         bars.update(phase.title, step.step, phase.trainer.steps, _describe(step))
 
     return trainer.run(report_step, stop)

@@ -8,7 +8,6 @@ import time
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Protocol
 
-from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
@@ -18,10 +17,14 @@ from streamavis.wire import Subscriber
 from streamavis_apps.board import Board, sounding_names
 from streamavis_apps.exits import ExitCode, Stop, stop_on_signals
 from streamavis_apps.tables import board_panel
+from streamavis_apps.terminal import Terminal
+from streamavis_apps.text import shown
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
+
+    from rich.console import Console
 
 __all__ = ["Lines", "Picture", "Screen", "follow", "run"]
 
@@ -58,7 +61,7 @@ def run(
         WireError: the address or the key is refused, the publisher has another major version, or
             nothing arrived for `wait_s`.
     """
-    console = console or Console(highlight=False)
+    console = console or Terminal()
     guard: AbstractContextManager[Stop] = nullcontext(stop) if stop else stop_on_signals()
     # The screen tells why a publisher refuses; whoever set logging up gets both.
     logging.getLogger("streamavis.wire.subscriber").addHandler(logging.NullHandler())
@@ -76,7 +79,8 @@ def run(
         else:
             with Live(console=console, auto_refresh=False) as live:
                 follow(subscriber, board, Picture(live, address), stop, wait_s)
-        console.print(_last_words(subscriber, board), highlight=False, soft_wrap=True)
+        last = _last_words(subscriber, board)
+        console.print(last, markup=False, highlight=False, soft_wrap=True)
     return stop.exit_code
 
 
@@ -154,7 +158,8 @@ class Lines:
         self._told_silence = silent
 
     def _print(self, when: str, what: str) -> None:
-        self._console.print(f"{when:>9}  {what}", markup=False, highlight=False, soft_wrap=True)
+        line = f"{when:>9}  {shown(what)}"
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 class Picture:
@@ -187,7 +192,7 @@ class Picture:
 
 
 def _greeting(result: FrameResult) -> str:
-    names = ", ".join(track.label for track in result.tracks) or "nothing yet"
+    names = ", ".join(shown(track.label) for track in result.tracks) or "nothing yet"
     return f"{result.stream}: sees {names}; sounding: {sounding_names(result)}"
 
 
@@ -198,4 +203,4 @@ def _last_words(subscriber: Subscriber, board: Board) -> str:
         return seen
     how = {"ended": "The stream ended", "stopped": "The engine was stopped"}
     what = how.get(end.reason, "The engine failed") + (f" ({end.detail})" if end.detail else "")
-    return f"{what}: {seen}"
+    return shown(f"{what}: {seen}")

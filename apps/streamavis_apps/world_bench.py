@@ -6,11 +6,11 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from typing import TYPE_CHECKING, get_args
 
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
 from streamavis_apps.figures import write
+from streamavis_apps.terminal import Terminal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,7 +42,7 @@ def run(model: str, *, clips: int, seed: int, fps: float, jobs: int, json_path: 
     from streamavis import checkpoint
 
     checkpoint.metadata(model)  # an unusable file is named before the clips are made
-    console = Console()
+    console = Terminal()
     sounds: tuple[Sound, ...] = ("own", "swapped", "silence")
     # Swapped sound comes from the neighbour, so a share is a run of clips that closes on itself.
     shares = [(start, min(4, clips - start)) for start in range(0, clips, 4)]

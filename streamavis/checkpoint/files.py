@@ -11,19 +11,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from streamavis.checkpoint.configured import BACKBONES, check_fit, parsed
 from streamavis.checkpoint.vggish import vggish_from_reference
 from streamavis.errors import CheckpointError, UnknownModelError
 from streamavis.model.avism import AVISM, AVISMConfig
-from streamavis.model.backbone import NanoConfig
-from streamavis.model.efficientnet import EfficientNetLiteConfig
-from streamavis.model.resnet import ResNetConfig
 from streamavis.model.streamavis import StreamAVIS, StreamAVISConfig
-from streamavis.model.swin import SwinConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import torch
+    from collections.abc import Callable, Mapping
 
     from streamavis.audio.vggish import VGGish
 
@@ -45,12 +40,6 @@ _WRITERS = (
     "a file that `streamavis train` or `streamavis convert --causal` wrote, or a shipped name"
 )
 _OFFLINE_WRITER = "a file that `streamavis convert` wrote without --causal"
-_BACKBONES: dict[str, type[Any]] = {
-    "nano": NanoConfig,
-    "efficientnet-lite0": EfficientNetLiteConfig,
-    "resnet": ResNetConfig,
-    "swin": SwinConfig,
-}
 Network = TypeVar("Network", StreamAVIS, AVISM)
 
 
@@ -151,7 +140,7 @@ def load(name_or_path: str | Path, *, ready_features: bool = False) -> StreamAVI
             f"{path} hears through VGGish, whose weights it does not hold; "
             "convert it again with `streamavis convert ... --causal --vggish FILE`"
         )
-    return _filled(StreamAVIS(config), path)
+    return _filled(lambda: StreamAVIS(config), path)
 
 
 def configuration(name_or_path: str | Path) -> StreamAVISConfig:
@@ -163,14 +152,8 @@ def configuration(name_or_path: str | Path) -> StreamAVISConfig:
     path = find(name_or_path)
     header = metadata(path)
     try:
-        values: dict[str, Any] = json.loads(header["config"])
-        for name in ("classes", "audio_widths"):
-            if name in values:
-                values[name] = tuple(values[name])
-        if "backbone" in values:
-            values["backbone"] = _backbone(values["backbone"])
-        return StreamAVISConfig(**values)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        return parsed(StreamAVISConfig, header)
+    except ValueError as error:
         raise CheckpointError(f"{path} has no readable configuration: {error}") from error
 
 
@@ -183,12 +166,10 @@ def load_avism(name_or_path: str | Path) -> AVISM:
     path = find(name_or_path)
     header = _header(path, _OFFLINE_KIND, _OFFLINE_WRITER)
     try:
-        values: dict[str, Any] = json.loads(header["config"])
-        values["classes"] = tuple(values["classes"])
-        config = AVISMConfig(**values | {"backbone": _backbone(values["backbone"])})
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        config = parsed(AVISMConfig, header)
+    except ValueError as error:
         raise CheckpointError(f"{path} has no readable configuration: {error}") from error
-    return _filled(AVISM(config), path)
+    return _filled(lambda: AVISM(config), path)
 
 
 def load_vggish(name_or_path: str | Path) -> VGGish | None:
@@ -208,16 +189,8 @@ def load_vggish(name_or_path: str | Path) -> VGGish | None:
 def _written(config: StreamAVISConfig | AVISMConfig) -> dict[str, Any]:
     """A configuration as it is written: its backbone says of which kind it is."""
     values = dataclasses.asdict(config)
-    kind = next(name for name, kind in _BACKBONES.items() if type(config.backbone) is kind)
+    kind = next(name for name, kind in BACKBONES.items() if type(config.backbone) is kind)
     return values | {"backbone": {"kind": kind, **values["backbone"]}}
-
-
-def _backbone(values: dict[str, Any]) -> Any:
-    """The configuration of a backbone. Files before kinds were written are told by their keys."""
-    lists = {name: tuple(x) if isinstance(x, list) else x for name, x in values.items()}
-    untagged = "resnet" if "blocks" in lists else "swin" if "embed" in lists else "nano"
-    kind = str(lists.pop("kind", untagged))
-    return _BACKBONES[kind](**lists)
 
 
 def _header(path: Path, kind: str, cure: str) -> dict[str, str]:
@@ -239,27 +212,10 @@ def _header(path: Path, kind: str, cure: str) -> dict[str, str]:
     return header
 
 
-def _filled(model: Network, path: Path) -> Network:
+def _filled(make: Callable[[], Network], path: Path) -> Network:
+    check_fit(path, make, _VGGISH)
+    model = make()
     with safe_open(str(path), "pt") as file:
         names = [name for name in file.keys() if not name.startswith(_VGGISH)]  # noqa: SIM118
-        weights = {name: file.get_tensor(name) for name in names}
-    _check_fit(path, model.state_dict(), weights)
-    model.load_state_dict(weights)
+        model.load_state_dict({name: file.get_tensor(name) for name in names})
     return model.eval().requires_grad_(False)
-
-
-def _check_fit(
-    path: Path, expected: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]
-) -> None:
-    missing, extra = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
-    if missing or extra:
-        raise CheckpointError(
-            f"{path} does not fit its configuration: {len(missing)} weights missing "
-            f"(first {missing[:1]}), {len(extra)} unknown (first {extra[:1]})"
-        )
-    for name, tensor in expected.items():
-        if found[name].shape != tensor.shape:
-            raise CheckpointError(
-                f"{path}: {name} has shape {tuple(found[name].shape)}, "
-                f"expected {tuple(tensor.shape)}"
-            )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pickle
+import pickletools
 import re
 import warnings
+import zipfile
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,14 +27,28 @@ _NUMPY = {
     ("multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
     ("multiarray", "scalar"): np.float64(0).__reduce__()[0],
 }
+_ARRAY = object()  # stands for the class in a pickle, so that nothing there can call it
+
+
+def _reconstruct(kind: object, shape: tuple[int, ...], code: bytes) -> Any:
+    """An empty array, as every pickled array begins; its shape and bytes come after it."""
+    if kind is not _ARRAY or tuple(shape) != (0,):
+        raise CheckpointError(f"begins an array of shape {shape}, expected (0,)")
+    made: Any = _NUMPY["multiarray", "_reconstruct"]
+    return made(np.ndarray, (0,), code)
+
+
 _ALLOWED: dict[tuple[str, str], Any] = {
-    ("numpy", "ndarray"): np.ndarray,
+    ("numpy", "ndarray"): _ARRAY,
     ("numpy", "dtype"): np.dtype,
     ("_codecs", "encode"): lambda text, codec: _encode(text, codec),
 }
 for (_module, _name), _value in _NUMPY.items():
+    _value = _reconstruct if _name == "_reconstruct" else _value
     _ALLOWED[f"numpy.core.{_module}", _name] = _value
     _ALLOWED[f"numpy._core.{_module}", _name] = _value
+_MOST_VIEWS = 4  # file sizes that the tensors of a file may have together: some are shared
+
 # Where the tensors are, in files that hold more.
 _WRAPPERS = ("model", "state_dict", "model_state")
 
@@ -48,9 +64,11 @@ def read_foreign(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             content: Any = load_file(str(path))
         elif path.suffix == ".pkl":
+            _check_pickle(path)
             with path.open("rb") as file:
                 content = _Unpickler(file, encoding="latin1").load()
         else:
+            _check_archive(path)
             with warnings.catch_warnings():  # of pickle protocols: what cannot be read is told
                 warnings.simplefilter("ignore")
                 content = torch.load(path, map_location="cpu", weights_only=True)
@@ -65,6 +83,46 @@ def read_foreign(path: Path) -> dict[str, Tensor]:
         if isinstance(content, dict) and isinstance(content.get(name), dict):
             content = content[name]
     return _tensors(path, content)
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse a zip archive that would unpack to more than it has on disk.
+
+    `torch.save` stores its entries as they are. A compressed one may be a thousand times larger
+    than its file, and would be unpacked whole.
+
+    Raises:
+        CheckpointError: an entry is compressed, or the entries are larger than the file.
+    """
+    if not zipfile.is_zipfile(path):
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+    except zipfile.BadZipFile as error:
+        raise CheckpointError(f"is no zip archive: {error}") from error
+    for entry in entries:
+        if entry.compress_type != zipfile.ZIP_STORED:
+            raise CheckpointError(
+                f"its entry {entry.filename!r} is compressed ({entry.file_size} bytes in "
+                f"{entry.compress_size}); expected what torch.save writes, which is stored"
+            )
+    unpacked, size = sum(entry.file_size for entry in entries), path.stat().st_size
+    if unpacked > size:
+        raise CheckpointError(f"its entries have {unpacked} bytes, but the file has {size}")
+
+
+def _check_pickle(path: Path) -> None:
+    """Refuse a pickle that asks for more memory than it has bytes.
+
+    Raises:
+        CheckpointError: a memo's number, or a length, is larger than the file.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        for code, argument, _ in pickletools.genops(file):
+            if code.name in ("PUT", "LONG_BINPUT") and int(argument or 0) > size:
+                raise CheckpointError(f"remembers an object as number {argument}")
 
 
 def _reason(error: Exception, path: Path) -> str:
@@ -111,6 +169,30 @@ def _tensors(path: Path, content: Any) -> dict[str, Tensor]:
             value = torch.from_numpy(value.copy())
         if isinstance(name, str) and isinstance(value, Tensor):
             tensors[name] = value
+    _check_sizes(path, tensors)
     if not tensors:
         raise CheckpointError(f"{path} holds no tensor; its keys are {list(content)[:5]}")
     return tensors
+
+
+def _check_sizes(path: Path, tensors: dict[str, Tensor]) -> None:
+    """Refuse tensors that are larger than what is stored of them: repeated or overlapping views.
+
+    Raises:
+        CheckpointError: one tensor is larger than its storage, or all of them than four files.
+    """
+    size = path.stat().st_size
+    whole = 0
+    for name, tensor in tensors.items():
+        stored, told = tensor.untyped_storage().nbytes(), tensor.numel() * tensor.element_size()
+        whole += told
+        if told > stored:
+            raise CheckpointError(
+                f"{path}: {name} has shape {tuple(tensor.shape)}, which is {told} bytes, but the "
+                f"file holds {stored} of it; save it with .contiguous()"
+            )
+    if whole > _MOST_VIEWS * size:
+        raise CheckpointError(
+            f"{path}: its tensors have {whole} bytes, but the file has {size}: they overlap; "
+            "save each with .clone()"
+        )

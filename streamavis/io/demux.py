@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import av
 
+from streamavis.io.continuity import Continuity
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from av.packet import Packet
     from av.stream import Stream
 
@@ -24,16 +28,32 @@ class PacketReader:
 
     Asking for one stream's next packet queues what comes of the other, at most `look_ahead`
     packets and 64 MiB, so a badly interleaved file costs bounded memory.
+
+    Stamps are on one time, also where the container's clock begins anew.
+
+    Attributes:
+        continuity: where it did.
+        at_end: nothing more comes.
     """
 
-    def __init__(self, media: Media, look_ahead: int) -> None:
+    def __init__(
+        self, media: Media, look_ahead: int, streams: Sequence[Stream] | None = None
+    ) -> None:
+        """Start; `streams` are those whose packets are wanted, by default all that are used.
+
+        All are read: only together they tell where the clock begins anew.
+        """
         self._media = media
         self._look_ahead = look_ahead
-        streams = [s for s in (media.video, media.audio) if s is not None]
-        self._queues: dict[int, deque[Packet[Any]]] = {s.index: deque() for s in streams}
+        used = [s for s in (media.video, media.audio) if s is not None]
+        self._used = {s.index for s in used}
+        self._queues: dict[int, deque[Packet[Any]]] = {
+            s.index: deque() for s in (used if streams is None else streams)
+        }
         self._queued_bytes = 0
         self._source = media.container.demux()
         self._errors = 0  # since the last packet
+        self.continuity = Continuity(breaks=media.clock_breaks)
         self.at_end = False
 
     def next(self, stream: Stream, *, wait: bool = True) -> Packet[Any] | None:
@@ -69,15 +89,18 @@ class PacketReader:
         except IndexError:  # a stream that began after opening, which PyAV does not know
             self._source = self._media.container.demux()  # an exception ends a generator
             return
-        except (av.error.FFmpegError, OSError):
+        except (av.error.FFmpegError, OSError, ValueError, OverflowError):
             self._errors += 1
             self.at_end = self._errors > _MOST_ERRORS
             self._source = self._media.container.demux()
             return
         if packet.size == 0:  # PyAV's flush packets, at the end
             return
-        self._errors = int(packet.is_corrupt)
         index = packet.stream.index
+        if index not in self._used:
+            return
+        self._errors = int(packet.is_corrupt)
+        self.continuity.place(packet)
         fits = index == wanted or self._queued_bytes < _QUEUE_BYTES
         if index in self._queues and fits:
             self._queues[index].append(packet)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import stat
+import threading
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -9,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 import msgspec
 
 from streamavis.errors import OutputError
+from streamavis.io.claim import Claim
 from streamavis.types import FrameResult
 
 if TYPE_CHECKING:
@@ -16,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["JsonlWriter"]
 
+_STDOUT = "-"
+_STDOUT_LOCK = threading.Lock()  # several streams write to it, each from its own thread
 _NAMES = tuple(field.name for field in fields(FrameResult))
 _OF_THIS_RUN = frozenset({"boot_id", "wall_time", "stamps"})  # differ between equal replays
 
@@ -28,17 +34,27 @@ class JsonlWriter:
     """
 
     def __init__(self, path: str | Path, stamps: bool) -> None:
-        """Create `path`, replacing what is there.
+        """Create `path`, replacing what is there; `-` is standard output.
 
         Raises:
-            OutputError: `path` cannot be written.
+            OutputError: `path` cannot be written, or another program is writing to it.
         """
         self._path = Path(path)
         self._names = [name for name in _NAMES if stamps or name not in _OF_THIS_RUN]
         self._encoder = msgspec.json.Encoder()
+        self._lock = _STDOUT_LOCK if str(path) == _STDOUT else threading.Lock()
+        self._claim: Claim | None = None
+        if str(path) == _STDOUT:
+            self._file = open(1, "wb", closefd=False)  # noqa: SIM115  closed by `close`
+            return
+        self._claim = Claim(self._path)
+        assert self._claim.file is not None, "a claim just made has its file"
         try:
-            self._file = self._path.open("wb")
+            if stat.S_ISREG(os.fstat(self._claim.file).st_mode):
+                os.truncate(self._claim.file, 0)
+            self._file = os.fdopen(self._claim.file, "wb", closefd=False)
         except OSError as error:
+            self._claim.release()
             raise self._failure(error) from error
 
     def __enter__(self) -> Self:
@@ -62,8 +78,9 @@ class JsonlWriter:
             raise OutputError(f"{self._path}: the file is closed")
         line = self._encoder.encode({name: getattr(result, name) for name in self._names})
         try:
-            self._file.write(line + b"\n")
-            self._file.flush()
+            with self._lock:  # a line stays whole
+                self._file.write(line + b"\n")
+                self._file.flush()
         except OSError as error:
             raise self._failure(error) from error
 
@@ -77,6 +94,9 @@ class JsonlWriter:
             self._file.close()
         except OSError as error:
             raise self._failure(error) from error
+        finally:
+            if self._claim is not None:
+                self._claim.close()
 
     def _failure(self, error: OSError) -> OutputError:
         return OutputError(f"{self._path}: cannot be written: {error.strerror}")

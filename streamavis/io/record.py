@@ -18,10 +18,14 @@ from av.video.reformatter import (
 )
 
 from streamavis.errors import OutputError
-from streamavis.io.container import open_media
+from streamavis.io.claim import Claim
+from streamavis.io.container import BEST, Tracks, open_media
 from streamavis.io.live_sound import LiveSoundtrack
+from streamavis.io.locate import file_url
+from streamavis.io.pictures import fitted
 from streamavis.io.soundtrack import Soundtrack
 from streamavis.runtime.audio_ring import AudioRing
+from streamavis.runtime.clock import RESTART_NS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,6 +37,7 @@ __all__ = ["Recorder"]
 
 _TICKS_PER_S = 90_000  # fine enough for every camera, and what players expect
 _NS_PER_S = 1_000_000_000
+_RESTART_TICKS = RESTART_NS * _TICKS_PER_S // _NS_PER_S
 # The index first, empty, and all else in fragments: readable at any moment.
 _FRAGMENTED = {
     "movflags": "empty_moov+default_base_moof",
@@ -50,7 +55,8 @@ class Recorder:
     about the last half second. Memory is constant. Where time repeats or steps back a little, a
     frame follows the one before by 1/90,000 s; where it steps back by 1 s, recording goes on
     from there. Odd sizes are padded by repeating the last row or column, as yuv420p needs even
-    ones; frames of another size are scaled. The sound ends with the last frame.
+    ones; frames of another size are scaled as a whole, in their shape, with black around them.
+    The sound ends with the last frame.
     """
 
     def __init__(
@@ -61,8 +67,10 @@ class Recorder:
         *,
         fps: float | None = None,
         sound: str | Path | AudioRing | None = None,
+        tracks: Tracks = BEST,
         begin_ns: int = 0,
         threads: int = 1,
+        claim: Claim | None = None,
     ) -> None:
         """Create `path`, replacing what is there.
 
@@ -75,18 +83,22 @@ class Recorder:
                 `MediaSource`'s do. Or a ring that somebody writes to while frames come: it must
                 keep as much as the longest pause between frames and 1 s more. Without a file,
                 time begins with the first frame. None: silent.
+            tracks: of that media, as its pictures were read.
             begin_ns: with a file's sound, the stream's time at which the recording begins: that
                 of its first frame, where it is not recorded from the start.
             threads: of the encoder.
+            claim: of `path`, where the caller has it already; it ends with the recording.
 
         Raises:
             InputError: `sound` cannot be opened.
-            OutputError: `path` cannot be written, or is `sound` itself.
+            OutputError: `path` cannot be written, is `sound` itself, or another program is
+                writing to it.
         """
         self._path = Path(path)
         file = None if isinstance(sound, AudioRing) else sound
         if file is not None and _same_file(self._path, Path(file)):
             raise OutputError(f"{path}: is the input itself; give the recording another name")
+        self._shape = (height, width)
         self._size = (width + width % 2, height + height % 2)
         rate = Fraction(min(max(fps or 25, 1), 240)).limit_denominator(1001)
         self._period = round(_TICKS_PER_S / rate)
@@ -96,13 +108,20 @@ class Recorder:
         self._last = -1  # the latest frame's file time, ticks
         self._soundtrack: Soundtrack | LiveSoundtrack | None = None
         self._converter = VideoReformatter()  # kept: setting one up takes longer than a frame
+        self._claim = claim or Claim(self._path)
         self._open = True
         options = _FRAGMENTED if file is None else _FRAGMENTED | _APART
-        self._container = av.open(path, "w", format="mp4", container_options=options)
+        try:
+            self._container = av.open(
+                file_url(self._path), "w", format="mp4", container_options=options
+            )
+        except BaseException:
+            self._claim.release()
+            raise
         with self._giving_up():
             self._stream = self._container.add_stream("libx264", rate=rate)
             self._set_encoder_up(round(2 * rate), threads)
-            self._soundtrack = self._sound_of(sound, begin)
+            self._soundtrack = self._sound_of(sound, begin, tracks)
             self._container.start_encoding()
 
     def __enter__(self) -> Self:
@@ -129,7 +148,7 @@ class Recorder:
         if not self._open:
             raise OutputError(f"{self._path}: the recording is closed")
         frame = self._converter.reformat(
-            av.VideoFrame.from_ndarray(_even(image), "rgb24"),
+            av.VideoFrame.from_ndarray(_even(fitted(image, *self._shape)), "rgb24"),
             *self._size,
             format="yuv420p",
             dst_colorspace=Colorspace.ITU709,
@@ -158,13 +177,13 @@ class Recorder:
         self._release()
 
     def _sound_of(
-        self, sound: str | Path | AudioRing | None, begin_s: Fraction
+        self, sound: str | Path | AudioRing | None, begin_s: Fraction, tracks: Tracks
     ) -> Soundtrack | LiveSoundtrack | None:
         if sound is None:
             return None
         if isinstance(sound, AudioRing):
             return LiveSoundtrack(sound, self._container, self._stream_ns)
-        media = open_media(sound)
+        media = open_media(sound, tracks=tracks)
         if media.audio is None:
             media.container.close()
             return None
@@ -193,7 +212,7 @@ class Recorder:
         if self._shift is None:
             self._shift = -ticks
         back = self._last - (ticks + self._shift)
-        if back >= _TICKS_PER_S:
+        if back >= _RESTART_TICKS:
             self._shift += back + self._period
         self._last = max(ticks + self._shift, self._last + 1)
         return self._last
@@ -223,6 +242,7 @@ class Recorder:
             self._soundtrack.close()
         with suppress(av.error.FFmpegError, OSError):  # after the error that is reported
             self._container.close()
+        self._claim.close()
 
 
 def _same_file(one: Path, other: Path) -> bool:

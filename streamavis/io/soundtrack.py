@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
 from fractions import Fraction
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import av
+import numpy as np
 
 from streamavis.io.demux import PacketReader
+from streamavis.io.downmix import mixed
+from streamavis.io.resample import Resampler
+from streamavis.io.unusable import UNUSABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -18,8 +21,10 @@ if TYPE_CHECKING:
     from av.audio.stream import AudioStream
     from av.container import OutputContainer
     from av.packet import Packet
+    from numpy.typing import NDArray
 
     from streamavis.io.container import Media
+    from streamavis.io.resample import Piece
 
 __all__ = ["Soundtrack"]
 
@@ -28,18 +33,18 @@ _COPIED = frozenset({"aac", "alac", "flac", "mp3", "opus"})
 _NEED_NO_HEADER = frozenset({"mp3"})  # the others' comes from the container; ADTS has none
 _RATE = 48_000  # of what is encoded
 _BIT_RATE = 160_000
-_PAUSE_S = Fraction(6, 5)  # what is left to the resampler, which knows its length to the sample
-_BLOCK = 1024  # samples; where none is named, the resampler passes on what needs no conversion
+_BLOCK = 1024  # samples of one AAC packet
 _SOON_S = Fraction(1, 5)  # an mp4 cannot be read before each of its tracks holds something
-_LEAD_S = 2  # read before the beginning: a decoder finds its feet, a seek may be a little off
+_LEAD_S = 2  # read before the beginning: a decoder needs some packets, a seek may be a little off
 
 
 class Soundtrack:
     """Feed a file's sound into an output container as far as its pictures have come.
 
-    Packets are copied as they are where mp4 can hold them and they begin with the pictures; else
-    the sound is decoded and encoded as AAC at 48 kHz, mono or stereo, its gaps filled with silence.
-    Packets that begin before the recording does (or are an encoder's priming) are left out.
+    Packets are copied as they are where mp4 can hold them, they begin with the pictures and the
+    container's clock does not break; else the sound is decoded and encoded as AAC at 48 kHz, mono
+    or stereo, its gaps filled with silence; rate and layout may change on the way. Packets that
+    begin before the recording does (or are an encoder's priming) are left out.
     """
 
     def __init__(
@@ -66,7 +71,7 @@ class Soundtrack:
         codec = context.codec.canonical_name
         packets = self._from_begin()
         early, first = _first(packets)
-        soon = first is not None and _time(first) <= _SOON_S
+        soon = first is not None and _time(first) <= _SOON_S and not media.clock_breaks
         if soon and codec in _COPIED and (context.extradata or codec in _NEED_NO_HEADER):
             self._output = container.add_stream_from_template(source)
             self._packets = chain(() if first is None else [first], packets)
@@ -76,6 +81,7 @@ class Soundtrack:
             self._output.codec_context.bit_rate = _BIT_RATE
             self._packets = self._encoded(chain(early, () if first is None else [first], packets))
         self._next: Packet[Any] | None = None
+        self._last_dts: int | None = None
 
     def mux_before(self, time_s: Fraction) -> None:
         """Write all sound that begins before `time_s`."""
@@ -86,7 +92,7 @@ class Soundtrack:
             start_s = _time(self._next)
             if start_s >= time_s:
                 return
-            if start_s >= 0:
+            if start_s >= 0 and self._in_order(self._next):
                 self._next.stream = self._output
                 self._container.mux_one(self._next)
             self._next = None
@@ -99,15 +105,23 @@ class Soundtrack:
         """Release the source."""
         self._media.container.close()
 
+    def _in_order(self, packet: Packet[Any]) -> bool:
+        """False for a packet that overlaps what is written, which mp4 cannot hold."""
+        if packet.dts is None or (self._last_dts is not None and packet.dts <= self._last_dts):
+            return False
+        self._last_dts = packet.dts
+        return True
+
     def _from_begin(self) -> Iterator[Packet[Any]]:
         """Packets of the file on the recording's time, from a little before it begins."""
         time_base = self._source.time_base or Fraction(1, self._source.codec_context.sample_rate)
         shift = round((self._media.origin_s + self._begin_s) / time_base)
-        if self._begin_s > _LEAD_S and self._media.path is not None:
+        can_seek = self._media.path is not None and not self._media.clock_breaks
+        if self._begin_s > _LEAD_S and can_seek:
             # Hours of a film are not read to get there; where a file cannot be sought in, they are.
             with suppress(av.error.FFmpegError):
                 self._media.container.seek(shift - round(_LEAD_S / time_base), stream=self._source)
-        reader = PacketReader(replace(self._media, video=None), look_ahead=0)
+        reader = PacketReader(self._media, look_ahead=0, streams=[self._source])
         while (packet := reader.next(self._source)) is not None:
             if packet.pts is not None and packet.dts is not None:
                 packet.pts -= shift
@@ -116,49 +130,58 @@ class Soundtrack:
                     yield packet
 
     def _encoded(self, packets: Iterable[Packet[Any]]) -> Iterator[Packet[Any]]:
-        encoder = self._output.codec_context
-        silence_in_gaps = {"async": "1", "first_pts": "0"}
-        resampler = av.AudioResampler(
-            encoder.format, encoder.layout, _RATE, _BLOCK, silence_in_gaps
-        )
-        for frame in self._decoded(packets):
-            for resampled in resampler.resample(frame):
-                yield from self._output.encode(resampled)
-        for resampled in resampler.resample(None):
-            yield from self._output.encode(resampled)
+        layout = self._output.codec_context.layout.name
+        done = 0
+        for block in _blocks(self._laid_out(packets)):
+            frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block.T), "fltp", layout)
+            frame.sample_rate, frame.pts, frame.time_base = _RATE, done, Fraction(1, _RATE)
+            done += len(block)
+            yield from self._output.encode(frame)
         yield from self._output.encode(None)
 
-    def _decoded(self, packets: Iterable[Packet[Any]]) -> Iterator[av.AudioFrame]:
-        """Sound on the recording's time; a long pause is silence second by second, not at once."""
-        until_s, frame = Fraction(0), None
+    def _laid_out(self, packets: Iterable[Packet[Any]]) -> Iterator[NDArray[np.float32]]:
+        """(n, channels) from the recording's beginning on, without gaps and overlaps."""
+        channels = self._output.codec_context.layout.nb_channels
+        done = 0
+        for piece in self._decoded(packets):
+            start = round(piece.start_s * _RATE)
+            while done < start:  # a long pause is silence second by second, not at once
+                silence = np.zeros((min(start - done, _RATE), channels), np.float32)
+                done += len(silence)
+                yield silence
+            # An encoder refuses what damaged floats may be.
+            finite = np.nan_to_num(piece.samples, nan=0, posinf=0, neginf=0).clip(-1, 1)
+            samples = mixed(finite, piece.channels, channels)[done - start :]
+            done += len(samples)
+            yield samples
+        if not done:  # a track without anything would keep the file from being read
+            yield np.zeros((_BLOCK, channels), np.float32)
+
+    def _decoded(self, packets: Iterable[Packet[Any]]) -> Iterator[Piece]:
+        resampler = Resampler(_RATE)
         for packet in packets:
             try:
-                decoded = self._source.codec_context.decode(packet)
-            except av.error.FFmpegError:
-                continue  # a corrupt packet: `async` fills its place
-            for frame in decoded:
-                frame.time_base = packet.time_base
-                start_s = until_s if frame.time is None else Fraction(frame.time)
-                while start_s - until_s > _PAUSE_S:
-                    yield _silent_second(frame, until_s)
-                    until_s += 1
-                yield frame
-                until_s = max(until_s, start_s + Fraction(frame.samples, frame.sample_rate))
-        if frame is None:  # a track without anything would keep the file from being read
-            silent = av.AudioFrame("fltp", "mono", _RATE)
-            silent.sample_rate = _RATE
-            yield _silent_second(silent, until_s)
+                for frame in self._source.codec_context.decode(packet):
+                    stamp, base = frame.pts, packet.time_base
+                    start_s = None if stamp is None or base is None else stamp * base
+                    yield from resampler.feed(frame, start_s)
+            except UNUSABLE:
+                continue  # a corrupt packet: silence takes its place
+        with suppress(*UNUSABLE):
+            yield from resampler.flush()
 
 
-def _silent_second(like: av.AudioFrame, start_s: Fraction) -> av.AudioFrame:
-    silent = av.AudioFrame(like.format, like.layout, like.sample_rate)
-    zero = b"\x80" if like.format.name.startswith("u8") else b"\0"
-    for plane in silent.planes:
-        plane.update(zero * plane.buffer_size)
-    silent.sample_rate = like.sample_rate
-    silent.time_base = like.time_base or Fraction(1, like.sample_rate)
-    silent.pts = round(start_s / silent.time_base)
-    return silent
+def _blocks(pieces: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+    """The same samples in blocks as an encoder takes them; the last may be shorter."""
+    held: NDArray[np.float32] | None = None
+    for piece in pieces:
+        held = piece if held is None else np.concatenate([held, piece])
+        whole = len(held) // _BLOCK * _BLOCK
+        for start in range(0, whole, _BLOCK):
+            yield held[start : start + _BLOCK]
+        held = held[whole:]
+    if held is not None and len(held):
+        yield held
 
 
 def _first(packets: Iterator[Packet[Any]]) -> tuple[list[Packet[Any]], Packet[Any] | None]:

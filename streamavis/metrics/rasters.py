@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco
 
+from streamavis.metrics.limits import (
+    MAX_PARTS,
+    UNREADABLE,
+    FrameError,
+    check_boxes,
+    check_count,
+    check_polygons,
+    check_size,
+    reason,
+)
 from streamavis.metrics.runs import MaskError, areas
 
-__all__ = ["FrameError", "TruthMasks", "predicted_masks", "truth_masks"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
-_FAR = 100  # frame sizes: pycocotools allocates by the length of a polygon's edges
+__all__ = ["FrameError", "TruthMasks", "predicted_masks", "truth_masks"]
 
 Size = tuple[int, int]
 Masks = list[bytes | None]
 Areas = NDArray[np.int64]
-
-
-class FrameError(ValueError):
-    """A mask cannot be read; the message names the frame."""
 
 
 @dataclass(slots=True)
@@ -67,7 +75,10 @@ def predicted_masks(raw: msgspec.Raw, size: Size | None) -> tuple[Masks, Areas, 
     entries: list[_Compressed | None] = _decode(_COMPRESSED, raw)
     for frame, entry in enumerate(entries):
         if entry is not None:
-            size = size or entry.size
+            if size is None:
+                with _in_frame(frame):
+                    check_size(*entry.size)
+                size = entry.size
             if entry.size != size:
                 raise FrameError(f"frame {frame}: size {entry.size}, expected {size}")
     masks = [None if entry is None else entry.counts.encode() for entry in entries]
@@ -85,6 +96,7 @@ def truth_masks(raw: bytes, size: Size, length: int) -> TruthMasks:
     Raises:
         FrameError: malformed, of another size, or not `length` frames.
     """
+    check_size(*size)
     frames, plain = _truth_frames(raw)
     if len(frames) != length:
         raise FrameError(f"segmentations has {len(frames)} entries for {length} frames")
@@ -96,14 +108,20 @@ def truth_masks(raw: bytes, size: Size, length: int) -> TruthMasks:
             continue
         if not frame:
             raise FrameError(f"frame {t}: an empty list; a frame without a mask must be null")
+        with _in_frame(t):
+            check_count("parts of one mask", len(frame), MAX_PARTS)
         if isinstance(frame[0], _Runs):
             packed[t] = [_pack(part, size, t) for part in frame]
             plain &= all(isinstance(part.counts, list) for part in frame)
         elif len(frame[0]) == 4:
-            packed[t] = coco.frPyObjects(np.array(_boxes(frame, t)), *size)
+            with _in_frame(t):
+                check_boxes(frame, size)
+            packed[t] = coco.frPyObjects(np.array(frame), *size)
             plain = False  # it hands pycocotools a list, which takes boxes from arrays only
         else:
-            polygons += _polygons(frame, t, size)
+            with _in_frame(t):
+                check_polygons(frame, size)
+            polygons += frame
             parts[t] = len(frame)
     drawn = iter(coco.frPyObjects(polygons, *size) if polygons else [])
     for t, number in parts.items():
@@ -135,21 +153,13 @@ def _truth_frames(raw: bytes) -> tuple[list[list[Any] | None], bool]:
     return frames, listed
 
 
-def _boxes(frame: list[list[float]], t: int) -> list[list[float]]:
-    for part in frame:
-        if len(part) != 4:
-            raise FrameError(f"frame {t}: a box has {len(part)} numbers, expected 4")
-    return frame
-
-
-def _polygons(frame: list[list[float]], t: int, size: Size) -> list[list[float]]:
-    far = _FAR * max(size)
-    for part in frame:
-        if len(part) < 6 or len(part) % 2:
-            raise FrameError(f"frame {t}: a polygon has {len(part)} numbers, expected 6, 8, ...")
-        if max(part) > far or min(part) < -far:
-            raise FrameError(f"frame {t}: a polygon goes beyond {far} pixels, the size is {size}")
-    return frame
+@contextmanager
+def _in_frame(t: int) -> Iterator[None]:
+    """Name the frame in what is wrong with a mask."""
+    try:
+        yield
+    except FrameError as error:
+        raise FrameError(f"frame {t}: {error}") from error
 
 
 def _pack(runs: _Runs, size: Size, t: int) -> dict[str, Any]:
@@ -179,7 +189,7 @@ def _decode(decoder: msgspec.json.Decoder[Any], raw: msgspec.Raw | bytes, frame:
     """Decode a list of frames, the first of which is number `frame`."""
     try:
         return decoder.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         place = re.search(r"`\$\[(\d+)\]", str(error))
         where = "" if place is None else f"frame {frame + int(place[1])}: "
-        raise FrameError(f"{where}{error}") from error
+        raise FrameError(f"{where}{reason(error)}") from error

@@ -10,20 +10,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Annotated, Any, NoReturn, TypeVar
 
 import msgspec
 import numpy as np
 
 from streamavis.errors import InputError
 from streamavis.metrics.data import Category, GroundTruth, Predictions, Track, Video
-from streamavis.metrics.rasters import FrameError, TruthMasks, predicted_masks, truth_masks
+from streamavis.metrics.limits import (
+    MAX_CATEGORIES,
+    UNREADABLE,
+    FrameError,
+    check_count,
+    check_size,
+    first_repeated,
+    reason,
+)
+from streamavis.metrics.nonfinite import first_nonfinite
+from streamavis.metrics.rasters import TruthMasks, predicted_masks, truth_masks
 
 __all__ = ["Map", "read_predictions", "read_truth"]
 
 _Entry = TypeVar("_Entry", bound=msgspec.Struct)
 Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]  # as the built-in `map`
 _AVISEG_FPS = 1.0
+_INT64 = 1 << 63
+_Id = Annotated[int, msgspec.Meta(ge=-_INT64, le=_INT64 - 1)]
 
 
 class _Truth(msgspec.Struct):
@@ -33,12 +45,12 @@ class _Truth(msgspec.Struct):
 
 
 class _Category(msgspec.Struct):
-    id: int
+    id: _Id
     name: str
 
 
 class _Video(msgspec.Struct):
-    id: int
+    id: _Id
     file_names: list[str]
     height: int | None = None
     width: int | None = None
@@ -47,10 +59,10 @@ class _Video(msgspec.Struct):
 
 
 class _Annotation(msgspec.Struct):
-    video_id: int
-    category_id: int
+    video_id: _Id
+    category_id: _Id
     segmentations: msgspec.Raw
-    id: int | None = None
+    id: _Id | None = None
     iscrowd: int | bool | None = None
     height: int | None = None
     width: int | None = None
@@ -59,8 +71,8 @@ class _Annotation(msgspec.Struct):
 
 
 class _Prediction(msgspec.Struct):
-    video_id: int
-    category_id: int
+    video_id: _Id
+    category_id: _Id
     score: float
     segmentations: msgspec.Raw
 
@@ -78,6 +90,7 @@ def read_truth(path: Path | str, *, apply: Map = map) -> GroundTruth:
     """
     reader = _Reader(Path(path))
     file = reader.decode(reader.content(), _Truth, "a ground truth with categories, videos, ...")
+    reader.check_categories(len(file.categories))
     categories = [
         Category(entry.id, entry.name)
         for entry in reader.entries(file.categories, _Category, "category")
@@ -107,9 +120,9 @@ def read_predictions(
         InputError: it cannot be read or is not well-formed; names file, video, track and frame.
     """
     reader = _Reader(Path(path))
+    reader.names = {video.id: video.name for video in truth.videos}
     entries = reader.decode(reader.content(), list[msgspec.Raw], "a list of predictions")
     videos = {video.id: video for video in truth.videos}
-    reader.names = {video.id: video.name for video in truth.videos}
     tracks: dict[int, list[Track]] = {}
     for number, entry in enumerate(reader.entries(entries, _Prediction, "track")):
         video = videos.get(entry.video_id)
@@ -138,8 +151,11 @@ class _Reader:
     def decode(self, content: bytes, kind: Any, expected: str) -> Any:
         try:
             return msgspec.json.decode(content, type=kind)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise InputError(f"{self.source}: not {expected}: {error}") from error
+        except UNREADABLE as error:
+            place = first_nonfinite(content, self.names)
+            if place is not None:
+                raise InputError(f"{self.source}: {place}, expected a number") from error
+            raise InputError(f"{self.source}: not {expected}: {reason(error)}") from error
 
     def entries(self, raw: list[msgspec.Raw], kind: type[_Entry], what: str) -> list[_Entry]:
         decoder = msgspec.json.Decoder(kind)
@@ -147,15 +163,21 @@ class _Reader:
         for number, entry in enumerate(raw):
             try:
                 decoded.append(decoder.decode(entry))
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            except UNREADABLE as error:
                 video = _video_id_of(entry)
                 place = what if video is None else f"video {self.names.get(video, video)!r}, {what}"
-                raise InputError(f"{self.source}: {place} {number}: {error}") from error
+                raise InputError(f"{self.source}: {place} {number}: {reason(error)}") from error
         return decoded
 
+    def check_categories(self, count: int) -> None:
+        try:
+            check_count("categories", count, MAX_CATEGORIES)
+        except FrameError as error:
+            raise InputError(f"{self.source}: {error}") from error
+
     def unique(self, what: str, values: list[Any], where: str = "") -> None:
-        if len(set(values)) < len(values):
-            twice = next(value for i, value in enumerate(values) if value in values[:i])
+        twice = first_repeated(values)
+        if twice is not None:
             raise InputError(f"{self.source}: {where}{what} {twice!r} occurs more than once")
 
     def video(self, entry: _Video) -> Video:
@@ -163,10 +185,12 @@ class _Reader:
             raise InputError(f"{self.source}: video {entry.id} has no file_names")
         name = entry.file_names[0].partition("/")[0]
         length = len(entry.file_names)
-        times_s = np.arange(length) / (entry.fps if entry.fps else _AVISEG_FPS)
+        with np.errstate(over="ignore"):  # of a rate next to 0: refused below
+            times_s = np.arange(length) / (entry.fps if entry.fps else _AVISEG_FPS)
         if entry.times_s is not None:
             times_s = np.array(entry.times_s)
-        if len(times_s) != length or (np.diff(times_s) <= 0).any() or (entry.fps or 1) <= 0:
+        wrong = len(times_s) != length or not np.isfinite(times_s).all() or (entry.fps or 1) <= 0
+        if wrong or (np.diff(times_s) <= 0).any():
             self._fail(
                 f"video {name!r}",
                 f"fps must be positive, or times_s hold {length} ascending numbers",
@@ -219,8 +243,10 @@ class _Reader:
             self.unique("track id", ids, f"video {video.name!r}: ")
 
     def _sized(self, place: str, height: int, width: int) -> tuple[int, int]:
-        if min(height, width) < 1:
-            self._fail(place, f"height {height} and width {width} must be positive")
+        try:
+            check_size(height, width)
+        except FrameError as error:
+            self._fail(place, str(error))
         return height, width
 
     def _check_lengths(self, place: str, entry: _Annotation, length: int) -> None:
@@ -284,12 +310,12 @@ def _read_masks(task: tuple[bytes, tuple[int, int], int]) -> TruthMasks | str:
 
 
 class _OfVideo(msgspec.Struct):
-    video_id: int
+    video_id: _Id
 
 
 def _video_id_of(entry: msgspec.Raw) -> int | None:
     """The video an entry belongs to that is malformed otherwise."""
     try:
         return msgspec.json.decode(entry, type=_OfVideo).video_id
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return None

@@ -15,7 +15,7 @@ from streamavis_kernels.sampling import reference
 from torch import Tensor, nn
 
 from streamavis.audio.causal import CausalAudioEncoder
-from streamavis.errors import ShapeError
+from streamavis.errors import ArgumentError, ShapeError
 from streamavis.model import backbones
 from streamavis.model.avism_stages import StageRecorder
 from streamavis.model.backbone import normalise
@@ -91,7 +91,9 @@ class AVISMConfig:
 
     def __post_init__(self) -> None:
         if self.audio not in get_args(OfflineAudio):
-            raise ValueError(f"audio is {self.audio!r}, expected one of {get_args(OfflineAudio)}")
+            raise ArgumentError(
+                f"audio is {self.audio!r}, expected one of {get_args(OfflineAudio)}"
+            )
 
 
 def avism_r50(classes: tuple[str, ...] = AVISEG_CLASSES) -> AVISMConfig:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ModelState"]
 
+_MOST = 1 << 53  # frames that a stream may have seen
+
 
 @dataclass
 class ModelState:
@@ -64,6 +66,35 @@ class ModelState:
         rows = torch.as_tensor(streams, device=self.slots.device)
         for kept, new in zip(self.tensors(), other.tensors(), strict=True):
             kept.index_copy_(0, rows, new)
+
+    def check(self) -> None:
+        """Refuse counters that no past can have: it came from outside.
+
+        Raises:
+            StreamStateError: a count is negative or beyond another, or a time is not finite or
+                before another; names both.
+        """
+        c = self.counters
+        order = (
+            ("written", c.written, "seen", c.seen),
+            ("start_s", c.start_s, "last_s", c.last_s),
+        )
+        for low_name, low, high_name, high in order:
+            if not bool((low <= high).all()):
+                raise StreamStateError(
+                    f"the past's {low_name} is {low.tolist()}, which is beyond its {high_name} "
+                    f"{high.tolist()}"
+                )
+        for name in ("written", "seen", "last_tick"):
+            count = getattr(c, name)
+            if not bool(((count >= 0) & (count <= _MOST)).all()):
+                raise StreamStateError(
+                    f"the past's {name} is {count.tolist()}, expected 0 to {_MOST}"
+                )
+        for name in ("start_s", "last_s"):
+            time_s = getattr(c, name)
+            if not bool(time_s.isfinite().all()):
+                raise StreamStateError(f"the past's {name} is {time_s.tolist()}, expected seconds")
 
     def _with(self, change: Callable[[Tensor], Tensor]) -> ModelState:
         def rings(kept: list[Ring]) -> list[Ring]:

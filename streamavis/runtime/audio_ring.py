@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 
 from streamavis.errors import ArgumentError, ShapeError, StreamStateError
+from streamavis.runtime.clock import RESTART_NS
 from streamavis.types import SAMPLE_RATE, WINDOW_SAMPLES, AudioChunk, AudioGap, AudioState
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ _JITTER_SAMPLES = SAMPLE_RATE * 5 // 1000  # 5 ms: half a hop of the log-mel gri
 _LOST_SAMPLES = SAMPLE_RATE // 2  # nothing heard for 0.5 s: the microphone is gone
 _LEVEL_SAMPLES = SAMPLE_RATE // 10  # a level is the mean of 100 ms
 _FLOOR_DBFS = -100.0
-_RESTART_SAMPLES = SAMPLE_RATE  # sound stamped 1 s back is no overlap, its clock began anew
+_RESTART_SAMPLES = RESTART_NS // NS_PER_SAMPLE  # back: no overlap, its clock began anew
 
 
 class AudioWindow(NamedTuple):
@@ -41,6 +42,9 @@ class AudioSlice(NamedTuple):
 
     samples: NDArray[np.float32]  # (samples,), zeros where nothing was heard; owned by the caller
     heard: int  # how many of them were heard and are still kept
+
+
+_FAR = 1 << 62  # samples: far from the end of int64
 
 
 class _Saved(msgspec.Struct):
@@ -175,10 +179,11 @@ class AudioRing:
             saved = msgspec.msgpack.decode(data, type=_Saved)
             ring = cls(len(saved.samples) / 4 / SAMPLE_RATE)
             ring._samples[:] = np.frombuffer(saved.samples, np.float32)
-        except (msgspec.MsgspecError, ValueError) as error:
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             raise StreamStateError(
                 f"expected the bytes of AudioRing.to_bytes but cannot read them: {error}"
             ) from error
+        _check(saved, ring._samples)
         ring._origin, ring._head, ring._gaps = saved.origin, saved.head, saved.gaps
         return ring
 
@@ -243,6 +248,30 @@ class AudioRing:
     def _forget(self) -> None:
         self._origin = self._head = None
         self._gaps = []
+
+
+def _check(saved: _Saved, samples: NDArray[np.float32]) -> None:
+    """Refuse a ring that no stream can have filled.
+
+    Raises:
+        StreamStateError: says what contradicts what.
+    """
+    if not np.isfinite(samples).all():
+        raise StreamStateError("the audio ring: a sample is NaN or infinite")
+    origin, head = saved.origin, saved.head
+    if head is not None and (origin is None or not -_FAR <= origin <= head <= _FAR):
+        raise StreamStateError(f"the audio ring begins at sample {origin}, but ends at {head}")
+    if head is None and (saved.gaps or (origin is not None and not -_FAR <= origin <= _FAR)):
+        raise StreamStateError(
+            f"the audio ring has {len(saved.gaps)} gaps and begins at {origin}, but no end"
+        )
+    before = -_FAR
+    for start, end in saved.gaps:
+        if head is None or not before <= start < end <= head:
+            raise StreamStateError(
+                f"the audio ring: the gap ({start}, {end}) is not between {before} and {head}"
+            )
+        before = end
 
 
 def level_dbfs(ring: AudioRing, time_ns: int) -> float | None:

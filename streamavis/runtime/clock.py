@@ -11,7 +11,24 @@ from typing import Protocol
 
 from streamavis.errors import ArgumentError
 
-__all__ = ["Clock", "ManualClock", "MonotonicClock", "PausableClock"]
+__all__ = [
+    "MAX_GAP_FRAMES",
+    "MAX_GAP_S",
+    "RESTART_NS",
+    "Clock",
+    "ManualClock",
+    "MonotonicClock",
+    "PausableClock",
+]
+
+# One policy for everything that reads, hears, tracks or records a stream.
+# A stamp that steps back by less is jitter: what it belongs to follows what came before. One that
+# steps back by as much begins anew: the source's clock was set, or another recording follows.
+RESTART_NS = 1_000_000_000
+# Without a frame for longer than this, and continuity is lost; or
+MAX_GAP_S = 5.0
+# for this many frame periods, where that is longer.
+MAX_GAP_FRAMES = 5
 
 # A waiter on a manual clock looks this often whether it was cancelled: an Event cannot notify
 # the clock's condition.

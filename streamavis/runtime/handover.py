@@ -21,6 +21,12 @@ import torch
 from torch import Tensor
 
 from streamavis.errors import StreamStateError
+from streamavis.runtime.saved_checks import (
+    check_numbers,
+    check_stream,
+    check_track_config,
+    check_tracks,
+)
 from streamavis.runtime.tracks import TrackConfig, TrackState
 
 if TYPE_CHECKING:
@@ -84,11 +90,16 @@ def encode(saved: SavedSession) -> bytes:
     return _MAGIC + _digest([body]) + body
 
 
-def decode(data: bytes) -> SavedSession:
+def decode(data: bytes, *, most_gaps: int = 16) -> SavedSession:
     """Read what `encode` wrote.
 
+    Args:
+        data: of `encode`.
+        most_gaps: times between frames that a session keeps.
+
     Raises:
-        StreamStateError: `data` is something else, of another version, cut off or damaged.
+        StreamStateError: `data` is something else, of another version, cut off or damaged, or a
+            value is out of its range.
     """
     name = _MAGIC.rpartition(b".")[0]
     if not data.startswith(_MAGIC):
@@ -105,9 +116,13 @@ def decode(data: bytes) -> SavedSession:
             "call Session.to_bytes again"
         )
     try:
-        return msgspec.msgpack.decode(body, type=SavedSession)
-    except msgspec.MsgspecError as error:
+        saved = msgspec.msgpack.decode(body, type=SavedSession)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise StreamStateError(f"the bytes are no session: {error}") from error
+    check_stream(saved.stream)
+    check_numbers(saved, most_gaps)
+    check_track_config(saved.track_config)
+    return saved
 
 
 def describe(config: object) -> dict[str, str]:
@@ -160,6 +175,8 @@ def unpack_tensors(saved: list[Array], into: list[Tensor]) -> None:
         _check(array, f"tensor {n} of the model's past", dtype, tuple(tensor.shape))
         if array.data:
             values = torch.frombuffer(bytearray(array.data), dtype=tensor.dtype)
+            if tensor.is_floating_point() and not bool(values.isfinite().all()):
+                raise StreamStateError(f"tensor {n} of the model's past holds NaN or infinity")
             tensor.copy_(values.view(tensor.shape))
 
 
@@ -173,12 +190,18 @@ def pack_tracks(state: TrackState | None) -> dict[str, Array] | None:
     }
 
 
-def unpack_tracks(saved: dict[str, Array] | None, classes: int) -> TrackState | None:
-    """The track book that `pack_tracks` wrote; `classes`: of the model.
+def unpack_tracks(session: SavedSession, classes: int, slots: int) -> TrackState | None:
+    """The track book that `pack_tracks` wrote.
+
+    Args:
+        session: as `decode` gave it.
+        classes: K of the model.
+        slots: V of the model.
 
     Raises:
-        StreamStateError: a column is missing, unknown, or does not fit the others.
+        StreamStateError: a column is missing, unknown, or contradicts the others.
     """
+    saved = session.tracks
     if saved is None:
         return None
     columns = TrackState.empty(classes, 0).to_arrays()
@@ -186,6 +209,8 @@ def unpack_tracks(saved: dict[str, Array] | None, classes: int) -> TrackState | 
         raise StreamStateError(
             f"the session's tracks have columns {sorted(saved)}, expected {sorted(columns)}"
         )
+    if not saved["ids"].shape:
+        raise StreamStateError("the session's track ids are one number, expected one per track")
     rows, channels = saved["ids"].shape[:1], saved["embeddings"].shape[1:]
     arrays: dict[str, NDArray[Any]] = {}
     for name, column in columns.items():
@@ -195,6 +220,7 @@ def unpack_tracks(saved: dict[str, Array] | None, classes: int) -> TrackState | 
             raise StreamStateError(f"the session's embeddings have shape {saved[name].shape}")
         _check(saved[name], f"column {name} of the tracks", column.dtype.name, shape)
         arrays[name] = np.frombuffer(saved[name].data, column.dtype).reshape(shape)
+    check_tracks(arrays, session.track_config, slots, session.last_time_ns)
     return TrackState.from_arrays(arrays)
 
 

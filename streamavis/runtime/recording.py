@@ -6,6 +6,8 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from streamavis.io.claim import Claim
+from streamavis.io.container import BEST, Tracks
 from streamavis.io.record import Recorder
 from streamavis.runtime.audio_ring import AudioRing, level_dbfs
 from streamavis.types import AudioChunk, AudioGap
@@ -57,6 +59,7 @@ class RecordSink:
         size: tuple[int, int] | None = None,
         fps: float | None = None,
         sound: str | Path | None = None,
+        tracks: Tracks = BEST,
         has_audio: bool = False,
         start: bool = True,
     ) -> None:
@@ -69,12 +72,13 @@ class RecordSink:
                 then created.
             fps: nominal; each frame keeps its own time.
             sound: media whose sound is copied, from where each file begins.
+            tracks: of that media, as its pictures are read.
             has_audio: the stream hears; what it hears is recorded where nothing is copied.
             start: False: record when `toggle` asks for it.
 
         Raises:
             InputError: `sound` cannot be read.
-            OutputError: `path` cannot be written.
+            OutputError: `path` cannot be written, or another program is writing to it.
         """
         self.files: list[Path] = []  # what has been written, in order
         self._path = Path(path)
@@ -83,6 +87,7 @@ class RecordSink:
         self._heard = AudioRing(_KEPT_S)
         self._has_audio = has_audio
         self._copied = sound
+        self._tracks = tracks
         self._lock = threading.Lock()  # of what `toggle` touches
         self._wanted: Path | None = self._path if start else None
         self._from_start = start  # the next file begins with the stream, not with its first frame
@@ -90,6 +95,8 @@ class RecordSink:
         self._recorder: Recorder | None = None  # writes to `_open`
         self._open: Path | None = None
         self._span_ns = (0, 0)  # first and latest frame of the file
+        # Taken before the first frame tells the size: a second program is refused at its start.
+        self._claim = Claim(self._path) if start else None
         if start and size is not None:
             self._recorder = self._create(self._path, size, 0)
 
@@ -160,10 +167,25 @@ class RecordSink:
         """Finish the file."""
         self._end("the stream is over")
         self._finish()
+        if self._claim is not None:
+            self._claim.release()
 
     def _create(self, path: Path, size: tuple[int, ...], begin_ns: int) -> Recorder:
         sound = self._copied or (self._heard if self._has_audio else None)
-        recorder = Recorder(path, size[1], size[0], fps=self._fps, sound=sound, begin_ns=begin_ns)
+        claim, self._claim = self._claim, None
+        if claim is not None and path != self._path:  # stopped before its first frame
+            claim.release()
+            claim = None
+        recorder = Recorder(
+            path,
+            size[1],
+            size[0],
+            fps=self._fps,
+            sound=sound,
+            tracks=self._tracks,
+            begin_ns=begin_ns,
+            claim=claim,
+        )
         self.files.append(path)
         return recorder
 

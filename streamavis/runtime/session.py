@@ -12,7 +12,13 @@ import torch
 from streamavis.runtime import handover
 from streamavis.runtime.audio_ring import AudioRing
 from streamavis.runtime.candidates import candidates
-from streamavis.runtime.clock import Clock, MonotonicClock
+from streamavis.runtime.clock import (
+    MAX_GAP_FRAMES,
+    MAX_GAP_S,
+    RESTART_NS,
+    Clock,
+    MonotonicClock,
+)
 from streamavis.runtime.post import SlotOutput, report, to_host
 from streamavis.runtime.prep import prepare
 from streamavis.runtime.tracks import TrackBook, TrackConfig
@@ -38,9 +44,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ModelState", "Session", "StepConfig", "StepInput", "StepModel", "step"]
 
-MAX_GAP_S = 5.0  # without a frame, and continuity is lost; or
-MAX_GAP_FRAMES = 5  # this many frame periods, where that is longer
-
 # A frame's sound token carries the envelope of the last 200 ms: while none of it was heard,
 # nobody can say who sounds.
 _FRESH_SOUND_NS = 200_000_000
@@ -53,6 +56,8 @@ class StepConfig(Protocol):
     def classes(self) -> tuple[str, ...]: ...
     @property
     def short_side(self) -> int: ...
+    @property
+    def slots(self) -> int: ...
     @property
     def score_on(self) -> float: ...
     @property
@@ -67,6 +72,7 @@ class ModelState(Protocol):
     def select(self, streams: Sequence[int]) -> Self: ...
     def assign(self, streams: Sequence[int], other: Self) -> None: ...
     def tensors(self) -> list[Tensor]: ...
+    def check(self) -> None: ...
 
 
 class StepModel(Protocol):
@@ -89,6 +95,7 @@ class StepInput:
     """One frame made ready for the model, and what its result will say besides the tracks."""
 
     frame: VideoFrame
+    time_ns: int  # for model and tracks: as the frame's, but never back within an epoch
     pixels: Tensor  # (1, 3, h, w) uint8 at network size, on the host
     samples: NDArray[np.float32]  # (15360,)
     audio: AudioState
@@ -107,7 +114,7 @@ def step(
     one = len(inputs) == 1  # its picture stays where it is, as it lies in memory
     pixels = inputs[0].pixels if one else torch.cat([ready.pixels for ready in inputs])
     samples = torch.from_numpy(np.stack([ready.samples for ready in inputs]))
-    times_s = [ready.frame.capture_time_ns / 1e9 for ready in inputs]
+    times_s = [ready.time_ns / 1e9 for ready in inputs]
     with torch.inference_mode():
         return model.step(
             pixels.to(device),
@@ -131,8 +138,10 @@ class Session:
 
     `hear` may be called from another thread than `see`.
 
-    A new epoch begins, with the model's past and all track ids forgotten, when time goes back or
-    no frame came for longer than max(5 s, 5 frame periods).
+    A new epoch begins, with the model's past and all track ids forgotten, when time goes back by
+    1 s or more, when no frame came for longer than max(5 s, 5 frame periods), and where the source
+    says so (`VideoFrame.epoch`). A frame whose time steps back by less, as misstamped ones do,
+    counts as taken with the one before.
 
     `sounding` is None, unknown, while the microphone is `absent` or `lost`, and in a `gap` while
     the last 200 ms of it are missing. An older hole in the window leaves it known: the newest
@@ -187,6 +196,7 @@ class Session:
         self._epoch = 0
         self._heard: Heard | None = None
         self._last_time_ns: int | None = None
+        self._source_epoch: int | None = None  # of the latest frame
         self._period_ns = round(frame_period_s * 1e9)
         self._gaps_ns: deque[int] = deque(maxlen=MAX_GAP_FRAMES)  # between the latest frames
         self._next_seq = 0
@@ -260,12 +270,12 @@ class Session:
         """
         with torch.inference_mode():
             pixels = prepare(frame.image, self.short_side, self._device)
-        self._keep_time(frame.capture_time_ns)
+        time_ns = self._keep_time(frame)
         stamps = {**frame.stamps, Stage.PREPROCESS: self._clock.now_ns()}
         samples, audio, hears = self._listen(
             frame.capture_time_ns - round(self.audio_delay_s * 1e9)
         )
-        return StepInput(frame, pixels, samples, audio, hears, stamps)
+        return StepInput(frame, time_ns, pixels, samples, audio, hears, stamps)
 
     def finish(self, ready: StepInput, output: SlotOutput) -> FrameResult:
         """Turn the model's output for a frame, B = 1, into its result.
@@ -277,7 +287,7 @@ class Session:
         with torch.inference_mode():
             slots = to_host(output, (ready.pixels.shape[2], ready.pixels.shape[3]))
         stamps[Stage.MODEL] = self._clock.now_ns()
-        tracked = self._book.update(frame.capture_time_ns / 1e9, slots.sightings(hears=ready.hears))
+        tracked = self._book.update(ready.time_ns / 1e9, slots.sightings(hears=ready.hears))
         if self.max_tracks is not None and len(tracked) > self.max_tracks:
             best = sorted(tracked, key=lambda seen: -seen.score)[: self.max_tracks]
             tracked = sorted(best, key=lambda seen: seen.id)
@@ -355,7 +365,7 @@ class Session:
         Raises:
             StreamStateError: `data` is damaged or no session, or ran on another model.
         """
-        saved = handover.decode(data)
+        saved = handover.decode(data, most_gaps=MAX_GAP_FRAMES)
         session = cls(
             model,
             stream=saved.stream,
@@ -369,7 +379,9 @@ class Session:
         session.microphone_lost = saved.microphone_lost
         session.short_side, session.max_tracks = saved.short_side, saved.max_tracks
         handover.unpack_tensors(saved.model, session._state.tensors())
-        session._book.state = handover.unpack_tracks(saved.tracks, len(model.config.classes))
+        session._state.check()
+        c = model.config
+        session._book.state = handover.unpack_tracks(saved, len(c.classes), c.slots)
         if saved.ring is not None:
             session._ring = AudioRing.from_bytes(saved.ring)
         session._heard_until_ns = saved.heard_until_ns
@@ -399,15 +411,21 @@ class Session:
         fresh = self._heard_until_ns > end_ns - _FRESH_SOUND_NS
         return samples, state, state == "ok" or (state == "gap" and fresh)
 
-    def _keep_time(self, time_ns: int) -> None:
-        """Begin a new epoch where continuity broke."""
-        if self._last_time_ns is not None:
-            gap_ns = time_ns - self._last_time_ns
+    def _keep_time(self, frame: VideoFrame) -> int:
+        """The time model and tracks get; begins a new epoch where continuity broke."""
+        time_ns, last_ns = frame.capture_time_ns, self._last_time_ns
+        restarted = self._source_epoch not in (None, frame.epoch)
+        self._source_epoch = frame.epoch
+        if last_ns is not None:
+            gap_ns = time_ns - last_ns
             period_ns = self._period_ns or min(self._gaps_ns, default=0)
             longest_ns = max(round(MAX_GAP_S * 1e9), MAX_GAP_FRAMES * period_ns)
-            if gap_ns < 0 or gap_ns > longest_ns:
+            if restarted or gap_ns <= -RESTART_NS or gap_ns > longest_ns:
                 self._epoch += 1
                 self._state.reset(torch.ones(1, dtype=torch.bool, device=self._device))
                 self._book.new_epoch()
+            elif gap_ns < 0:
+                time_ns = last_ns
             self._gaps_ns.append(max(gap_ns, 0))
         self._last_time_ns = time_ns
+        return time_ns

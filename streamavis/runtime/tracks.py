@@ -39,6 +39,7 @@ class TrackConfig:
     visible_on: float = 0.5  # in view, where the model knows `visible`
     sounding_off: float = 0.3  # between this and SOUNDING_ON a sound is held for one frame
     duplicate_iou: float = 0.5  # two slots that overlap this much show one object
+    part: float = 0.7  # share of a mask inside one of its own class, from which it is a part of it
     same_cosine: float = 0.5  # least similarity at which another slot may take a track over
     jump_cosine: float = 0.3  # below this a slot has left its object for another
     match: float = 0.5  # least bi-softmax at which another slot may take a track over
@@ -197,10 +198,13 @@ class TrackBook:
         flat = seen.masks[slots].reshape(len(slots), cells).astype(np.float32)
         common = flat @ flat.T
         size = areas[slots]
-        iou = common / (size[:, None] + size[None] - common)
+        classes = seen.class_probs[slots].argmax(1)
+        again = common / (size[:, None] + size[None] - common) >= self.config.duplicate_iou
+        inside = common / size[:, None] >= self.config.part
+        again |= inside & (classes[:, None] == classes[None])
         kept: list[int] = []
         for place in range(len(slots)):
-            if not (iou[place, kept] >= self.config.duplicate_iou).any():
+            if not again[place, kept].any():
                 kept.append(place)
         return slots[kept]
 

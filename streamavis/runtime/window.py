@@ -23,6 +23,7 @@ from streamavis.runtime.window_link import (
     End,
     Event,
     FromWindow,
+    Introduced,
     Picture,
     Ready,
     Said,
@@ -125,7 +126,7 @@ class WindowSink:
         self._on_quit = on_quit
         self._on_pause = on_pause
         self.recording: RecordSwitch | None = None  # what `r` starts and stops
-        self.classes: Sequence[str] = ()  # names of the kinds of sound, by class_id
+        self._classes: Sequence[str] = ()  # names of the kinds of sound, by class_id
         self._clock = clock or MonotonicClock()
         self._changed = threading.Condition()
         self._words: deque[ToWindow] = deque(maxlen=_WAITING)
@@ -151,6 +152,11 @@ class WindowSink:
     def inspects(self) -> bool:
         """True while the window shows what the frame queries propose."""
         return self._asks
+
+    def introduce(self, model: str, classes: Sequence[str]) -> None:
+        """Say which model looks and what it can find; the window shows both."""
+        self._classes = classes
+        self._put(Introduced(model, tuple(classes)))
 
     def start(self, report: Callable[[], EngineReport]) -> None:
         """From now on the window tells how the stream is doing."""
@@ -181,8 +187,10 @@ class WindowSink:
         if self._failure:
             raise OutputError(self._failure)
         heard, kinds = self._heard, None
-        if heard is not None and heard.capture_time_ns == result.capture_time_ns:
-            kinds = heard.top(self.classes, MOST_KINDS)
+        current = heard is not None and heard.capture_time_ns == result.capture_time_ns
+        # Through a gap the model hears silence where there may be sound: that is unknown.
+        if heard is not None and current and result.audio == "ok":
+            kinds = heard.top(self._classes, MOST_KINDS)
         with self._changed:
             self._picture = (frame, result, self._candidates, kinds)
             self._candidates = ()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import cv2
+import numpy as np
 
 from streamavis.runtime.clock import Clock, MonotonicClock
 from streamavis.runtime.window_link import (
@@ -21,6 +22,7 @@ from streamavis.runtime.window_link import (
     Closed,
     End,
     Event,
+    Introduced,
     Picture,
     Ready,
     Said,
@@ -32,13 +34,13 @@ from streamavis.runtime.window_link import (
     receive_by_window,
     send,
 )
+from streamavis.viz.hud import fill
 from streamavis.viz.screen import Action, Screen
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["CvGui", "Gui", "WindowLoop", "show"]
+__all__ = ["CvGui", "Gui", "WindowLoop", "framed", "show"]
 
 _NICE = 5  # the viewer is the first to lose
 _WAIT_S = 0.02  # for a message, before keys are looked at
@@ -72,14 +74,19 @@ class CvGui:
     def open(self) -> None:
         """Open the window."""
         cv2.namedWindow(
-            self._title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL
+            self._title, cv2.WINDOW_NORMAL | cv2.WINDOW_FREERATIO | cv2.WINDOW_GUI_NORMAL
         )
 
     def show(self, picture: NDArray[np.uint8]) -> int:
-        """Show a picture; the window takes its size when that changes."""
+        """Show a picture; the window takes its size when that changes.
+
+        In a window of another shape, such as a maximised one, it keeps its own within margins.
+        """
         if picture.shape[:2] != self._size:
             self._size = picture.shape[0], picture.shape[1]
             cv2.resizeWindow(self._title, self._size[1], self._size[0])
+        _, _, width, height = cv2.getWindowImageRect(self._title)
+        picture = framed(picture, (height, width))
         cv2.imshow(self._title, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
         return self.keys()
 
@@ -91,6 +98,26 @@ class CvGui:
     def closed(self) -> bool:
         """True once somebody has closed the window."""
         return cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) < 1
+
+
+def framed(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """A (H, W, 3) picture as large as `size` (height, width) allows, in its shape, on dark.
+
+    A side of 0 or less, of a window that does not tell its size, leaves it as it is.
+    """
+    height, width = picture.shape[:2]
+    if min(size) <= 0 or size == (height, width):
+        return picture
+    scale = min(size[0] / height, size[1] / width)
+    tall, wide = max(1, round(height * scale)), max(1, round(width * scale))
+    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    canvas = np.empty((*size, 3), np.uint8)
+    fill(canvas)
+    top, left = (size[0] - tall) // 2, (size[1] - wide) // 2
+    cv2.resize(
+        picture, (wide, tall), dst=canvas[top : top + tall, left : left + wide], interpolation=way
+    )
+    return canvas
 
 
 class WindowLoop:
@@ -128,6 +155,7 @@ class WindowLoop:
     def run(self) -> None:
         """Show until the pipe or the window is closed."""
         self._gui.open()
+        self._gui.show(self._screen.render(self._clock.now_ns()))  # says that it starts
         with suppress(EOFError, OSError):  # the engine's process is done, or gone
             send(self._pipe, Ready())
             while True:
@@ -160,6 +188,9 @@ class WindowLoop:
             screen.hear(chunk_of(message))
         elif isinstance(message, Event):
             screen.notice(message.event)
+        elif isinstance(message, Introduced):
+            screen.introduce(message.model, message.classes)
+            self._drawn_ns = 0
         elif isinstance(message, Said):
             screen.say(message.words, self._clock.now_ns())
         elif isinstance(message, End):

@@ -25,6 +25,7 @@ __all__ = [
     "End",
     "Event",
     "FromWindow",
+    "Introduced",
     "Picture",
     "Ready",
     "Said",
@@ -56,6 +57,13 @@ class Sound(msgspec.Struct, tag=True):
 
     start_time_ns: int
     samples: bytes  # float32
+
+
+class Introduced(msgspec.Struct, tag=True):
+    """Which model looks, and what it can find."""
+
+    model: str
+    classes: tuple[str, ...]
 
 
 class Event(msgspec.Struct, tag=True):
@@ -105,7 +113,7 @@ class Closed(msgspec.Struct, tag=True):
     """Somebody closed the window."""
 
 
-ToWindow: TypeAlias = Picture | Sound | Event | Told | Said | End
+ToWindow: TypeAlias = Introduced | Picture | Sound | Event | Told | Said | End
 FromWindow: TypeAlias = Ready | Shown | Asked | Saved | Closed
 
 _ENCODER = msgspec.msgpack.Encoder()

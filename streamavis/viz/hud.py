@@ -12,6 +12,7 @@ import numpy as np
 from streamavis.viz.labels import Look, line_on_ink, put
 from streamavis.viz.palette import BLACK, INK, SOFT, WHITE
 from streamavis.viz.sprites import Layers, Sprite, plate, text
+from streamavis.words import percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -108,8 +109,8 @@ def draw_candidates(
         look: of the canvas.
     """
     down, right = canvas.shape[0] / size[0], canvas.shape[1] / size[1]
-    small = Look(round(look.scale * 0.85, 2), look.line, look.pad, look.icon, look.header)
-    for candidate in reversed(candidates):
+    taken: list[tuple[int, int, int, int]] = []  # x0, y0, x1, y1 of tags
+    for candidate in sorted(candidates, key=lambda one: one.score):
         x, y, w, h = candidate.box
         x0, y0 = round(x * right), round(y * down)
         x1, y1 = round((x + w) * right) - 1, round((y + h) * down) - 1
@@ -120,14 +121,29 @@ def draw_candidates(
                 for cy, dy in ((y0, arm), (y1, -arm)):
                     cv2.line(canvas, (cx, cy), (cx + dx, cy), colour, thick, cv2.LINE_AA)
                     cv2.line(canvas, (cx, cy), (cx, cy + dy), colour, thick, cv2.LINE_AA)
-        words = _tag(f"{candidate.label} {candidate.score:.2f}", small)
-        words.lay(canvas, x1 - words.size[1], y1 - words.size[0])
+    # The surest first: a tag that finds no room is left out.
+    for candidate in sorted(candidates, key=lambda one: -one.score):
+        x, y, w, h = candidate.box
+        tag = _tag(f"{candidate.label} {percent(candidate.score)}", look)
+        tall, wide = tag.size
+        left = min(max(0, round((x + w) * right) - wide - 1), max(0, canvas.shape[1] - wide))
+        lowest = min(round((y + h) * down), canvas.shape[0]) - tall - 1
+        for top in range(lowest, max(-1, round(y * down) - tall), -tall):
+            place = (left, top, left + wide, top + tall)
+            if top >= 0 and not any(_meet(place, other) for other in taken):
+                taken.append(place)
+                tag.lay(canvas, left, top)
+                break
+
+
+def _meet(one: tuple[int, int, int, int], other: tuple[int, int, int, int]) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 @lru_cache(maxsize=256)
 def _tag(words: str, look: Look) -> Sprite:
     stencil = text(words, look.scale)
     layers = Layers(stencil.shape[0] + look.pad, stencil.shape[1] + 2 * look.pad)
-    layers.add(np.full(layers.size, 255, np.uint8), INK, opacity=0.6)
+    layers.add(np.full(layers.size, 255, np.uint8), INK, opacity=0.85)
     layers.add(stencil, WHITE, x=look.pad, y=max(1, look.pad // 2))
     return layers.sprite()

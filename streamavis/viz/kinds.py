@@ -10,6 +10,7 @@ import cv2
 from streamavis.viz.hud import fill
 from streamavis.viz.labels import line_on_ink, put
 from streamavis.viz.palette import DIM, GOOD, SOFT, WHITE
+from streamavis.words import UNKNOWN, percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +26,7 @@ Kinds: TypeAlias = "Sequence[tuple[str, float]]"  # name, probability; the likel
 
 MOST_KINDS = 5  # that a viewer names
 _LEAST = 0.05  # what is less likely is noise to the reader
-_UNKNOWN, _NOTHING = "unknown", "nothing it knows"
+_NOTHING = "nothing it knows"
 
 
 def kinds_width(look: Look) -> int:
@@ -38,7 +39,7 @@ def draw_kinds(canvas: NDArray[np.uint8], kinds: Kinds | None, look: Look) -> li
 
     Args:
         canvas: RGB, changed.
-        kinds: what is heard; None: nobody can say.
+        kinds: what is heard; None: unknown.
         look: of the picture.
 
     Returns:
@@ -48,7 +49,7 @@ def draw_kinds(canvas: NDArray[np.uint8], kinds: Kinds | None, look: Look) -> li
     height, width = canvas.shape[:2]
     likely = [kind for kind in kinds or () if kind[1] >= _LEAST]
     if not likely:
-        words = _UNKNOWN if kinds is None else _NOTHING
+        words = UNKNOWN if kinds is None else _NOTHING
         put(canvas, line_on_ink(words, SOFT, look), 0, 0)
         return [words]
     bar = max(2, look.pad // 2)
@@ -59,7 +60,7 @@ def draw_kinds(canvas: NDArray[np.uint8], kinds: Kinds | None, look: Look) -> li
         top = row * height // rows
         foot = top + look.header - look.pad // 2
         colour, tint = (WHITE, GOOD) if share >= 0.5 else (SOFT, SOFT)
-        shown, number = _shortened(name, look, room), f"{100 * share:.0f} %"
+        shown, number = _shortened(name, look, room), percent(share)
         put(canvas, line_on_ink(shown, colour, look), 0, top)
         figure = line_on_ink(number, colour, look)
         put(canvas, figure, max(0, width - figure.shape[1]), top)

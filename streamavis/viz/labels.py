@@ -11,6 +11,7 @@ import numpy as np
 
 from streamavis.viz.palette import DIM, INK, SOFT, WHITE, Colour, colour_of, mix
 from streamavis.viz.sprites import Hearing, Layers, Sprite, loudspeaker, plate, text
+from streamavis.words import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,7 +67,7 @@ def draw_label(
         Where the label is.
     """
     hearing = _hearing(track)
-    sprite = _label((f"#{track.id}", track.label), colour_of(track.id), hearing, look)
+    sprite = _label(name_of(track.label, track.id), colour_of(track.id), hearing, look)
     height, width = sprite.size
     x, y = _free_place(box, (height, width), canvas.shape[:2], look, taken)
     sprite.lay(canvas, x, y)
@@ -140,13 +141,13 @@ def _free_place(
 
 
 @lru_cache(maxsize=512)
-def _label(words: tuple[str, str], colour: Colour, hearing: Hearing, look: Look) -> Sprite:
-    """`#3 dog` on a dark plate, with a loudspeaker when it sounds or nobody knows."""
-    number, name = (text(word, look.scale, bold=True) for word in words)
+def _label(words: str, colour: Colour, hearing: Hearing, look: Look) -> Sprite:
+    """`dog 3` on a dark plate, with a loudspeaker when it sounds or nobody knows."""
+    name = text(words, look.scale, bold=True)
     pad = look.pad
     speaker = 0 if hearing == "silent" else look.icon + pad
-    height = number.shape[0] + pad + (pad // 2 if hearing == "sounding" else 0)
-    width = speaker + number.shape[1] + name.shape[1] + 4 * pad
+    height = name.shape[0] + pad + (pad // 2 if hearing == "sounding" else 0)
+    width = speaker + name.shape[1] + 3 * pad
     layers = Layers(height, width)
     muted = hearing != "sounding"
     layers.add(plate(height, width, pad), INK, opacity=0.72 if muted else 0.86)
@@ -154,10 +155,8 @@ def _label(words: tuple[str, str], colour: Colour, hearing: Hearing, look: Look)
     if speaker:
         shade = SOFT if muted else colour
         layers.add(loudspeaker(look.icon, hearing), shade, x=pad, y=pad // 2)
-    tint = mix(colour, WHITE, 0.25) if muted else mix(colour, WHITE, 0.15)
-    layers.add(number, tint, x=speaker + pad + pad // 2, y=y)
-    words_colour = SOFT if muted else WHITE
-    layers.add(name, words_colour, x=speaker + number.shape[1] + 2 * pad + pad // 2, y=y)
+    tint = mix(colour, WHITE, 0.4) if muted else mix(colour, WHITE, 0.7)
+    layers.add(name, tint, x=speaker + pad + pad // 2, y=y)
     return layers.sprite()
 
 

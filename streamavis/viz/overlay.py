@@ -28,6 +28,7 @@ from streamavis.viz.palette import (
     mix,
 )
 from streamavis.viz.patch import fitted, patch
+from streamavis.words import clock_time, counted, sound_state
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,13 +36,13 @@ if TYPE_CHECKING:
     from streamavis.types import AudioState, FrameResult
     from streamavis.viz.sprites import Hearing
 
-__all__ = ["AUDIO_WORDS", "METER_DB", "counted", "draw", "draw_tracks", "share_of"]
+__all__ = ["AUDIO_ICONS", "METER_DB", "draw", "draw_tracks", "share_of"]
 
-AUDIO_WORDS: dict[AudioState, tuple[str, Hearing]] = {
-    "ok": ("audio", "sounding"),
-    "gap": ("audio gap", "sounding"),
-    "lost": ("audio lost", "unknown"),
-    "absent": ("no audio", "unknown"),
+AUDIO_ICONS: dict[AudioState, Hearing] = {
+    "ok": "sounding",
+    "gap": "sounding",
+    "lost": "unknown",
+    "absent": "unknown",
 }
 METER_DB = (-60.0, 0.0)  # the ends of a level meter
 _LOUD_DB = (-55.0, -15.0)  # between these, what sounds shines brighter
@@ -135,34 +136,23 @@ def _draw_header(
     strip = canvas[: look.header]
     strip[:] = cv2.convertScaleAbs(strip, alpha=0.3) + np.array(mix(BLACK, INK, 0.7), np.uint8)
     pad, y = 2 * look.pad, round(look.pad * 0.75)
-    minutes, seconds = divmod(result.capture_time_ns / 1e9, 60)
-    line_of_text(f"{int(minutes)}:{seconds:05.2f}", WHITE, look).lay(canvas, pad, y)
-    words, hearing = AUDIO_WORDS[result.audio]
+    line_of_text(clock_time(result.capture_time_ns / 1e9), WHITE, look).lay(canvas, pad, y)
     colour = STATE_COLOURS[result.audio]
+    words = sound_state(result.audio, live=result.clock != "pts")
     state = line_of_text(words, colour, look)
     right = canvas.shape[1] - pad - state.size[1]
     state.lay(canvas, right, y)
     right -= look.icon + look.pad
-    icon(hearing, colour, look).lay(canvas, right, (look.header - look.icon) // 2)
+    icon(AUDIO_ICONS[result.audio], colour, look).lay(canvas, right, (look.header - look.icon) // 2)
     if level_dbfs is not None:
         margin = look.header // 4
         right = _draw_meter(
             canvas, level_dbfs, right - pad, margin, look.header - margin - 1, look.pad
         )
-    left = pad + line_of_text("00:00.00", WHITE, look).size[1] + pad
-    count = line_of_text(counted(result), SOFT, look)
+    left = pad + line_of_text("00:00.0", WHITE, look).size[1] + pad
+    count = line_of_text(counted(result.tracks), SOFT, look)
     if left + count.size[1] < right - pad:
         count.lay(canvas, left, y)
-
-
-def counted(result: FrameResult) -> str:
-    """How many are in view, and how many of them sound."""
-    known = [track for track in result.tracks if track.sounding is not None]
-    sounding = sum(track.is_sounding for track in known)
-    counted = f"{len(result.tracks)} in view"
-    if known:
-        counted += f", {sounding} sounding" if sounding else ", silent"
-    return counted
 
 
 def share_of(value: float, ends: tuple[float, float]) -> float:

@@ -7,6 +7,7 @@ can show them.
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ import numpy as np
 
 from streamavis.viz.hud import Item, draw_bar, draw_candidates, fill, plate_of_text
 from streamavis.viz.labels import Look
-from streamavis.viz.overlay import counted, draw_tracks
+from streamavis.viz.overlay import draw_tracks
 from streamavis.viz.palette import (
     ALERT,
     DIM,
@@ -27,6 +28,7 @@ from streamavis.viz.palette import (
     WHITE,
 )
 from streamavis.viz.strip import Moment, SoundStrip
+from streamavis.words import clock_time, counted, delay, knows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,6 +43,8 @@ __all__ = ["Action", "Health", "Screen", "view_size"]
 _FITS = (800, 1280)  # height, width that a view may have
 _LEAST = 640  # pixels of the longer side: smaller pictures are enlarged, by a whole number
 _TOAST_NS = 4_000_000_000
+_LINE = 58  # letters of a plate's line
+_GONE = ("stalled", "reconnecting", "failed")  # states of a camera whose last picture is old
 
 
 class Action(StrEnum):
@@ -66,9 +70,14 @@ _HELP = (
     ("s", "screenshot"),
     ("r", "record, or stop recording"),
     ("m", "masks on and off"),
-    ("d", "what the frame queries propose"),
+    ("d", "proposals of the frame queries, before tracking"),
     ("h", "this help"),
     ("q", "quit"),
+    ("", ""),
+    ("bright outline", "the object sounds; its line is the probability"),
+    ("thin outline", "in view and silent"),
+    ("crossed speaker", "unknown: no sound is heard"),
+    ("strip below", "level, spectrogram, who sounded, what is heard"),
 )
 
 
@@ -114,12 +123,21 @@ class Screen:
         self._masks, self._help = True, False
         self._strip = SoundStrip()
         self._shown: _Shown | None = None
+        self._fresh = False  # the picture has not been rendered yet
+        self._seen_ns = 0  # when it first was
+        self._model = ""
+        self._knows: tuple[tuple[str, str], ...] = ()  # lines that say what it can find
         self._health = Health()
         self._sources: dict[str, SourceEvent] = {}  # modality -> its latest state
         self._latency_ns: float | None = None
         self._toast: tuple[str, int] | None = None  # words, until when
         self._canvas = np.empty((0, 0, 3), np.uint8)
         self._bar_drawn: list[Item] = []  # what stands in the canvas's bar
+
+    def introduce(self, model: str, classes: Sequence[str]) -> None:
+        """Say which model looks and what it can find."""
+        self._model = model
+        self._knows = tuple(("", line) for line in textwrap.wrap(knows(model, classes), _LINE))
 
     def see(
         self,
@@ -134,11 +152,12 @@ class Screen:
             image: (H, W, 3) RGB.
             result: of that frame.
             candidates: what the frame queries proposed.
-            kinds: what was heard at that frame; None: nobody can say.
+            kinds: what was heard at that frame; None: unknown.
         """
         self._strip.see(result, kinds)
         if not self.paused:
             self._shown = _Shown(image, result, candidates, kinds)
+            self._fresh = True
 
     def hear(self, chunk: AudioChunk) -> None:
         """Take in sound."""
@@ -185,9 +204,12 @@ class Screen:
         below = SoundStrip.height(height, look)
         canvas = self._blank((look.header + height + below, width, 3))
         view = canvas[look.header : look.header + height]
+        if self._fresh:
+            self._seen_ns, self._fresh = now_ns, False
         if shown is None:
             fill(view)
-            self._lay(view, (("", "waiting for the first picture"),), look, 0.5)
+            if not self._help:
+                self._lay(view, (("starting", ""), *self._knows), look, 0.5)
         else:
             level = self._strip.level_dbfs(shown.result.capture_time_ns)
             self._draw_picture(view, shown, level, look)
@@ -215,16 +237,22 @@ class Screen:
         else:
             way = cv2.INTER_AREA if size[0] > view.shape[0] else cv2.INTER_CUBIC
             cv2.resize(shown.image, view.shape[1::-1], dst=view, interpolation=way)
-        draw_tracks(view, shown.result, level_dbfs=level_dbfs, masks=self._masks)
-        if self.queries:
+        if self.queries:  # alone: two sets of labels cannot be read
             draw_candidates(view, shown.candidates, size, look)
+        else:
+            draw_tracks(view, shown.result, level_dbfs=level_dbfs, masks=self._masks)
+        if self._camera_is_gone:
+            cv2.convertScaleAbs(view, dst=view, alpha=0.4)
 
     def _draw_plates(self, view: NDArray[np.uint8], look: Look, now_ns: int) -> None:
-        trouble = [e for e in self._sources.values() if e.state not in ("running", "ended")]
-        if trouble and self._shown is not None:
+        usual = ("running", "ended") if self._shown else ("running", "ended", "starting")
+        if trouble := [e for e in self._sources.values() if e.state not in usual]:
             names = {"video": "camera", "audio": "microphone"}
-            lines = tuple((f"{names[e.modality]} {e.state}", e.reason) for e in trouble)
-            self._lay(view, lines, look, 0.12, WARN)
+            lines = [(f"{names[e.modality]} {e.state}", e.reason) for e in trouble]
+            if self._shown is not None and self._camera_is_gone:
+                old_s = (now_ns - self._seen_ns) // 1_000_000_000
+                lines.append(("last picture", f"{old_s} s ago"))
+            self._lay(view, tuple(lines), look, 0.12, WARN)
         if self._toast is not None:
             words, until_ns = self._toast
             if now_ns < until_ns:
@@ -232,7 +260,7 @@ class Screen:
             else:
                 self._toast = None
         if self._help:
-            self._lay(view, _HELP, look, 0.5, GOOD)
+            self._lay(view, _HELP + self._knows, look, 0.5, GOOD)
 
     def _lay(
         self,
@@ -252,13 +280,14 @@ class Screen:
         health, items = self._health, [self._state_item()]
         if self._shown is not None:
             result = self._shown.result
-            seconds = result.capture_time_ns / 1e9
             if not self._live:
-                items.append(Item(f"{int(seconds // 60)}:{seconds % 60:04.1f}", WHITE, rank=2))
-            items.append(Item(counted(result), SOFT, rank=5))
+                items.append(Item(clock_time(result.capture_time_ns / 1e9), WHITE, rank=2))
+            items.append(Item(counted(result.tracks, self._model), SOFT, rank=5))
+            if self.queries:
+                items.append(Item(f"{len(self._shown.candidates)} proposals", WARN, rank=3))
         if self._latency_ns is not None:
             ms = self._latency_ns / 1e6
-            words = f"{ms:.0f} ms" if ms < 1000 else f"{ms / 1000:.1f} s"
+            words = delay(ms) if self._live else f"behind by {delay(ms)}"
             items.append(Item(words, WHITE if ms < 500 else WARN, right=True, rank=1))
         items.append(Item(f"{health.frames_per_s:.1f} fps", WHITE, right=True, rank=2))
         lost = sum(health.dropped.values())
@@ -274,12 +303,17 @@ class Screen:
         items.append(Item("h help", DIM if self._help else SOFT, right=True, rank=6))
         return items
 
+    @property
+    def _camera_is_gone(self) -> bool:
+        camera = self._sources.get("video")
+        return camera is not None and camera.state in _GONE
+
     def _state_item(self) -> Item:
         if self.paused:
             words = "screen paused, stream goes on" if self._live else "paused"
             return Item(words, WARN, rank=0, dot=True)
         event = self._sources.get("video")
-        if event is not None:
+        if event is not None and event.state != "running":
             return Item(event.state, STATE_COLOURS[event.state], rank=0, dot=True)
         if self._shown is None:
             return Item("starting", WARN, rank=0, dot=True)

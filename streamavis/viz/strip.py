@@ -11,9 +11,11 @@ from streamavis.viz.hud import fill
 from streamavis.viz.kinds import draw_kinds, kinds_width
 from streamavis.viz.labels import icon, line_on_ink, put
 from streamavis.viz.lanes import LANES, Lanes
-from streamavis.viz.overlay import AUDIO_WORDS, METER_DB, share_of
+from streamavis.viz.overlay import AUDIO_ICONS, METER_DB, share_of
 from streamavis.viz.palette import ALERT, GOOD, SOFT, STATE_COLOURS, WARN
 from streamavis.viz.sound import SoundView
+from streamavis.words import level as level_words
+from streamavis.words import sound_state
 
 if TYPE_CHECKING:
     import numpy as np
@@ -106,7 +108,7 @@ class _Sizes:
     @classmethod
     def of(cls, canvas: NDArray[np.uint8], look: Look) -> _Sizes:
         lanes = _lanes_height(look)
-        widest = look.icon + line_on_ink("audio lost", SOFT, look).shape[1]
+        widest = look.icon + line_on_ink(sound_state("lost"), SOFT, look).shape[1]
         return cls(canvas.shape[0] - lanes - 3 * look.pad, lanes, widest + 8 * look.pad)
 
 
@@ -120,15 +122,16 @@ def _draw_level(
     """State and level of the sound."""
     state = moment.result.audio if moment else "absent"
     level = moment.level_dbfs if moment else None
-    words, hearing = AUDIO_WORDS[state]
+    words = sound_state(state, live=moment.result.clock != "pts") if moment else ""
     colour = STATE_COLOURS[state]
     top, middle = look.pad, look.pad + sizes.spectrogram
-    icon(hearing, colour, look).lay(canvas, 2 * look.pad, top + look.pad)
+    if moment is not None:
+        icon(AUDIO_ICONS[state], colour, look).lay(canvas, 2 * look.pad, top + look.pad)
     y = top + look.pad // 2
     put(canvas, line_on_ink(words, colour, look), look.icon + 3 * look.pad, y)
     if level is not None:
         y += look.header
-        put(canvas, line_on_ink(f"{level:.0f} dBFS", SOFT, look), 2 * look.pad, y)
+        put(canvas, line_on_ink(level_words(level), SOFT, look), 2 * look.pad, y)
     share = 0.0 if level is None else share_of(level, METER_DB)
     x, wide = sizes.left - 3 * look.pad, 2 * look.pad
     lit = middle - round(share * sizes.spectrogram)

@@ -1,6 +1,9 @@
 """Which values may be on the wire: ranges, lengths, and run lengths that are safe to decode.
 
-`check_message` runs before a message is sent and after it is received, `check_rle` only after:
+A frame's fields must also agree: every mask has the size of the picture, ids are unique, and
+boxes, centroids and areas lie within it.
+
+`check_message` runs before a message is sent and after it is received, `check_masks` only after:
 a sender has just encoded its masks. Every range has two finite ends, so NaN and infinity, for
 which no comparison holds, are refused with it.
 """
@@ -31,6 +34,7 @@ __all__ = [
     "MAX_ITEMS",
     "MAX_SIDE",
     "MAX_TEXT",
+    "check_masks",
     "check_message",
     "check_rle",
 ]
@@ -83,8 +87,22 @@ def check_message(message: Message) -> None:
             _text("detail", message.detail)
 
 
-def check_rle(rle: Rle) -> None:
-    """Refuse run lengths that are not exactly one mask of their size.
+def check_masks(result: FrameResult) -> None:
+    """Refuse masks that cannot be decoded, or have another area than their track says.
+
+    Raises:
+        SchemaError: as `check_rle`, or an area contradicts its mask; names the track.
+    """
+    for track in result.tracks:
+        pixels = check_rle(track.rle)
+        if pixels != track.area:
+            raise SchemaError(
+                f"track {track.id}: area is {track.area}, but its mask has {pixels} pixels"
+            )
+
+
+def check_rle(rle: Rle) -> int:
+    """Refuse run lengths that are not exactly one mask of their size; return its pixels.
 
     pycocotools trusts what it decodes, and corrupt counts make it write outside its buffers.
     Costs about 0.1 us a character: `re`, `map` and `itertools` do the work in C.
@@ -105,6 +123,8 @@ def check_rle(rle: Rle) -> None:
             f"the runs of rle.counts cover {sum(runs)} pixels, shortest run "
             f"{min(runs, default=0)}, expected {height} x {width} = {height * width} and 0 or more"
         )
+    # `runs` holds the first run, the second, fourth, ... and then the third, fifth, ...
+    return sum(runs[1 : 1 + len(deltas) // 2])
 
 
 class _Deltas(dict[str, int]):
@@ -135,8 +155,13 @@ def _check_frame(result: FrameResult) -> None:
         _between(stage, stamp, 0, _INT64)
     if len(result.tracks) > MAX_ITEMS:
         raise SchemaError(f"{len(result.tracks)} tracks in one frame, at most {MAX_ITEMS}")
+    ids: set[int] = set()
     for track in result.tracks:
         _check_track(track)
+        _check_agreement(track, result.size)
+        if track.id in ids:
+            raise SchemaError(f"track id {track.id} occurs twice in one frame, expected it once")
+        ids.add(track.id)
 
 
 def _check_track(track: Track) -> None:
@@ -152,6 +177,30 @@ def _check_track(track: Track) -> None:
         _between("box and centroid", value, -MAX_SIDE, 2 * MAX_SIDE)
     _between("area", track.area, 0, MAX_SIDE * MAX_SIDE)
     _text("rle.counts", track.rle.counts, MAX_COUNTS)
+
+
+def _check_agreement(track: Track, size: tuple[int, int]) -> None:
+    """Refuse a track whose parts contradict each other or the picture's `size`."""
+    height, width = size
+    x, y, w, h = track.box
+    if tuple(track.rle.size) != tuple(size):
+        raise SchemaError(
+            f"track {track.id}: rle.size is {track.rle.size}, but the frame's size is {size}"
+        )
+    if min(x, y, w, h) < 0 or x + w > width or y + h > height:
+        raise SchemaError(
+            f"track {track.id}: box is {track.box} (x, y, w, h), which is not within the frame's "
+            f"size {size} (height, width)"
+        )
+    if track.area > w * h:
+        raise SchemaError(
+            f"track {track.id}: area is {track.area}, but its box {track.box} has {w * h} pixels"
+        )
+    if not (0 <= track.centroid[0] <= width and 0 <= track.centroid[1] <= height):
+        raise SchemaError(
+            f"track {track.id}: centroid is {track.centroid} (x, y), which is not within the "
+            f"frame's size {size} (height, width)"
+        )
 
 
 def _check_progress(message: Status | EndOfStream) -> None:

@@ -10,7 +10,7 @@ import msgspec
 
 from streamavis.errors import SchemaError, SchemaVersionError
 from streamavis.types import FrameResult
-from streamavis.wire.checks import MAX_COUNTS, MAX_ENTRIES, MAX_ITEMS, check_message, check_rle
+from streamavis.wire.checks import MAX_COUNTS, MAX_ENTRIES, MAX_ITEMS, check_masks, check_message
 from streamavis.wire.schema import (
     KINDS,
     MAJOR,
@@ -73,8 +73,7 @@ def decode(data: bytes) -> Message:
         raise SchemaError(f"the topic says stream {stream!r}, the message {message.stream[:80]!r}")
     check_message(message)
     if isinstance(message, FrameResult):
-        for track in message.tracks:
-            check_rle(track.rle)
+        check_masks(message)
     return message
 
 

@@ -7,21 +7,20 @@ the sentence for that (`NO_DETAIL`) names every cause it may have.
 from __future__ import annotations
 
 import struct
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import zmq
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from streamavis.wire.keys import ClientKey
 
 __all__ = [
+    "EVENTS",
     "HANDSHAKES",
     "Handshake",
-    "RefusalLog",
     "outcomes",
     "seen_by_publisher",
     "seen_by_reader",
@@ -33,10 +32,9 @@ HANDSHAKES: Final = (
     | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
     | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
 )
+EVENTS: Final = HANDSHAKES | zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED  # of a publisher
 _EVENT: Final = struct.Struct("=HI")  # pyzmq's own parser would bring in asyncio
 _MAX_ROUND: Final = 1_000
-_QUIET_S: Final = 30.0
-_MAX_SENTENCES: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +42,7 @@ class Handshake:
     """One event of a socket monitor."""
 
     event: int
-    value: int  # ZAP's status, or libzmq's code for what was wrong
+    value: int  # ZAP's status, libzmq's code for what was wrong, or a connection's descriptor
 
     @property
     def succeeded(self) -> bool:
@@ -124,27 +122,3 @@ def seen_by_reader(handshake: Handshake, endpoint: str, key: ClientKey | None) -
         f"{endpoint} cannot prove that it has the key {key.server}, which the key file of "
         f"{key.name} expects (libzmq's code 0x{handshake.value:08x})"
     )
-
-
-class RefusalLog:
-    """Passes sentences on at once, but no one twice within half a minute, and not too many."""
-
-    def __init__(self, log: Callable[[str], None], clock: Callable[[], int]) -> None:
-        """Prepare; `clock` is monotonic, ns."""
-        self._log = log
-        self._clock = clock
-        self._told_ns: OrderedDict[str, int] = OrderedDict()  # the oldest first
-        self._untold = 0
-
-    def tell(self, sentence: str) -> None:
-        """Log a sentence, or count it among those that the next one mentions."""
-        now_ns = self._clock()
-        while self._told_ns and now_ns - next(iter(self._told_ns.values())) >= _QUIET_S * 1e9:
-            self._told_ns.popitem(last=False)
-        if sentence in self._told_ns or len(self._told_ns) == _MAX_SENTENCES:
-            self._untold += 1
-            return
-        self._told_ns[sentence] = now_ns
-        more = f" ({self._untold} more refusals of late)" if self._untold else ""
-        self._untold = 0
-        self._log(sentence + more)

@@ -200,19 +200,28 @@ class KeyFolder:
         self._list(name, public)
         return server
 
-    def revoke(self, name: str) -> None:
+    def revoke(self, name: str) -> tuple[str, ...]:
         """Let a client in no longer; its key file here goes too.
+
+        Other names of the same public key go with it: the key would still open the door.
+
+        Returns:
+            The names that were listed with this key, `name` first.
 
         Raises:
             KeyFileError: nobody has this name, or a file cannot be removed.
         """
         _checked_name(name)
         check_private_folder(self.path, absent=_INIT)
+        names = (name, *self._others(name))
         # The list first: it is what counts.
-        removed = [remove(self._clients / f"{name}.{kind}") for kind in ("pub", "key")]
+        removed = [
+            remove(self._clients / f"{each}.{kind}") for kind in ("pub", "key") for each in names
+        ]
         if not any(removed):
             known = ", ".join(sorted(self._names())) or "nobody"
             raise KeyFileError(f"{name} is not listed in {self.path}; listed: {known}")
+        return names
 
     def server(self) -> tuple[str, str]:
         """Return the publisher's keys, public and secret.
@@ -231,7 +240,9 @@ class KeyFolder:
         Raises:
             KeyFileError: the list itself cannot be read.
         """
-        return {name: z85.encode(key).decode() for key, name in self.load().clients.items()}
+        self.server()
+        keys = {name: self._key_of(name) for name in sorted(self._names())}
+        return {name: z85.encode(key).decode() for name, key in keys.items() if key is not None}
 
     def load(self) -> ServerKeys:
         """Read everything a publisher needs to know.
@@ -274,6 +285,19 @@ class KeyFolder:
         if len(names) > MAX_CLIENTS or len(found) == 4 * MAX_CLIENTS:
             raise KeyFileError(f"{self._clients}: has more than {MAX_CLIENTS} clients")
         return names
+
+    def _key_of(self, name: str) -> bytes | None:
+        """The public key of a listed client; None: its file is not sound."""
+        try:
+            return _read_public(self._clients / f"{_checked_name(name)}.pub")
+        except KeyFileError:
+            return None
+
+    def _others(self, name: str) -> list[str]:
+        """Other names that are listed with the key of this one."""
+        key = self._key_of(name)
+        listed = [] if key is None else sorted(self._names())
+        return [other for other in listed if other != name and self._key_of(other) == key]
 
     def _check_free(self, name: str) -> None:
         for kind in ("pub", "key"):

@@ -20,6 +20,9 @@ __all__ = ["Link"]
 
 _RECONNECT_MS: Final = (100, 1_000)  # a restarted engine is heard again within a second
 _REFUSED_S: Final = (0.25, 5.0)  # between tries of one that is refused: the first, the last
+# Messages: with MAX_MESSAGE 128 MiB at most. A smaller mark leaves more of a backlog at the sender,
+# where it cannot be skipped.
+_RECEIVE_MARK: Final = 128
 _JITTER: Final = 0.2  # of that, more: many who are refused shall not come at once
 
 
@@ -64,8 +67,8 @@ class Link:
         self._clock = clock
         self._wait_s = _REFUSED_S[0]
         self.socket: zmq.Socket[bytes] = context.socket(zmq.SUB)
-        # Options count only for what is connected after them. RCVHWM stays at its default: with
-        # a small one the backlog waits at the sender, where it cannot be skipped.
+        # Options count only for what is connected after them.
+        self.socket.set(zmq.RCVHWM, _RECEIVE_MARK)
         self.socket.set(zmq.CONFLATE, int(conflate))
         self.socket.set(zmq.LINGER, 0)
         self.socket.set(zmq.HEARTBEAT_IVL, 500)

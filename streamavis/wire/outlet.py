@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Final
 import zmq
 
 from streamavis.errors import WireError
-from streamavis.wire.handshakes import HANDSHAKES, RefusalLog, outcomes, seen_by_publisher
+from streamavis.limits import LogLimiter
+from streamavis.wire.handshakes import EVENTS, outcomes, seen_by_publisher
+from streamavis.wire.peers import Peers
 from streamavis.wire.ticker import Ticker
 from streamavis.wire.zap import DOMAIN, Authenticator
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Hashable, Iterator
 
     from streamavis.wire.guard import Guard
     from streamavis.wire.keys import ServerKeys
@@ -25,7 +27,13 @@ __all__ = ["Outlet"]
 # than a burst drops messages for healthy ones.
 _SEND_MARK: Final = 4
 _LINGER_MS: Final = 200  # for the end of stream to leave
-_MAX_SUBSCRIPTION: Final = 4_096  # bytes; all a reader ever sends
+# Bytes of one message from a peer. The largest that a reader sends is in the handshake with keys.
+_MAX_RECEIVED: Final = 1_024
+# Subscriptions of one peer that wait. libzmq reads all that wait before it sends, so that a peer
+# that refills a longer queue keeps the publisher from sending.
+_RECEIVE_MARK: Final = 16
+# Connections that wait to be accepted; one that finds no room tries again a second later.
+_QUEUE: Final = 1_024
 _HANDSHAKE_MS: Final = 5_000  # strangers may not hold a connection for longer
 _REOPEN_S: Final = 0.25
 
@@ -57,7 +65,8 @@ class Outlet:
         self.endpoint = endpoint
         self.has_lost = False
         self._guard = guard
-        self._refusals = RefusalLog(_log.warning, clock)
+        self._lines = LogLimiter(_log.warning, clock)
+        self._peers = Peers(self._tell, clock)
         self._reopening = Ticker(clock, _REOPEN_S)
         self._authenticator: Authenticator | None = None
         self._monitor: zmq.Socket[bytes] | None = None
@@ -87,9 +96,10 @@ class Outlet:
             self._fail(error)
 
     def attend(self) -> None:
-        """Let in whom the keys allow, and nobody once that is in doubt; never raises."""
+        """Let in whom the keys and the bounds allow, and nobody while keys are in doubt."""
         guard = self._guard
         if guard is None:
+            self._watch()
             return
         try:
             if guard.look():
@@ -100,6 +110,7 @@ class Outlet:
                     self._open(guard.keys)
             else:
                 self._let_in(guard)
+                self._watch()
         except Exception as error:
             self._fail(error)
 
@@ -109,11 +120,15 @@ class Outlet:
             return
         for _ in range(most):
             try:
-                event = self._socket.recv(zmq.NOBLOCK)
+                event = self._socket.recv(zmq.NOBLOCK, copy=False)
             except zmq.Again:
                 return
-            if event[:1] == b"\1":
-                yield event[1:]
+            data = event.bytes
+            # What libzmq cancels for a peer that has left has no descriptor.
+            if (descriptor := _source(event)) is None:
+                continue
+            if self._peers.asked(descriptor, data) and data[:1] == b"\1":
+                yield data[1:]
 
     def send(self, data: bytes) -> None:
         """Send without ever blocking; a reader at its mark loses the message."""
@@ -132,6 +147,7 @@ class Outlet:
         for each in self._sockets():
             each.close(linger_ms)
         self._socket = self._monitor = self._authenticator = None
+        self._peers.clear()
 
     def term(self) -> None:
         """Wait until everything is closed; may be called from any thread."""
@@ -145,7 +161,8 @@ class Outlet:
 
     def _fail(self, error: Exception) -> None:
         """Shut everybody out until the next try."""
-        self._tell(f"is shut and will be tried again: {error!r}")
+        line = f"is shut and will be tried again: {error!r}"
+        self._tell(("shut", type(error)), line, known=True)
         self._shut()
 
     def _shut(self) -> None:
@@ -159,6 +176,7 @@ class Outlet:
         """Bind, with keys if there is a guard; a context of its own has its own authenticator."""
         try:
             self._socket = self._configured()
+            self._monitor = self._socket.get_monitor_socket(EVENTS)
             if self._guard is not None:
                 assert keys is not None, "no socket without keys where keys are asked for"
                 self._protect(self._socket, keys)
@@ -183,9 +201,14 @@ class Outlet:
         xpub.set(zmq.LINGER, _LINGER_MS)
         xpub.set(zmq.HEARTBEAT_IVL, 500)
         xpub.set(zmq.HEARTBEAT_TIMEOUT, 1_500)
-        xpub.set(zmq.MAXMSGSIZE, _MAX_SUBSCRIPTION)
+        xpub.set(zmq.MAXMSGSIZE, _MAX_RECEIVED)
+        xpub.set(zmq.RCVHWM, _RECEIVE_MARK)
+        xpub.set(zmq.BACKLOG, _QUEUE)
+        xpub.set(zmq.HANDSHAKE_IVL, _HANDSHAKE_MS)
         xpub.set(zmq.XPUB_NODROP, 1)  # tells of a reader at its mark: see `send`
-        xpub.set(zmq.XPUB_VERBOSE, 1)  # the second reader of a topic is a late joiner too
+        # Every subscription is told, not only new ones: the second reader of a topic is a late
+        # joiner too. And every cancellation, as they are counted.
+        xpub.set(zmq.XPUB_VERBOSER, 1)
         xpub.set(zmq.IPV6, int("[" in self.endpoint))
         return xpub
 
@@ -198,19 +221,35 @@ class Outlet:
         xpub.set(zmq.CURVE_SERVER, 1)
         xpub.set(zmq.CURVE_PUBLICKEY, keys.public.encode())
         xpub.set(zmq.CURVE_SECRETKEY, keys.secret.encode())
-        xpub.set(zmq.HANDSHAKE_IVL, _HANDSHAKE_MS)
-        self._monitor = xpub.get_monitor_socket(HANDSHAKES)
 
     def _let_in(self, guard: Guard) -> None:
-        assert self._authenticator is not None and self._monitor is not None, "open with keys"
+        assert self._authenticator is not None, "open with keys"
         assert guard.keys is not None, "shut without keys"
         self._authenticator.clients = guard.keys.clients
         self._authenticator.revoked = guard.revoked
         self._authenticator.answer()
-        for handshake in outcomes(self._monitor):
-            sentence = None if handshake.succeeded else seen_by_publisher(handshake)
-            if sentence is not None:
-                self._tell(sentence)
 
-    def _tell(self, sentence: str) -> None:
-        self._refusals.tell(f"{self.endpoint} {sentence}")
+    def _watch(self) -> None:
+        """Note who connected and who left, and say why a handshake with keys failed."""
+        if self._monitor is None:
+            return
+        for happened in outcomes(self._monitor):
+            if happened.event == zmq.EVENT_ACCEPTED:
+                self._peers.accepted(happened.value)
+            elif happened.event == zmq.EVENT_DISCONNECTED:
+                self._peers.disconnected(happened.value)
+            elif self._guard is not None and not happened.succeeded:
+                sentence = seen_by_publisher(happened)
+                if sentence is not None:
+                    self._tell(sentence, sentence)
+
+    def _tell(self, kind: Hashable, line: str, *, known: bool = False) -> None:
+        self._lines.tell(kind, f"{self.endpoint} {line}", known=known)
+
+
+def _source(message: zmq.Frame) -> int | None:
+    """Descriptor of the connection that a message came by; None: libzmq made it itself."""
+    try:
+        return int(message.get(zmq.SRCFD))
+    except zmq.ZMQError:
+        return None

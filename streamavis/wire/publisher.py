@@ -46,6 +46,9 @@ _REPEATS: Final = 5  # of the end of stream, where a reader may have missed it
 _REPEAT_S: Final = 0.1
 _JOIN_S: Final = 1.0
 _MAX_GREETED: Final = 1_000  # subscriptions a round, so that no reader can hold up the rest
+# Late joiners are greeted together: greetings go to everybody, and one for each subscription
+# would push frames out of the queues of healthy readers.
+_GREET_S: Final = 0.05
 
 _Signed = TypeVar("_Signed", Hello, Status, EndOfStream)
 
@@ -97,6 +100,8 @@ class Publisher:
         self._make_status = status
         self._status_failing = False
         self._ticker = Ticker(clock, STATUS_INTERVAL_S)
+        self._greeting = Ticker(time.monotonic_ns, _GREET_S)  # paces the network, not the stream
+        self._asked: set[Kind] = set()  # to be told again at the next greeting
         self._outbox = Outbox()
         self._last_status: Status | None = None
         self._last_seq: int | None = None
@@ -218,7 +223,7 @@ class Publisher:
     def _run(self) -> None:
         try:
             while not self._closed:
-                self._outlet.wait(self._ear, self._ticker.wait_ms() if self._make_status else None)
+                self._outlet.wait(self._ear, self._wait_ms())
                 with contextlib.suppress(BlockingIOError):
                     self._ear.recv(4_096)
                 self._outlet.attend()
@@ -232,10 +237,17 @@ class Publisher:
 
     def _greet(self) -> None:
         """Tell new readers what they subscribed to and would otherwise have missed."""
-        asked: set[Kind] = set()
         for prefix in self._outlet.subscriptions(_MAX_GREETED):
-            asked |= {kind for kind in KINDS if self._topics[kind].startswith(prefix)}
-        self._outbox.repeat(asked)
+            self._asked |= {kind for kind in KINDS if self._topics[kind].startswith(prefix)}
+        if self._asked and self._greeting.tick():
+            self._outbox.repeat(self._asked)
+            self._asked = set()
+
+    def _wait_ms(self) -> int | None:
+        """How long nothing is due; None: until somebody asks."""
+        waits = [self._ticker.wait_ms()] if self._make_status else []
+        waits += [self._greeting.wait_ms()] if self._asked else []
+        return min(waits, default=None)
 
     def _report(self, make_status: Callable[[], Status]) -> None:
         # A status that cannot be made must not take the results with it. Readers see it missing.

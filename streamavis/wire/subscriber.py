@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections import deque
 from typing import TYPE_CHECKING, Final, Self
 
 import zmq
@@ -14,6 +13,7 @@ from streamavis.errors import SchemaError, SchemaVersionError, WireError
 from streamavis.types import FrameResult
 from streamavis.wire.address import to_connect
 from streamavis.wire.ages import Age, AgeBook
+from streamavis.wire.backlog import MAX_BACKLOG, Backlog
 from streamavis.wire.codec import decode
 from streamavis.wire.keys import ClientKey
 from streamavis.wire.link import Link
@@ -29,13 +29,14 @@ from streamavis.wire.schema import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterator
     from pathlib import Path
     from types import TracebackType
 
 __all__ = ["Subscriber"]
 
-_MAX_ROUND: Final = 1_000  # messages read before the clock is looked at; ZeroMQ's receive mark
+_MAX_ROUND: Final = 1_000  # messages read from a socket in one go
+_MAX_ROUND_S: Final = 0.05  # spent on messages that are refused before the clock is looked at
 _FRAMES: Final[tuple[Kind, ...]] = ("frame",)
 
 _log = logging.getLogger(__name__)
@@ -116,7 +117,7 @@ class Subscriber:
         self._version_told = False
         self._last: FrameResult | None = None
         self._ages = AgeBook()
-        self._pending: deque[bytes] = deque()
+        self._pending = Backlog()
         self._told: set[str] = set()  # refusals, since the last success
         client = None if key is None else ClientKey.read(key)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -130,6 +131,14 @@ class Subscriber:
     def silent(self) -> bool:
         """True when nothing of `kinds` has been received for `dead_man_s`, or ever."""
         return self._clock() - self._heard_ns >= self._dead_man_ns
+
+    @property
+    def overflowed(self) -> int:
+        """Messages that were dropped unread, oldest first: more than 32 MiB of them waited.
+
+        A reader that is too slow for its stream has them. Frames among them count as missed, too.
+        """
+        return self._pending.dropped
 
     @property
     def refusal(self) -> str | None:
@@ -231,10 +240,16 @@ class Subscriber:
 
     def _next(self, wait_ms: int | None) -> Message | None:
         """Return the next message of `kinds`; None: there is none now, or too much else."""
+        until_s = math.inf
+        if self._pending and not self._latest_only:
+            self._fill(0)  # what waits at the sender cannot be dropped oldest first
         for _ in range(_MAX_ROUND):
             if not self._pending and not self._fill(wait_ms):
                 return None
             wait_ms = 0
+            if time.monotonic() > until_s:
+                return None
+            until_s = min(until_s, time.monotonic() + _MAX_ROUND_S)
             message = self._accept(self._pending.popleft())
             if message is not None or self._over:
                 return message
@@ -247,10 +262,9 @@ class Subscriber:
             link.attend()
             if link.socket not in ready:
                 continue
-            if self._latest_only:
-                self._pending.extend(_newest(link.socket))
-            else:
-                self._pending.append(link.socket.recv())
+            arrived = _newest(link.socket) if self._latest_only else _arrived(link.socket)
+            for data in arrived:
+                self._pending.append(data)
         self._tell_refusal()
         return bool(self._pending)
 
@@ -292,15 +306,23 @@ class Subscriber:
             self.missed += max(0, result.seq - last.seq - 1)
 
 
+def _arrived(socket: zmq.Socket[bytes]) -> Iterator[bytes]:
+    """Drain a socket."""
+    for _ in range(_MAX_ROUND):
+        try:
+            yield socket.recv(zmq.NOBLOCK)
+        except zmq.Again:
+            return
+
+
 def _newest(socket: zmq.Socket[bytes]) -> list[bytes]:
     """Drain a socket and return the last message of each topic, in order of arrival."""
     newest: dict[bytes, bytes] = {}
-    for _ in range(_MAX_ROUND):
-        try:
-            data = socket.recv(zmq.NOBLOCK)
-        except zmq.Again:
-            break
+    kept = 0  # bytes: a sender may use any number of topics
+    for data in _arrived(socket):
         head = data[: data.find(b"\0") + 1]
-        newest.pop(head, None)
+        kept += len(data) - len(newest.pop(head, b""))
         newest[head] = data
+        if kept > MAX_BACKLOG:
+            break
     return list(newest.values())

@@ -7,13 +7,16 @@ everybody in where nobody answers otherwise.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
 import zmq
 from zmq.utils import z85
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
+
+    from streamavis.wire.peers import Tell
 
 __all__ = ["DOMAIN", "Authenticator"]
 
@@ -22,6 +25,10 @@ _VERSION: Final = b"1.0"
 _ENDPOINT: Final = "inproc://zeromq.zap.01"
 _KEY_BYTES: Final = 32
 _MAX_ROUND: Final = 100  # handshakes answered before anything else is done
+# A key that is refused for the third time is told by itself: a robot with a wrong key comes back,
+# and a flood of new keys does not hide it. So many keys are remembered, the latest.
+_TRIES_TOLD: Final = 3
+_MAX_REFUSED: Final = 8_192
 _YES, _NO, _FAULT = b"200", b"400", b"500"
 
 
@@ -33,10 +40,9 @@ class Authenticator:
         revoked: who might once, for what is told of them.
     """
 
-    def __init__(
-        self, context: zmq.Context[zmq.Socket[bytes]], tell: Callable[[str], None]
-    ) -> None:
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], tell: Tell) -> None:
         """Listen to every socket of `context`; `tell` gets a sentence for each peer refused."""
+        self._refused: OrderedDict[bytes, int] = OrderedDict()  # keys, and how often each
         self.clients: Mapping[bytes, str] = {}
         self.revoked: Mapping[bytes, str] = {}
         self._tell = tell
@@ -57,7 +63,8 @@ class Authenticator:
                 status, text = self._judge(request)
             except Exception as error:
                 status, text = _FAULT, b"authenticator failed"
-                self._tell(f"let nobody in, as the authenticator failed: {error!r}")
+                line = f"let nobody in, as the authenticator failed: {error!r}"
+                self._tell(("authenticator", type(error)), line, known=True)
             route, empty, _version, number = request[:4]
             reply = [_VERSION, number, status, text, b"", b""]
             self.socket.send_multipart([route, empty, *reply], zmq.NOBLOCK)
@@ -65,19 +72,34 @@ class Authenticator:
     def _judge(self, request: list[bytes]) -> tuple[bytes, bytes]:
         _route, _empty, version, _number, domain, address, _identity, mechanism = request[:8]
         credentials = request[8:]
+        peer = _shown(address)
         if version != _VERSION or domain != DOMAIN or mechanism != b"CURVE":
-            self._tell(f"refused a peer at {_shown(address)}: it does not come by CURVE")
+            self._tell(("clear", peer), f"refused a peer at {peer}: it does not come by CURVE")
             return _NO, b"CURVE only"
         if len(credentials) != 1 or len(credentials[0]) != _KEY_BYTES:
-            self._tell(f"refused a peer at {_shown(address)}: its key is none")
+            self._tell(("no key", peer), f"refused a peer at {peer}: its key is none")
             return _NO, b"no key"
         (key,) = credentials
         if key in self.clients:
             return _YES, b"OK"
+        self._refuse(key, peer)
+        return _NO, b"unknown key"
+
+    def _refuse(self, key: bytes, peer: str) -> None:
+        """Tell of a key that is not listed, under a kind that a flood of others does not use."""
         name = self.revoked.get(key)
         whose = f"the key of {name} is revoked" if name else f"its key {_z85(key)} is not listed"
-        self._tell(f"refused a peer at {_shown(address)}: {whose}; see: streamavis keys list")
-        return _NO, b"unknown key"
+        line = f"refused a peer at {peer}: {whose}; see: streamavis keys list"
+        tries = self._refused.pop(key, 0) + 1
+        self._refused[key] = tries
+        if len(self._refused) > _MAX_REFUSED:
+            self._refused.popitem(last=False)
+        if name is not None:
+            self._tell(("revoked", name), line, known=True)
+        elif tries >= _TRIES_TOLD:
+            self._tell(("key", key), line)
+        else:
+            self._tell(("not listed", peer), line)
 
 
 def _z85(key: bytes) -> str:

@@ -41,7 +41,7 @@ def test_onsets_and_offsets_are_told_once():
         board.update(result(seq, track(3, sounding=level)), seq * SECOND)
         for seq, level in enumerate([0.1, 0.9, 0.8, 0.2, 0.1])
     ]
-    assert said == [[], ["bell 3 sounds (0.90)"], [], ["bell 3 falls silent"], []]
+    assert said == [[], ["bell 3 sounds (90 %)"], [], ["bell 3 falls silent"], []]
 
 
 def test_since_counts_stream_time_from_the_last_change():
@@ -71,10 +71,10 @@ def test_lost_sound_is_told_and_makes_sounding_unknown():
     board.update(result(0, track(1, sounding=0.9)), 0)
     lost = result(1, track(1, sounding=None), audio="lost")
     assert board.update(lost, SECOND) == ["audio lost"]
-    assert sounding_names(lost) == "unknown (audio lost)"
+    assert sounding_names(lost) == "unknown (microphone lost)"
     assert board.update(result(2, track(1, sounding=0.9)), 2 * SECOND) == [
         "audio ok",
-        "bell 1 sounds (0.90)",
+        "bell 1 sounds (90 %)",
     ]
 
 
@@ -93,7 +93,7 @@ def test_the_panel_shows_who_sounds_and_the_health_of_the_stream():
     text = panel(board)
     assert "Now sounding: frog 3" in text
     assert "12    8   64   60" in text
-    for part in ("audio ok", "video ok", "age 42 ms", "1 missed", "0.87", "3.0 s"):
+    for part in ("audio ok", "video ok", "age 42 ms", "1 missed", "87 %", "3.0 s"):
         assert part in text
 
 

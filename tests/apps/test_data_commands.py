@@ -255,7 +255,7 @@ def test_what_passes_is_read_without_an_error(tmp_path):
     path, _ = aviseg(tmp_path, videos=2, frames=3)
     sound = path.read_bytes()
     passed = 0
-    for _ in range(40):
+    for _ in range(25):
         content = json.loads(sound)
         damage(content, rng)
         path.write_text(json.dumps(content))
@@ -268,7 +268,7 @@ def test_what_passes_is_read_without_an_error(tmp_path):
         source = read_source(path, ("person", "violin"))
         sample = source.draw(ClipShape(2, 24, 32), np.random.default_rng(passed))
         assert collate([sample], objects=2).frames.shape == (1, 2, 3, 24, 32)
-    assert 5 < passed < 35
+    assert 3 < passed < 22
 
 
 # --- stats
@@ -367,9 +367,7 @@ def test_the_loader_beside_a_network(folder):
 
 def test_a_step_of_another_machine(folder):
     small = ("--clips", 1, "--frames", 2, "--size", "64x48", "--batches", 2)
-    done = run(
-        "bench", "data", folder / "train", *small, "--step", 1000, "--workers", 0, "--workers", 1
-    )
+    done = run("bench", "data", folder / "train", *small, "--step", 1000, "--workers", 0)
     assert done.exit_code == 0, done.output
     assert "computed from the rates" in done.output
     assert "less than 5 % of a step" in done.output

@@ -99,6 +99,14 @@ def test_several_cameras_have_a_stream_and_files_each(tmp_path, patient):
         assert f"lines of {name}" in told
 
 
+def test_standard_output_gets_the_lines_of_all_cameras_and_nothing_else(capfd, patient):
+    plan = Live(cameras=(f"a={SHORT}", f"b={SHORT}"), wanted=Wanted(jsonl=Path("-")))
+    assert run(plan, stop=Stop()) is ExitCode.DONE
+    out, err = capfd.readouterr()
+    assert {json.loads(line)["stream"] for line in out.splitlines()} == {"a", "b"}
+    assert "camera" in err
+
+
 def test_it_ends_when_it_is_told_to():
     stop = Stop()
     timer = threading.Timer(0.5, stop.event.set)
@@ -158,7 +166,7 @@ def test_a_wrong_address_is_told_before_the_model_is_loaded(monkeypatch, plan, t
 
 
 def test_no_camera_runs_before_the_model_is_ready(monkeypatch):
-    """What is captured while torch loads would only wait, and look like a stall."""
+    """What is captured meanwhile would only wait, look like a stall, or be lost."""
     done = []
 
     class Source(LiveSource):
@@ -170,8 +178,7 @@ def test_no_camera_runs_before_the_model_is_ready(monkeypatch):
     model = FakeModel(on_step=lambda _: done.append("step"))
     monkeypatch.setattr("streamavis.checkpoint.load", lambda name: done.append("load") or model)
     watch(Live(cameras=(ENDLESS,), seconds=0.1))
-    assert done[:2] == ["load", "step"], "warmed up, too"
-    assert done.index("open") > done.index("step")
+    assert done[:6] == ["load", *["step"] * 4, "open"], "warmed up at both sizes, then opened"
     assert done.count("open") == 1
 
 

@@ -66,6 +66,13 @@ def test_an_unknown_duration_is_left_out(terminal):
     assert " s " in text.replace(",", " ") and " of " not in text
 
 
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_duration_that_is_exceeded_is_left_out_from_then_on(terminal):
+    text = show(terminal=terminal, duration_s=10.0)
+    assert " of 10.0 s" in text
+    assert re.search(r"2\d\.\d s", text) and not re.search(r"2\d\.\d of", text)
+
+
 def summary(of, **outputs):
     out = io.StringIO()
     print_summary(Console(file=out, width=80), "clip.mp4", of, outputs)

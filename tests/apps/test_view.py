@@ -78,7 +78,7 @@ def test_changes_are_printed_and_the_end_ends_it():
     with publisher() as sender:
         follower = Follower(sender.endpoint, wait_s=60)
         publish_until_seen(sender, follower)
-        for seq, level, said in [(1, 0.9, "sounds (0.90)"), (5, 0.2, "falls silent")]:
+        for seq, level, said in [(1, 0.9, "sounds (90 %)"), (5, 0.2, "falls silent")]:
             later = replace(BLANK, seq=seq, capture_time_ns=seq * 500_000_000)
             sender.publish(replace(later, tracks=[bell(level)]))
             wait_for(follower, said)
@@ -90,7 +90,7 @@ def test_changes_are_printed_and_the_end_ends_it():
     assert [" ".join(line.split()) for line in lines[:-1]] == [
         f"waiting for {sender.endpoint}",
         "0.0 s demo: sees bell; sounding: nobody",
-        "0.5 s bell 3 sounds (0.90)",
+        "0.5 s bell 3 sounds (90 %)",
         "2.5 s bell 3 falls silent",
     ]
     assert re.fullmatch(
@@ -103,12 +103,12 @@ def test_on_a_terminal_the_table_stands_still_and_stays():
         follower = Follower(sender.endpoint, terminal=True, wait_s=60)
         publish_until_seen(sender, follower)
         sender.publish(replace(BLANK, seq=1, tracks=[bell(0.87)]))
-        wait_for(follower, "0.87")
+        wait_for(follower, "87 %")
         sender.end(EndOfStream(reason="ended", seq=1))
         text = follower.join()
     last_panel = text[text.rindex("╭") :]
     assert "Now sounding: bell 3" in last_panel
-    assert "0.87" in last_panel
+    assert "87 %" in last_panel
     assert text.rstrip().endswith("missed")
 
 

@@ -8,10 +8,11 @@ import socket
 import pytest
 import zmq
 from runtime_fakes import until
+from zmq.utils import z85
 
 from streamavis.errors import KeyFileError, WireError
+from streamavis.limits import LogLimiter
 from streamavis.wire import ClientKey, Hello, KeyFolder, Publisher, Status, Subscriber
-from streamavis.wire.handshakes import RefusalLog
 from streamavis.wire.schema import KINDS
 from streamavis.wire.zap import Authenticator
 
@@ -208,15 +209,31 @@ def test_a_refused_reader_comes_back_more_and_more_slowly(publisher, folder, tmp
     assert waits_s[:6] == sorted(waits_s[:6])
 
 
-def test_a_flood_of_refusals_does_not_fill_the_log():
+def test_a_flood_of_wrong_keys_hides_no_refusal_that_matters():
     now_ns, lines = [0], []
-    log = RefusalLog(lines.append, lambda: now_ns[0])
-    for number in range(10_000):
-        log.tell(f"refused {number % 500}")
-    assert len(lines) == 16
-    now_ns[0] = 31_000_000_000
-    log.tell("refused 1")
-    assert lines[-1] == "refused 1 (9984 more refusals of late)"
+    log = LogLimiter(lines.append, lambda: now_ns[0])
+    with zmq.Context() as context:
+        authenticator = Authenticator(context, log.tell)
+        authenticator.revoked = {b"r" * 32: "robot1"}
+
+        def comes(key, address=b"10.0.0.9"):
+            asked = [b"", b"", b"1.0", b"1", b"streamavis", address, b"", b"CURVE", key]
+            assert authenticator._judge(asked)[0] == b"400"
+
+        def flood(first, count):
+            for number in range(first, first + count):
+                comes(number.to_bytes(4, "big") * 8, b"10.0.0.%d" % (number % 200))
+
+        flood(0, 20_000)
+        assert len(lines) <= 70, "by address, and the rest together"
+        comes(b"r" * 32)
+        assert "the key of robot1 is revoked" in lines[-1]
+        now_ns[0] = 61_000_000_000
+        for again in range(3):
+            flood(50_000 * (again + 1), 1_000)
+            comes(b"w" * 32, b"10.0.0.7")
+        assert sum(z85.encode(b"w" * 32).decode() in line for line in lines) == 1
+        authenticator.socket.close()
 
 
 def test_beyond_this_machine_only_with_keys_and_somebody_listed(tmp_path):

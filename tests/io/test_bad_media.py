@@ -6,9 +6,9 @@ import pytest
 from clips import Pictures, Sound, sine, write_clip
 
 from streamavis.errors import InputError, TruncatedInputError
-from streamavis.io.container import display_name
 from streamavis.io.media import MediaSource
 from streamavis.io.structure import is_cut_short
+from streamavis.redaction import display_name
 from streamavis.types import VideoFrame
 
 NOISE = np.random.default_rng(0).integers(0, 256, (48, 64, 3)).astype(np.uint8)

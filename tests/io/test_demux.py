@@ -19,6 +19,10 @@ class Packet:
     number: int = 0
     size: int = 1000
     is_corrupt: bool = False
+    pts: int | None = None
+    dts: int | None = None
+    time_base: Fraction | None = None
+    duration: int | None = None
 
 
 class Container:
@@ -26,6 +30,7 @@ class Container:
 
     def __init__(self, events):
         self._events = iter(events)
+        self.format = SimpleNamespace(name="test", flags=0)
 
     def demux(self):
         for event in self._events:

@@ -254,3 +254,19 @@ def test_a_decoded_picture_is_released_at_once(tmp_path):
         gc.set_debug(0)
         gc.garbage.clear()
         gc.enable()
+
+
+@pytest.mark.parametrize("start_s", [0.4, 1.0, 9.0])
+def test_it_begins_where_asked_with_the_times_of_the_file(tmp_path, start_s):
+    pictures = Pictures(time_base=Fraction(1, 10), ticks=tuple(range(20)))
+    path = write_clip(tmp_path / "a.mov", pictures, Sound("pcm_s16le", pieces_s=((0, 2),)))
+    _, whole, _ = read(path)
+    items, frames, chunks = read(path, start_s=start_s)
+    expected = [f for f in whole if f.capture_time_ns >= start_s * S] or whole[-1:]
+    assert [f.capture_time_ns for f in frames] == [f.capture_time_ns for f in expected]
+    assert [f.index for f in frames] == list(range(len(frames)))
+    assert all(np.array_equal(a.image, b.image) for a, b in zip(frames, expected, strict=True))
+    assert all(chunk.start_time_ns >= start_s * S for chunk in chunks)
+    if start_s < 2:
+        assert len(chunks) and chunks[0].start_time_ns < (start_s + 0.1) * S
+        assert_sound_comes_first(items[1:], 2 * S)  # none before the first frame

@@ -8,7 +8,7 @@ from clips import sine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamavis.io.resample import MonoResampler
+from streamavis.io.resample import MonoConverter, MonoResampler
 
 RATE = 44_100
 
@@ -57,13 +57,63 @@ def test_rounded_stamps_are_smoothed_and_missing_ones_follow():
         np.testing.assert_array_equal(joined(resample(pieces)), joined(resample(exact)))
 
 
-@pytest.mark.parametrize("jump_s", [Fraction(1, 100), Fraction(-1, 100), Fraction(10**6)])
+@pytest.mark.parametrize("jump_s", [Fraction(11, 100), Fraction(-9, 80), Fraction(10**6)])
 def test_a_jump_starts_anew_at_its_own_time(jump_s):
-    second_s = Fraction(1, 10) + jump_s
-    chunks = resample([(sine(0, 4410, RATE), Fraction(0)), (sine(0, 4410, RATE), second_s)])
+    second_s = Fraction(1, 5) + jump_s
+    chunks = resample([(sine(0, 8820, RATE), Fraction(0)), (sine(0, 8820, RATE), second_s)])
     starts = [c.start_time_ns for c in chunks]
     assert round(second_s * 10**9) in starts
-    assert sum(len(c.samples) for c in chunks) == 3200
+    assert sum(len(c.samples) for c in chunks) == 6400
+
+
+def test_stamps_that_are_off_for_a_moment_do_not_tear_the_sound():
+    """Vorbis with short blocks: one stamp 10 ms late, the next one right again."""
+    size = 576
+    due = [Fraction(n * size, RATE) for n in range(40)]
+    off = [s + Fraction(n % 3 == 1, 100) for n, s in enumerate(due)]
+    pieces = [sine(n * size, size, RATE) for n in range(40)]
+    expected = joined(resample(list(zip(pieces, due, strict=True))))
+    np.testing.assert_array_equal(joined(resample(list(zip(pieces, off, strict=True)))), expected)
+
+
+@pytest.mark.parametrize("jump_s", [Fraction(1, 100), Fraction(-1, 100)])
+def test_stamps_that_stay_off_are_believed_after_a_quarter_of_a_second(jump_s):
+    size, begin = 441, 20
+    stamps = [Fraction(n, 100) + (jump_s if n >= begin else 0) for n in range(100)]
+    pieces = [(sine(n * size, size, RATE), s) for n, s in enumerate(stamps)]
+    starts = [Fraction(c.start_time_ns, 10**9) for c in resample(pieces)]
+    assert stamps[begin + 25] in starts
+    assert stamps[begin] not in starts
+
+
+@pytest.mark.parametrize("format", ["s16p", "fltp", "s32p", "dblp", "u8p", "s16", "flt"])
+@pytest.mark.parametrize("channels", [1, 2, 7, 8, 9, 12, 16, 24, 32])
+def test_any_number_of_channels_is_read_without_touching_planes(channels, format):
+    """PyAV's planes of a planar frame with 8 channels or more lie beyond the frame."""
+    packed = np.zeros((1, 800 * channels), np.int16)
+    packed[0, ::channels] = 16384
+    made = av.AudioFrame.from_ndarray(packed, "s16", f"{channels} channels")
+    made.sample_rate = 16_000
+    (planar,) = av.AudioResampler(format=format, rate=16_000).resample(made)
+    assert planar.format.name == format
+    chunks = MonoResampler().feed(planar, Fraction(0))
+    np.testing.assert_allclose(joined(chunks), np.full(800, 0.5 / channels), atol=0.005)
+    converted = MonoConverter().convert(planar)
+    np.testing.assert_allclose(converted, np.full(800, 0.5 / channels), atol=0.005)
+
+
+def test_what_is_no_sound_is_refused():
+    for rate, samples in ((0, 100), (2**31 - 1, 100), (48_000, 0)):
+        made = av.AudioFrame("s16", "mono", samples)
+        made.sample_rate = rate
+        with pytest.raises(ValueError, match="no sound"):
+            MonoResampler().feed(made, None)
+
+
+def test_no_sound_begins_before_time_0():
+    chunks = resample([(sine(0, 4410, RATE), Fraction(-1, 20))])
+    assert chunks[0].start_time_ns == 0
+    assert len(joined(chunks)) == 800
 
 
 def test_the_kind_of_sound_may_change_in_the_middle():

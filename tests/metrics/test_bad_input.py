@@ -20,6 +20,14 @@ BAD_TRUTH = {
         lambda t: first(t).update(category_id=9),
         ["'a'", "track 0", "category_id 9"],
     ),
+    "an area that is NaN": (
+        lambda t: first(t)["areas"].__setitem__(1, float("nan")),
+        ["track 0", "the 1 is NaN"],
+    ),
+    "an fps without end": (
+        lambda t: t["videos"][1].update(fps=float("inf")),
+        ["videos.1", "the fps is Infinity"],
+    ),
     "same track id": (lambda t: t["annotations"][1].update(id=1), ["'a'", "track id 1"]),
     "same video id": (lambda t: t["videos"][1].update(id=1), ["video id 1"]),
     "same video name": (
@@ -88,6 +96,15 @@ BAD_PREDICTIONS = {
         lambda p: p[1]["segmentations"][1].update(counts=[1, 2]),
         ["'a'", "track 1", "frame 1", "array"],
     ),
+    "a score that is NaN": (
+        lambda p: p[1].update(score=float("nan")),
+        ["'a'", "track 1", "the score is NaN"],
+    ),
+    "a score without end": (
+        lambda p: p[0].update(score=float("-inf")),
+        ["'a'", "track 0", "the score is -Infinity"],
+    ),
+    "an id with a fraction": (lambda p: p[1].update(video_id=1.5), ["track 1", "video_id"]),
     "no counts": (
         lambda p: p[1]["segmentations"][1].pop("counts"),
         ["'a'", "track 1", "frame 1", "counts"],

@@ -171,6 +171,24 @@ def test_time_that_goes_back_starts_an_epoch_and_sound_follows():
     assert [r.tracks for r in second] == [r.tracks for r in first]
 
 
+def test_a_step_back_of_a_frame_or_two_is_no_break():
+    session = Session(FakeModel(), stream="cam", has_audio=False)
+    results = [session.see(frame(t, n)) for n, t in enumerate([0, 0.1, 0.3, 0.2, 0.4, 0.0, 0.5])]
+    assert [result.epoch for result in results] == [0] * 7
+    assert len({track.id for result in results[2:] for track in result.tracks}) == 2
+    assert results[3].capture_time_ns == NS // 5, "as the source says"
+
+
+def test_a_source_whose_clock_began_anew_says_so_while_its_time_goes_on():
+    session = Session(FakeModel(), stream="cam", has_audio=False)
+    epochs = []
+    for n in range(6):
+        seen = frame(n / 10, n)
+        seen.epoch = 3 + n // 3
+        epochs.append(session.see(seen).epoch)
+    assert epochs == [0, 0, 0, 1, 1, 1]
+
+
 def test_a_repeated_time_is_no_break():
     session = Session(FakeModel(), stream="cam", has_audio=False)
     assert [session.see(frame(t, n)).epoch for n, t in enumerate([0, 0.1, 0.1, 0.2])] == [0] * 4

@@ -429,3 +429,16 @@ def test_wrong_shapes_are_named():
     book.update(0.0, seen)
     with pytest.raises(ShapeError, match="new_epoch"):
         book.update(0.1, replace(seen, embeddings=seen.embeddings[:, :5]))
+
+
+@pytest.mark.parametrize(("class_id", "shown"), [(0, {0}), (1, {0, 1})])
+def test_a_part_of_an_object_is_no_object_of_its_class(class_id, shown):
+    """A mask inside another of its class is a part of it; of another class it stays."""
+    book = TrackBook()
+    for n in range(4):
+        seen = see(Thing(slot=0, look=1), Thing(slot=1, look=2, class_id=class_id, score=0.8))
+        seen.masks[0, :12, :12] = True
+        seen.masks[1] = False
+        seen.masks[1, 8:12, 8:13] = True  # 16 of 20 cells lie inside
+        ids = by_slot(book.update(0.1 * n, seen))
+    assert set(ids) == shown

@@ -21,7 +21,7 @@ from streamavis.runtime import window
 from streamavis.runtime.engine import Engine
 from streamavis.runtime.session import Session
 from streamavis.runtime.window import WindowSink, display_problem
-from streamavis.runtime.window_child import WindowLoop
+from streamavis.runtime.window_child import WindowLoop, framed
 from streamavis.types import AudioChunk, FrameResult, Heard, SourceEvent, VideoFrame
 
 NS = 1_000_000_000
@@ -139,8 +139,8 @@ def test_a_stream_is_shown_and_its_window_closed(gui):
 
 
 def test_the_newest_picture_is_shown_and_a_window_that_hangs_holds_up_nobody(gui):
-    gui.gate = threading.Event()
     sink = WindowSink("title", on_quit=lambda: None)
+    gui.gate = threading.Event()
     for n in range(200):
         sink.write(*picture(n))
         sink.notice(AudioChunk(np.zeros(1600, np.float32), n * NS // 10))
@@ -149,6 +149,31 @@ def test_the_newest_picture_is_shown_and_a_window_that_hangs_holds_up_nobody(gui
     assert len(gui.pictures) < 50
     sink.dismiss()
     sink.dismiss()
+
+
+def test_it_says_that_it_starts_before_anything_has_come(gui):
+    sink = WindowSink("title", on_quit=lambda: None)
+    assert gui.pictures, "shown before the sink is ready"
+    before = gui.pictures[0]
+    sink.introduce("nano", ("person", "dog"))
+    until(gui, lambda shown: (shown != before).any())
+    sink.dismiss()
+
+
+@pytest.mark.parametrize("size", [(400, 400), (100, 900), (900, 100), (2000, 1000)])
+def test_a_window_of_any_shape_keeps_the_shape_of_the_picture(size):
+    shown = framed(np.full((300, 400, 3), 200, np.uint8), size)
+    assert shown.shape == (*size, 3)
+    ys, xs = np.nonzero(shown[..., 0] > 150)
+    tall, wide = np.ptp(ys) + 1, np.ptp(xs) + 1
+    assert wide / tall == pytest.approx(400 / 300, abs=0.03)
+    assert max(tall / size[0], wide / size[1]) == pytest.approx(1, abs=0.01)
+    assert (shown[..., 0] < 30).sum() == size[0] * size[1] - tall * wide, "dark margins"
+
+
+def test_a_window_that_does_not_tell_its_size_gets_the_picture_as_it_is():
+    picture = np.zeros((30, 40, 3), np.uint8)
+    assert framed(picture, (-1, -1)) is picture
 
 
 @pytest.mark.parametrize("key", [ord("q"), 27])
@@ -220,7 +245,7 @@ def test_a_screenshot_is_what_was_shown_and_two_in_a_second_are_two(gui, tmp_pat
 
 def test_what_is_heard_is_shown_with_the_frame_it_was_heard_at(gui):
     sink = WindowSink("title", on_quit=lambda: None)
-    sink.classes = ("bell", "dog")
+    sink.introduce("nano", ("bell", "dog"))
     frame, seen = picture(50)
     sink.notice(Heard(frame.capture_time_ns, (0.9, 0.1)))
     sink.write(frame, seen)
@@ -238,6 +263,12 @@ def test_what_is_heard_is_shown_with_the_frame_it_was_heard_at(gui):
     sink.write(*picture(53))
     until(gui, lambda shown: level(shown) == 53)
     assert np.array_equal(strip_of(gui.pictures[-1]), unknown)
+    frame, seen = picture(54)
+    seen.audio = "gap"
+    sink.notice(Heard(frame.capture_time_ns, (0.0, 0.0)))
+    sink.write(frame, seen)
+    until(gui, lambda shown: level(shown) == 54)
+    assert np.array_equal(strip_of(gui.pictures[-1]), unknown), "through a gap nothing is known"
     sink.dismiss()
 
 

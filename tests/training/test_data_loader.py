@@ -267,3 +267,17 @@ def test_a_delay_shifts_the_sound_only():
     assert torch.equal(late.audio[0, :, 1600:], now.audio[0, :, :-1600])
     assert torch.equal(late.frames, now.frames)
     assert torch.equal(late.times_s, now.times_s)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_time_decides_which_stage_is_drawn(workers):
+    asked = []
+
+    def gone(steps):
+        asked.append(steps)
+        return 0.1 if len(asked) <= 2 else 0.9
+
+    made = loader(workers=workers, gone=gone).batches(4)
+    found = list(made)
+    assert [b.frames.shape[1] for b in found] == [1] * 2 + [2] * 6, "from step 4 to the last"
+    assert found[2].first and asked == [4, 5, 6, 9]

@@ -114,6 +114,17 @@ def test_a_teachers_rows_are_those_of_the_whole_clip(teacher):
     assert torch.allclose(torch.from_numpy(targets.mask_logits).float(), masks, atol=0.02)
 
 
+def test_the_teacher_is_matched_where_objects_sound(teacher):
+    """In the frames in which an object is silent its mask is empty, which is no fault."""
+    sample = POOL.draw(0)
+    whole = observe(teacher, None, sample)
+    sample.sounding[:, 0] = 0
+    silent = observe(teacher, None, sample)
+    assert set(whole.objects) == {0, 1}
+    assert set(silent.objects) == {1}
+    assert silent.overlap.shape == (1,)
+
+
 def test_an_object_the_teacher_misses_guides_nothing(teacher):
     sample = POOL.draw(0)
     targets = observe(teacher, None, sample)
@@ -271,6 +282,20 @@ def test_one_step_learns_in_both_contexts(folder):
     sum(terms.values()).backward()
     without = {name for name, p in network.named_parameters() if p.grad is None}
     assert not without, without
+
+
+def test_the_state_before_a_clip_is_of_its_own_frames_alone(folder):
+    """What fills up the rows of a clip with fewer frames before it changes nothing."""
+    network = net()
+    made = task(network, folder, prerolled=1.0, cut=0.0, reset=0.0)
+    batch = next(b for b in made.batches(0, 0, 1) if b.before is not None)
+    batch.before.active[0] = False
+    carried = []
+    for _ in range(2):
+        carried.append(made.loss(network, batch, None)[1])
+        batch.before.frames[0] = 255 - batch.before.frames[0]
+    for ours, other in zip(*(state.tensors() for state in carried), strict=True):
+        assert torch.equal(ours, other)
 
 
 def test_switched_off_it_is_training_on_the_truth_alone(folder):

@@ -87,6 +87,11 @@ def test_a_file_changes_the_same_and_later_settings_count(tmp_path):
         read_config(tmp_path / "none.toml")
 
 
+def test_a_part_that_is_none_has_no_fields():
+    with pytest.raises(ArgumentError, match=r"audio\.steps: audio is none in this recipe"):
+        override(replace(RECIPE, audio=None), parse("audio.steps=5"))
+
+
 def test_differences_name_the_path():
     later = changed("trainer.rate=0.5", "audio=none")
     found = differences(as_values(RECIPE), as_values(later))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from streamavis_training.schedule import TrainerConfig, learning_rate
+from streamavis_training.schedule import Pace, TrainerConfig, learning_rate
 
 
 def rates(**changes: object) -> list[float]:
@@ -51,9 +51,28 @@ def test_few_steps_have_a_rate(steps):
     [
         ({"steps": 0}, "steps is 0, expected at least 1"),
         ({"warmup": 2.0}, "warmup is 2.0, expected a share"),
+        ({"minutes": -1.0}, "minutes is -1.0, expected at least 0"),
         ({"ema_decay": 1.0}, "ema_decay is 1.0, expected 0 to below 1"),
     ],
 )
 def test_what_makes_no_sense_is_refused(changes, sentence):
     with pytest.raises(ValueError, match=sentence):
         TrainerConfig(**changes)
+
+
+def test_minutes_end_a_schedule_that_its_steps_would_not():
+    config = TrainerConfig(steps=100, minutes=2, rate=1.0, warmup=0.0, flat=0.5, schedule="wsd")
+    now = [1000.0]
+    pace = Pace(config, lambda: now[0])
+    assert pace.gone(10) == 0.1, "before it begins the steps count"
+    pace.begin()
+    for seconds, steps, gone, rate in [(0, 0, 0, 1), (60, 1, 0.5, 1), (90, 2, 0.75, 0.5)]:
+        now[0] = 1000 + seconds
+        assert pace.gone(steps) == pytest.approx(gone)
+        assert learning_rate(config, steps, gone=pace.gone(steps)) == pytest.approx(rate)
+    assert pace.gone(80) == 0.8, "a fast machine ends with its steps"
+    now[0] += 100
+    assert pace.gone(2) == 1.0
+    pace.begin(0.75)
+    now[0] += 15
+    assert pace.gone(2) == pytest.approx(0.875), "it goes on where it was"

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from streamavis_training.run_state import pack, read
+from streamavis_training.schedule import Pace
 from streamavis_training.trainer import Progress, Trainer, TrainerConfig
 from tiny_task import SETTINGS, task, trainer
 
@@ -191,3 +192,30 @@ def test_another_networks_checkpoint_is_refused(whole, tmp_path):
 def test_a_device_that_is_not_there_is_named(tmp_path):
     with pytest.raises(ArgumentError, match="device is 'tpu'; expected auto, cpu, cuda"):
         trainer(tmp_path, device="tpu")
+
+
+def test_a_run_ends_when_its_minutes_are_over(tmp_path):
+    now = [0.0]
+
+    def paced() -> Trainer:
+        settings = TrainerConfig(steps=1000, minutes=1, schedule="wsd", flat=0.2, warmup=0.0)
+        return Trainer(task(), tmp_path, settings, pace=Pace(settings, lambda: now[0]))
+
+    rates: list[float] = []
+
+    def tick(progress: Progress) -> None:
+        rates.append(progress.learning_rate)
+
+    def later() -> bool:
+        now[0] += 12
+        return len(rates) == 1
+
+    assert not paced().run(tick, later)
+    now[0] = 5000.0
+    again = paced()
+    assert (again.step, again.done) == (2, False)
+    assert again.run(tick, later)
+    assert len(rates) == 5
+    assert rates[-1] < rates[0] / 3
+    assert (tmp_path / "nano.safetensors").exists() and read(tmp_path / "last.pt").gone == 1
+    assert paced().done

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from test_overlay import disc, grey, result, track
 
 from streamavis.types import AudioChunk, Candidate, SourceEvent
-from streamavis.viz.hud import Item, draw_bar, plate_of_text
+from streamavis.viz.hud import Item, draw_bar, draw_candidates, plate_of_text
 from streamavis.viz.kinds import draw_kinds
 from streamavis.viz.labels import Look
 from streamavis.viz.palette import GOOD, WHITE
@@ -131,11 +131,11 @@ def test_the_bar_tells_rate_latency_drops_and_recording():
     screen.tell(Health(frames_per_s=9.95, dropped=dropped, recording="a", recorded_s=75.4), 0)
     screen.was_seen(62_000_000)
     words = words_of(screen)
-    for said in ("9.9 fps", "62 ms", "5 dropped", "2 stale, 3 superseded", "rec 1:15"):
+    for said in ("9.9 fps", "behind by 62 ms", "5 dropped", "2 stale, 3 superseded", "rec 1:15"):
         assert said in words or said.replace("9.9", "10.0") in words, said
     for _ in range(60):
         screen.was_seen(1_800_000_000)
-    assert "1.8 s" in words_of(screen)
+    assert "behind by 1.8 s" in words_of(screen)
 
 
 def test_a_narrow_bar_keeps_what_matters_most():
@@ -145,7 +145,7 @@ def test_a_narrow_bar_keeps_what_matters_most():
     kept = {width: words_of(screen, width) for width in (150, 300, 500, 900, 2000)}
     assert [len(words) for words in kept.values()] == sorted(len(w) for w in kept.values())
     assert kept[150] == ["replay"] or "rec 0:00" in kept[150]
-    assert {"rec 0:00", "62 ms"} <= set(kept[500])
+    assert {"rec 0:00", "behind by 62 ms"} <= set(kept[500])
 
 
 def test_a_source_that_stalls_is_told_in_bar_and_picture_until_it_runs():
@@ -155,8 +155,36 @@ def test_a_source_that_stalls_is_told_in_bar_and_picture_until_it_runs():
     assert "stalled" in words_of(screen)
     assert (screen.render(0)[50:300] != usual[50:300]).any()
     screen.notice(SourceEvent("camera:0", "video", "running", 0))
-    assert "running" in words_of(screen)
+    assert "live" in words_of(screen)
     assert np.array_equal(screen.render(0)[50:300], usual[50:300])
+
+
+def test_an_old_picture_is_dark_and_dated_while_its_camera_is_gone():
+    screen = showing(live=True)
+    usual = screen.render(0).copy()
+    screen.notice(SourceEvent("camera:0", "video", "reconnecting", 0, "unplugged"))
+    first = screen.render(3 * NS).copy()
+    assert first[400, 20, 0] < 0.5 * usual[400, 20, 0]
+    later = screen.render(4 * NS)
+    assert (first[50:300] != later[50:300]).any(), "its age is told"
+    assert np.array_equal(first[400:700], later[400:700])
+
+
+def test_before_the_first_picture_it_says_starting_and_what_the_model_knows():
+    screen = Screen(live=True)
+    bare = screen.render(0).copy()
+    assert "starting" in words_of(screen)
+    screen.introduce("nano", ("person", "dog"))
+    known = screen.render(0).copy()
+    assert (bare != known).any()
+    screen.notice(SourceEvent("camera:0", "video", "failed", 0, "it is in use"))
+    assert (screen.render(0) != known).any(), "a camera that fails at once is told"
+
+
+def test_an_empty_view_says_what_the_model_could_have_found():
+    screen = showing(live=True)
+    screen.introduce("nano", ("person", "dog"))
+    assert "nothing of what nano knows is in view" in words_of(screen)
 
 
 def test_new_trouble_is_said_once_and_fades():
@@ -244,6 +272,24 @@ def test_candidates_are_drawn_where_they_are_when_asked_for():
     assert (ys.min(), xs.min()) == pytest.approx((180, 320), abs=4)
     assert (ys.max(), xs.max()) == pytest.approx((270, 480), abs=4)
     assert not changed[top + 215, 395], "its inside is free"
+
+
+def test_tags_of_candidates_do_not_cover_each_other():
+    """Many proposals of one object: each tag stands by itself, the surest in its own place."""
+    box, look = (400, 200, 300, 300), Look.of(*SIZE)
+
+    def drawn(count):
+        canvas = np.full((*SIZE, 3), 255, np.uint8)
+        found = [Candidate("bird", 1, 0.9 - n / 20, box) for n in range(count)]
+        draw_candidates(canvas, found, SIZE, look)
+        return canvas
+
+    one, many = drawn(1), drawn(5)
+    inside = slice(210, 490), slice(600, 690)  # of the box, without its corners
+    plates = [(canvas[inside][..., 0] < 80).any(1).sum() for canvas in (one, many)]
+    assert plates[1] >= 4.5 * plates[0], "they stand above each other"
+    surest = slice(482, 490), slice(600, 690)
+    assert np.array_equal(many[surest], one[surest])
 
 
 @settings(max_examples=20, deadline=None)

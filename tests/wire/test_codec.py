@@ -261,8 +261,8 @@ def test_an_oversized_message_is_refused_unread():
         (replace(FRAME, wall_time=math.nan), "wall_time is nan"),
         (replace(FRAME, seq=object()), "cannot write"),
         (replace(FRAME, boot_id="\ud800"), "cannot write"),
-        (replace(FRAME, tracks=[replace(FRAME.tracks[0], rle=Rle((6, 8), "0" * 250_000))] * 9),
-         "report fewer tracks"),
+        (replace(FRAME, tracks=[replace(FRAME.tracks[0], id=n, rle=Rle((6, 8), "0" * 250_000))
+                                for n in range(9)]), "report fewer tracks"),
     ],
 )  # fmt: skip
 def test_what_no_reader_would_accept_is_not_sent(message, cause):

@@ -203,3 +203,17 @@ def test_the_default_folder_is_the_user_s_own(monkeypatch, tmp_path):
     assert default_folder() == tmp_path / ".config/streamavis/keys"
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "xdg"))
     assert default_folder() == tmp_path / "xdg/streamavis/keys"
+
+
+def test_two_names_of_one_key_are_listed_and_revoked_together(tmp_path):
+    folder = KeyFolder(tmp_path / "keys")
+    folder.init()
+    folder.add("robot1")
+    folder.add("robot2")
+    clients = tmp_path / "keys" / "clients"
+    (clients / "copy.pub").write_bytes((clients / "robot1.pub").read_bytes())
+    (clients / "copy.pub").chmod(0o600)
+    assert list(folder.clients()) == ["copy", "robot1", "robot2"]
+    assert folder.revoke("robot1") == ("robot1", "copy")
+    assert list(folder.clients()) == ["robot2"]
+    assert set(folder.load().clients.values()) == {"robot2"}

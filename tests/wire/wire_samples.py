@@ -102,7 +102,6 @@ _text = st.text(st.characters(exclude_categories=("Cs",)), max_size=40)
 _states = st.sampled_from(["ok", "gap", "lost", "absent"])
 _videos = st.sampled_from(["ok", "stale", "lost"])
 _sizes = st.tuples(st.integers(1, 40), st.integers(1, 40))
-_place = st.floats(-16_384, 32_768)
 _common = {
     "stream": st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True),
     "boot_id": _text,
@@ -119,41 +118,58 @@ _progress = {
 
 
 @st.composite
-def rles(draw: st.DrawFn) -> Rle:
-    """Draw a mask of any size, blank, full, noisy or smooth, as run lengths."""
-    size = draw(_sizes)
+def drawn_masks(draw: st.DrawFn, size: tuple[int, int]) -> np.ndarray:
+    """Draw a mask, blank, full, noisy or smooth."""
     noise = np.random.default_rng(draw(st.integers(0, 2**32 - 1))).random(size)
     if draw(st.booleans()):
         noise = np.sort(noise, axis=draw(st.integers(0, 1)))
-    return masks.encode(noise < draw(_unit))
+    return noise < draw(_unit)
 
 
-_tracks = st.builds(
-    Track,
-    id=_count,
-    label=_text,
-    class_id=st.integers(0, 2**31 - 1),
-    score=_unit,
-    sounding=st.none() | _unit,
-    visible=st.none() | _unit,
-    box=st.tuples(*[st.integers(-16_384, 32_768)] * 4),
-    centroid=st.tuples(_place, _place),
-    area=st.integers(0, 16_384**2),
-    rle=rles(),
-)
-frames = st.builds(
-    FrameResult,
-    epoch=_count,
-    seq=_count,
-    capture_time_ns=st.integers(-(2**63) + 1, 2**63 - 1),
-    size=_sizes,
-    audio=_states,
-    audio_delay_s=st.floats(0, 10),
-    video=_videos,
-    clock=st.sampled_from(["pts", "driver", "arrival"]),
-    tracks=st.lists(_tracks, max_size=4),
-    stamps=st.dictionaries(st.sampled_from(list(Stage)), _count),
-    **_common,
+def rles() -> st.SearchStrategy[Rle]:
+    """Draw a mask of any size as run lengths."""
+    return _sizes.flatmap(drawn_masks).map(masks.encode)
+
+
+@st.composite
+def tracks(draw: st.DrawFn, size: tuple[int, int]) -> Track:
+    """Draw a track whose box, centroid and area are those of its mask."""
+    mask = draw(drawn_masks(size))
+    rows, columns = np.nonzero(mask)
+    x, y, w, h, center = 0, 0, 0, 0, (0.0, 0.0)
+    if len(rows):
+        x, y = int(columns.min()), int(rows.min())
+        w, h = int(columns.max()) - x + 1, int(rows.max()) - y + 1
+        center = (float(columns.mean()), float(rows.mean()))
+    return Track(
+        id=draw(_count),
+        label=draw(_text),
+        class_id=draw(st.integers(0, 2**31 - 1)),
+        score=draw(_unit),
+        sounding=draw(st.none() | _unit),
+        visible=draw(st.none() | _unit),
+        box=(x, y, w, h),
+        centroid=center,
+        area=len(rows),
+        rle=masks.encode(mask),
+    )
+
+
+frames = _sizes.flatmap(
+    lambda size: st.builds(
+        FrameResult,
+        epoch=_count,
+        seq=_count,
+        capture_time_ns=st.integers(-(2**63) + 1, 2**63 - 1),
+        size=st.just(size),
+        audio=_states,
+        audio_delay_s=st.floats(0, 10),
+        video=_videos,
+        clock=st.sampled_from(["pts", "driver", "arrival"]),
+        tracks=st.lists(tracks(size), max_size=4, unique_by=lambda track: track.id),
+        stamps=st.dictionaries(st.sampled_from(list(Stage)), _count),
+        **_common,
+    )
 )
 hellos = st.builds(
     Hello,

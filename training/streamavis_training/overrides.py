@@ -120,6 +120,11 @@ def _changed(current: Any, value: Any, kind: Any, path: str) -> Any:
         return override(current, value, path)
     if isinstance(current, tuple) and isinstance(value, dict):
         return _entries(current, value, path)
+    if value is None and type(None) in typing.get_args(kind):
+        return None
+    if current is None and isinstance(value, dict):
+        fields = ", ".join(f"{path}.{name}" for name in value)
+        raise ArgumentError(f"{fields}: {path} is none in this recipe, so it has no fields to set")
     if value is None and "none" in typing.get_args(kind):
         value = "none"  # a choice of this name, which was taken for no value
     try:

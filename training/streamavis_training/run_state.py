@@ -35,6 +35,7 @@ class RunState:
     best: float | None
     fresh_from: int | None  # step at which the optimizer started anew
     shape: dict[str, str]
+    gone: float = 0.0  # share of the schedule that was over
 
 
 def network_shape(network: nn.Module) -> dict[str, str]:
@@ -120,7 +121,7 @@ def pack(path: Path, out: Path, limit: int = MAX_PACKED) -> str:
     }
     for form, network in forms.items():
         kept: dict[str, Any] = {"version": _VERSION, "packed": form, "ema": ema, "network": network}
-        kept |= {name: getattr(state, name) for name in ("step", "best", "shape")}
+        kept |= {name: getattr(state, name) for name in ("step", "best", "shape", "gone")}
         torch.save(kept, out)
         size = out.stat().st_size
         if size <= limit:
@@ -147,6 +148,7 @@ def _unpack(kept: dict[str, Any]) -> RunState:
         best=kept["best"],
         fresh_from=kept["step"],
         shape=kept["shape"],
+        gone=kept.get("gone", 0.0),
     )
 
 

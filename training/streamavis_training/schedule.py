@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from streamavis.errors import ArgumentError
 
-__all__ = ["Precision", "Schedule", "TrainerConfig", "learning_rate"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Pace", "Precision", "Schedule", "TrainerConfig", "learning_rate"]
 
 Schedule = Literal["cosine", "step", "wsd"]
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -16,9 +20,14 @@ Precision = Literal["fp32", "bf16", "fp16"]
 
 @dataclass(frozen=True)
 class TrainerConfig:
-    """How long, how fast and on what to train. Shares are of `steps`, 0 to 1."""
+    """How long, how fast and on what to train. Shares are of the schedule, 0 to 1.
+
+    The schedule ends with `steps`, or after `minutes` where those are over first. With `minutes`
+    a run depends on the machine's speed: it can go on from a checkpoint, but not to the bit.
+    """
 
     steps: int = 1800  # of the optimizer
+    minutes: float = 0.0  # wall time in which the whole schedule is passed; 0: steps alone count
     rate: float = 1.5e-3  # the highest; a task's groups scale it
     schedule: Schedule = "cosine"
     warmup: float = 0.03  # share of linear rise, in every schedule
@@ -45,17 +54,47 @@ class TrainerConfig:
         for name in ("warmup", "flat"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ArgumentError(f"{name} is {getattr(self, name)}, expected a share, 0 to 1")
+        if self.minutes < 0:
+            raise ArgumentError(f"minutes is {self.minutes}, expected at least 0")
         if not 0 <= self.ema_decay < 1:
             raise ArgumentError(f"ema_decay is {self.ema_decay}, expected 0 to below 1")
 
 
-def learning_rate(config: TrainerConfig, step: int, fresh_from: int | None = None) -> float:
+class Pace:
+    """How much of a schedule is over: of its steps, or of its minutes if that is more."""
+
+    def __init__(self, config: TrainerConfig, clock: Callable[[], float] = time.monotonic) -> None:
+        """Take the schedule; its minutes count from `begin`, in seconds of `clock`."""
+        self._steps, self._seconds, self._clock = config.steps, 60 * config.minutes, clock
+        self._began: float | None = None
+
+    @property
+    def timed(self) -> bool:
+        """Minutes count."""
+        return self._seconds > 0
+
+    def begin(self, gone: float = 0.0) -> None:
+        """Count from now on, the share `gone` being over."""
+        self._began = self._clock() - gone * self._seconds
+
+    def gone(self, steps: int) -> float:
+        """The share that is over after so many steps, 1 at the end."""
+        share = steps / self._steps
+        if self.timed and self._began is not None:
+            share = max(share, (self._clock() - self._began) / self._seconds)
+        return min(share, 1.0)
+
+
+def learning_rate(
+    config: TrainerConfig, step: int, fresh_from: int | None = None, gone: float = 0.0
+) -> float:
     """The rate of step 0 .. steps-1.
 
     Args:
         fresh_from: the step at which training went on with a new optimizer.
+        gone: share of the schedule that is over, where its minutes have passed faster.
     """
-    share = (step + 1) / config.steps
+    share = max((step + 1) / config.steps, gone)
     rate = config.rate * _part(config, share)
     if share < config.warmup:
         rate *= share / config.warmup

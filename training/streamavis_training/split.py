@@ -16,6 +16,7 @@ import numpy as np
 
 from streamavis.errors import InputError
 from streamavis.io.resample import MonoResampler
+from streamavis.metrics.limits import UNREADABLE, first_repeated, reason
 from streamavis.types import SAMPLE_RATE
 from streamavis_training.data.places import AUDIO, FRAMES, find_one
 
@@ -140,13 +141,13 @@ def read_split(folder: Path, file: Path | None = None) -> Split:
     try:
         videos = [msgspec.json.decode(raw, type=_Video) for raw in place.file.videos]
         named = [msgspec.json.decode(raw, type=_Category) for raw in place.file.categories]
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{source}: not a data set's annotations: {error}") from error
+    except UNREADABLE as error:
+        raise InputError(f"{source}: not a data set's annotations: {reason(error)}") from error
     if not videos or not named:
         _fail(source, "it lists no video or no category; there is nothing to predict")
-    ids = [video.id for video in videos]
-    if len(set(ids)) < len(ids):
-        _fail(source, f"video id {next(one for one in ids if ids.count(one) > 1)} occurs twice")
+    twice = first_repeated(video.id for video in videos)
+    if twice is not None:
+        _fail(source, f"video id {twice} occurs twice")
     clips = tuple(_clip(pictures, sounds, source, video) for video in videos)
     return Split(source, clips, {one.id: one.name for one in named})
 

@@ -21,7 +21,7 @@ from streamavis_training import distributed
 from streamavis_training.curve import Curve
 from streamavis_training.devices import Mixed, device_of
 from streamavis_training.run_state import CHECKPOINT, RunState, network_shape, read, write
-from streamavis_training.schedule import TrainerConfig, learning_rate
+from streamavis_training.schedule import Pace, TrainerConfig, learning_rate
 from streamavis_training.trees import from_plain, to_device, to_plain
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ class Trainer:
         *,
         notes: Mapping[str, str] | None = None,
         resume: Path | None = None,
+        pace: Pace | None = None,
     ) -> None:
         """Set up, and go on where the checkpoint in `folder` stands, if there is one.
 
@@ -74,6 +75,7 @@ class Trainer:
             config: see there.
             notes: kept in the weights files.
             resume: a checkpoint, whole or packed, to go on from where `folder` has none.
+            pace: of the schedule, shared with what makes the batches; its minutes count from `run`.
 
         Raises:
             CheckpointError: the checkpoint is of another network, or no parameter is trained.
@@ -97,6 +99,8 @@ class Trainer:
             self.device.type, enabled=config.precision == "fp16", init_scale=2.0**12
         )
         self.step = 0
+        self._pace = pace or Pace(config)
+        self._gone = 0.0  # share of the schedule, the same in all processes
         self._fresh_from: int | None = None
         self._best: float | None = None
         self._carried: Any = None
@@ -122,8 +126,8 @@ class Trainer:
 
     @property
     def done(self) -> bool:
-        """All steps are taken."""
-        return self.step >= self.config.steps
+        """All steps are taken, or the schedule's minutes are over."""
+        return self.step >= self.config.steps or self._gone >= 1
 
     def averaged(self) -> nn.Module:
         """A copy of the network with the running mean of its weights, for evaluation."""
@@ -136,7 +140,7 @@ class Trainer:
         report: Callable[[Progress], None] = lambda _: None,
         stop: Callable[[], bool] = lambda: False,
     ) -> bool:
-        """Train to the last step, or until `stop` says so in any process.
+        """Train to the end of the schedule, or until `stop` says so in any process.
 
         A checkpoint is written on the way and at the end, also where `stop` ended it: a later
         trainer on the same folder goes on as if nothing had happened.
@@ -146,13 +150,14 @@ class Trainer:
             stop: asked after every step.
 
         Returns:
-            True if all steps are taken; then the weights file is written.
+            True if the schedule is over; then the weights file is written.
 
         Raises:
             ModelOutputError: a loss or gradient is not finite; names step, terms and the file
                 with the batch. The last checkpoint is from before it.
         """
         self._network.train()
+        self._pace.begin(self._gone)
         began, waited, running = time.monotonic(), 0.0, dict[str, float]()
         asked = False
         curve = Curve(self.folder, self.step, self.config.tensorboard) if self.is_first else None
@@ -160,7 +165,7 @@ class Trainer:
         batches = self.task.batches(first, distributed.rank(), distributed.world())
         with contextlib.closing(curve or _Nothing()), contextlib.closing(_closable(batches)):
             while not self.done and not asked:
-                rate = learning_rate(self.config, self.step, self._fresh_from)
+                rate = learning_rate(self.config, self.step, self._fresh_from, self._gone)
                 terms, norm, waiting = self._learn(batches, rate)
                 waited += waiting
                 self.step += 1
@@ -243,7 +248,9 @@ class Trainer:
 
     def _together(self, terms: dict[str, float], stop: bool) -> tuple[dict[str, float], bool]:
         """Means of the terms over processes, and whether any process is to stop."""
-        asked, *means = distributed.mean_over_processes([stop, *terms.values()], self.device)
+        shares = [stop, self._pace.gone(self.step)]
+        found = distributed.mean_over_processes([*shares, *terms.values()], self.device)
+        asked, self._gone, *means = found
         return dict(zip(terms, means, strict=True)), asked > 0
 
     def _evaluate(self, curve: Curve | None) -> None:
@@ -286,6 +293,7 @@ class Trainer:
             best=self._best,
             fresh_from=self._fresh_from,
             shape=network_shape(self._network),
+            gone=self._gone,
         )
         write(state, self.checkpoint)
         if self.config.keep_every and self.step % self.config.keep_every == 0:
@@ -296,6 +304,7 @@ class Trainer:
         self._network.load_state_dict(state.network)
         self._ema = to_device(state.ema, self.device)
         self.step, self._best, self._fresh_from = state.step, state.best, state.fresh_from
+        self._gone = state.gone if self._pace.timed else 0.0
         if state.optimizer is None:
             self._fresh_from = state.step
             _log.warning(

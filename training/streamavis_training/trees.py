@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from streamavis.errors import CheckpointError
+from streamavis.errors import ArgumentError, CheckpointError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,7 +53,7 @@ def to_plain(value: Any) -> Any:
     """Dataclasses as dicts, tensors on the CPU: what `torch.load(weights_only=True)` reads.
 
     Raises:
-        TypeError: something in it is neither of these nor a number, text or None.
+        ArgumentError: something in it is neither of these nor a number, text or None.
     """
     if isinstance(value, Tensor):
         return value.detach().cpu().clone()
@@ -67,7 +67,7 @@ def to_plain(value: Any) -> Any:
         return {name: to_plain(x) for name, x in value.items()}
     if isinstance(value, list | tuple):
         return type(value)(to_plain(x) for x in value)
-    raise TypeError(
+    raise ArgumentError(
         f"a {type(value).__qualname__} cannot be kept in a checkpoint; expected tensors, numbers "
         "and text in dataclasses, lists, tuples and dicts"
     )

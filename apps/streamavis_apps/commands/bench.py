@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from streamavis_apps.commands import (
+    bench_attack,
     bench_data,
     bench_live,
     bench_offline,
@@ -35,6 +36,8 @@ app.command("model", cls=HelpCommand)(bench_offline.model)
 app.command("segment", cls=HelpCommand)(bench_offline.segment)
 app.command("live", cls=HelpCommand)(bench_live.live)
 app.command("real", cls=HelpCommand)(bench_real.real)
+app.command("thresholds", cls=HelpCommand)(bench_real.thresholds)
+app.command("attack", cls=HelpCommand)(bench_attack.attack)
 app.command("data", cls=HelpCommand)(bench_data.data)
 app.command("training", cls=HelpCommand)(bench_training.training)
 
@@ -61,7 +64,7 @@ def pipeline(
 
 @app.command("world", cls=HelpCommand)
 def world(
-    model: Model = "nano",
+    model: Model = "nano-drawn",
     clips: Annotated[int, typer.Option(min=2, help="Clips to score on.")] = 40,
     seed: Seed = 2026,
     fps: Fps = 10.0,

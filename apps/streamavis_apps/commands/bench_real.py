@@ -8,7 +8,7 @@ import typer
 
 from streamavis_apps.commands.options import Model
 
-__all__ = ["Choice", "real"]
+__all__ = ["Choice", "real", "thresholds"]
 
 
 class Choice(StrEnum):
@@ -102,3 +102,33 @@ def real(
         sheet=sheet,
     )
     raise typer.Exit(run(plan))
+
+
+def thresholds(
+    data: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="As for `bench real`; its split val is used.")
+    ],
+    model: Model = "nano",
+    composed: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Composed clips of the split val.", show_default="none"),
+    ] = None,
+    pictures: Annotated[
+        int | None, typer.Option(min=1, help="At most so many pictures.", show_default="all")
+    ] = None,
+    write: Annotated[
+        bool, typer.Option("--write", help="Store the choice in the weights file.")
+    ] = False,
+) -> None:
+    """Choose a model's score thresholds on the split `val`.
+
+    The network runs once over pictures and composed clips; every threshold
+    is then measured on its outputs. Chosen is the lowest one whose reports
+    on whole pictures are right in 70 %, else the one with the best F1.
+
+    [bold]Example[/]
+      streamavis bench thresholds --data data --composed composed/val --write
+    """
+    from streamavis_apps.real_bench.tune import run
+
+    raise typer.Exit(run(model, data, composed, pictures=pictures, write=write))

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from streamavis_apps.commands.options import Size, parse_size
+from streamavis_apps.commands.options import Jobs, Seed, Size, parse_size
 
 __all__ = ["command"]
 
@@ -17,8 +17,8 @@ def command(
             metavar="DIR", help="Material: index*.json and scenes/*.json. May be given repeatedly."
         ),
     ],
-    n: Annotated[int, typer.Option("--n", min=1, help="Number of clips.")],
-    seed: Annotated[int, typer.Option(min=0, help="Same seed, same clips.")],
+    clips: Annotated[int, typer.Option(min=1, help="Number of clips.")],
+    seed: Seed,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Write a data set here.")] = None,
     sheet: Annotated[
         Path | None,
@@ -41,10 +41,8 @@ def command(
     size: Annotated[
         Size, typer.Option(parser=parse_size, metavar="WxH", help="Picture size.")
     ] = "341x192",  # type: ignore[assignment]
-    duration: Annotated[
-        float, typer.Option(min=0.2, metavar="SECONDS", help="Length of a clip.")
-    ] = 4,
-    jobs: Annotated[int, typer.Option(min=1, help="Processes that compose at once.")] = 1,
+    seconds: Annotated[float, typer.Option(min=0.2, help="Length of a clip.")] = 4,
+    jobs: Jobs = 1,
     cache: Annotated[
         Path | None,
         typer.Option(
@@ -64,9 +62,9 @@ def command(
     lists all of them under `look`.
 
     [bold]Examples[/]
-      streamavis compose --data material --out sets/test --n 200 --seed 1
-      streamavis compose --data material --split train --sheet look.png --n 24 --seed 3
-      streamavis compose --data material --out sets/easy --n 200 --seed 1 \
+      streamavis compose --data material --out sets/test --clips 200 --seed 1
+      streamavis compose --data material --split train --sheet look.png --clips 24 --seed 3
+      streamavis compose --data material --out sets/easy --clips 200 --seed 1 \
           --classes person,dog --set scenes=0 --set in_view=1
     """
     if out is None and sheet is None:
@@ -77,13 +75,13 @@ def command(
         data=data,
         out=out,
         sheet=sheet,
-        n=n,
+        n=clips,
         seed=seed,
         split=split,
         tiers=_listed(tiers),
         fps=fps,
         size=size,
-        duration_s=duration,
+        duration_s=seconds,
         jobs=jobs,
         cache=cache,
         classes=_listed(classes),

@@ -25,8 +25,8 @@ def command(
 ) -> None:
     """See the whole path at work in half a minute; needs no camera, data or display.
 
-    Makes a clip of two photographs that speak with synthetic voices: a
-    person, a cat, both, then music that nobody in view makes. Replays it at
+    Makes a clip of two photographs with synthetic voices: a person speaks,
+    a cat calls, then the person is silent while music plays off screen. Replays it at
     real time through the nano model and publishes the results over ZeroMQ on
     loopback, where a second process shows who sounds. Ends with what was
     measured and where the annotated video and the results are.

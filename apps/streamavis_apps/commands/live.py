@@ -14,6 +14,8 @@ from streamavis_apps.commands.options import (
     View,
     Web,
     check_publish,
+    parse_output,
+    parse_recording,
 )
 
 __all__ = ["command"]
@@ -44,10 +46,15 @@ def command(
     token: Token = None,
     jsonl: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write one JSON line per result, with its stamps."),
+        typer.Option(
+            parser=parse_output,
+            metavar="FILE",
+            help="Write one JSON line per result, with its stamps; - is standard output.",
+        ),
     ] = None,
     record: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the annotated video.")
+        Path | None,
+        typer.Option(parser=parse_recording, metavar="FILE", help="Write the annotated video."),
     ] = None,
     publish: Annotated[
         str | None,

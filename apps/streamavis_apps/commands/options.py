@@ -10,6 +10,7 @@ import typer
 
 __all__ = [
     "Address",
+    "AudioTrack",
     "Fps",
     "Insecure",
     "Jobs",
@@ -21,10 +22,13 @@ __all__ = [
     "Size",
     "Threads",
     "Token",
+    "VideoTrack",
     "View",
     "Web",
     "check_publish",
     "parse_listen",
+    "parse_output",
+    "parse_recording",
     "parse_size",
     "parse_speed",
 ]
@@ -136,6 +140,36 @@ Threads = Annotated[
     int | None,
     typer.Option(min=1, help="Threads of the model.", show_default="torch's choice"),
 ]
+
+
+VideoTrack = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="N", help="Which picture track, from 1.", show_default="the best"),
+]
+
+AudioTrack = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="N", help="Which sound track, from 1.", show_default="the best"),
+]
+
+
+def parse_output(text: str) -> Path:
+    """Read where a file goes: a path, `~` for the home directory, `-` for standard output."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise typer.BadParameter(f"{text!r}: {error}") from error
+
+
+def parse_recording(text: str) -> Path:
+    """Read `--record`: the path of an mp4."""
+    path = parse_output(text)
+    if path.suffix.lower() not in ("", ".mp4", ".m4v"):
+        better = path.with_suffix(".mp4")
+        raise typer.BadParameter(
+            f"{text!r}: recordings are mp4, not {path.suffix[1:]}; name it {str(better)!r}."
+        )
+    return path
 
 
 def parse_speed(text: str) -> float:

@@ -6,14 +6,18 @@ from typing import Annotated
 import typer
 
 from streamavis_apps.commands.options import (
+    AudioTrack,
     Insecure,
     Keys,
     Listen,
     Model,
     Token,
+    VideoTrack,
     View,
     Web,
     check_publish,
+    parse_output,
+    parse_recording,
     parse_speed,
 )
 
@@ -21,7 +25,14 @@ __all__ = ["command"]
 
 
 def command(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A video file, sound optional.")],
+    file: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE",
+            help="A video file, sound optional; a folder of pictures, frame%04d.png or '*.jpg' "
+            "(25 a second); - is standard input.",
+        ),
+    ],
     speed: Annotated[
         float,
         typer.Option(
@@ -39,11 +50,19 @@ def command(
     insecure: Insecure = False,
     jsonl: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write one JSON line per frame, masks as COCO RLE."),
+        typer.Option(
+            parser=parse_output,
+            metavar="FILE",
+            help="Write one JSON line per frame, masks as COCO RLE; - is standard output.",
+        ),
     ] = None,
     record: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write the annotated video with its sound."),
+        typer.Option(
+            parser=parse_recording,
+            metavar="FILE",
+            help="Write the annotated video with its sound.",
+        ),
     ] = None,
     view: Annotated[
         View, typer.Option(help="Watch in a window, or in a browser on this or another machine.")
@@ -58,6 +77,8 @@ def command(
             "without them the same file gives the same bytes.",
         ),
     ] = False,
+    video_track: VideoTrack = None,
+    audio_track: AudioTrack = None,
 ) -> None:
     """Run a recorded clip through the engine as if it were live.
 
@@ -73,10 +94,15 @@ def command(
       streamavis replay clip.mp4 --view web
     """
     check_publish(publish, keys, insecure)
+    from streamavis_apps.sources import recording
+
+    source = recording(file, "replay")
+    from streamavis.io.container import Tracks
     from streamavis_apps.replay import Replay, run
 
     plan = Replay(
-        source=file,
+        source=source,
+        tracks=Tracks(video_track, audio_track),
         speed=speed,
         model=model,
         publish=publish,

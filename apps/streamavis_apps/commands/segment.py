@@ -5,11 +5,19 @@ from typing import Annotated
 
 import typer
 
+from streamavis_apps.commands.options import AudioTrack, VideoTrack
+
 __all__ = ["command"]
 
 
 def command(
-    video: Annotated[Path, typer.Argument(metavar="FILE", help="Any file FFmpeg reads.")],
+    video: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE",
+            help="Any file FFmpeg reads; a folder of pictures, frame%04d.png or '*.jpg'.",
+        ),
+    ],
     model: Annotated[
         Path, typer.Option(metavar="FILE", help="AVISM weights, from `streamavis convert`.")
     ],
@@ -33,6 +41,8 @@ def command(
     threshold: Annotated[
         float, typer.Option(min=0, max=1, help="Keep objects that score above it.")
     ] = 0.3,
+    video_track: VideoTrack = None,
+    audio_track: AudioTrack = None,
 ) -> None:
     """Segment a recording with the offline network: slower than live, and better.
 
@@ -44,12 +54,17 @@ def command(
       streamavis segment band.mp4 --model avism.safetensors --vggish vggish.pth --out band
       streamavis segment band.mp4 --model avism.safetensors --features band.npy --out band
     """
-    from streamavis_apps.segment import Segmenting, run
+    from streamavis_apps.sources import recording
 
     if (vggish is not None) + (features is not None) + mute > 1:
         raise typer.BadParameter("Give one of --vggish, --features and --mute.")
+    source = recording(video, "segment")
+    from streamavis.io.container import Tracks
+    from streamavis_apps.segment import Segmenting, run
+
     plan = Segmenting(
-        source=video,
+        source=source,
+        tracks=Tracks(video_track, audio_track),
         model=model,
         out=out,
         vggish=vggish,

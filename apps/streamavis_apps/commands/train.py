@@ -116,7 +116,8 @@ def command(
     ] = None,
 ) -> None:
     """Train a network. RECIPE is `nano` or only its `audio` encoder, on the
-    procedural world; `real`, `nano` on real material; `avism`, `avism_r101`,
+    procedural world; `real`, `nano` on real material, `real_gpu` in large
+    batches; `avism`, `avism_r101`,
     `avism_swin_l`, the offline teacher as published, `avism_light` a small one;
     `distill`, `distill_r50`, `distill_swin_l`, `distill_adopted`, a causal
     network that learns from a teacher; `avism_drawn`, `distill_drawn`, both on

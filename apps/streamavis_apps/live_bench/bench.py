@@ -8,7 +8,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table
 
 from streamavis.errors import InputError
@@ -22,10 +21,13 @@ from streamavis_apps.machine import machine
 from streamavis_apps.process_watch import as_sentence, missed_slope
 from streamavis_apps.rigs import Scene, missing
 from streamavis_apps.rigs.sounds import looped
+from streamavis_apps.terminal import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from contextlib import AbstractContextManager
+
+    from rich.console import Console
 
 __all__ = ["Bench", "run"]
 
@@ -53,7 +55,7 @@ def run(
         StreamAVISError: there can be no microphone here, a part did not start or ended by
             itself, or `json_path` cannot be written.
     """
-    console = console or Console(highlight=False)
+    console = console or Terminal(markup=True)
     about = machine()
     reason = missing()
     _check(bench.runs, reason)

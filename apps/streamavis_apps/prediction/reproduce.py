@@ -6,8 +6,6 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 from streamavis import metrics
 from streamavis.errors import CheckpointError, InputError, OutputError
 from streamavis_apps.exits import ExitCode
@@ -16,9 +14,12 @@ from streamavis_apps.prediction.networks import PUBLISHED, load
 from streamavis_apps.prediction.published import PUBLISHED_ROWS
 from streamavis_apps.prediction.run import Plan, predict
 from streamavis_apps.prediction.tables import Row, markdown, traits_of
+from streamavis_apps.terminal import Terminal
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from rich.console import Console
 
     from streamavis_apps.prediction.networks import Mode
 
@@ -50,7 +51,7 @@ def run(plan: Reproducing, *, console: Console | None = None) -> ExitCode:
         InputError: the data set is not usable.
         OutputError: the folder cannot be written.
     """
-    console = console or Console(highlight=False)
+    console = console or Terminal()
     split = plan.data / "test" if (plan.data / "test").is_dir() else plan.data
     if not plan.weights.is_dir():
         raise InputError(f"{plan.weights}: is no folder; name the one that holds the weights")

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from streamavis import checkpoint
@@ -19,12 +18,14 @@ from streamavis.errors import InputError
 from streamavis_apps.exits import ExitCode, stop_on_signals
 from streamavis_apps.prediction.networks import Mode, load
 from streamavis_apps.prediction.parts import Part, Parts, digest
+from streamavis_apps.terminal import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from multiprocessing.synchronize import Event
     from pathlib import Path
 
+    from rich.console import Console
     from streamavis_training.prediction import Settings
     from streamavis_training.split import ClassMap, Clip, Split
 
@@ -84,7 +85,7 @@ def run(plan: Plan, *, console: Console | None = None) -> ExitCode:
     Raises:
         StreamAVISError: weights or data are not usable, or the output cannot be written.
     """
-    console = console or Console(highlight=False)
+    console = console or Terminal()
     done = predict(plan, console)
     if not done.complete:
         _say(console, "stopped; run the same command again to go on")
@@ -275,7 +276,8 @@ class _Bar:
         self._frames = sum(len(clip.frames) for clip in todo)
         self._frames_done = 0
         self._start_s = self._line_s = time.monotonic()
-        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[at]}"))
+        at = TextColumn("{task.fields[at]}", markup=False)
+        columns = (TextColumn("{task.description}"), BarColumn(), at)
         self._progress = Progress(
             *columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal
         )

@@ -25,7 +25,15 @@ if TYPE_CHECKING:
     from streamavis.types import FrameResult
     from streamavis_apps.real_bench.measured import Setting, Tile
 
-__all__ = ["SOUNDS", "ComposedClip", "ComposedUnit", "DeafUnit", "read_composed"]
+__all__ = [
+    "SOUNDS",
+    "ComposedClip",
+    "ComposedUnit",
+    "DeafUnit",
+    "add_scores",
+    "frame_truth",
+    "read_composed",
+]
 
 # What a clip is heard with; "own" first, the others take its place.
 SOUNDS = ("own", "swapped", "silence", "noise", "narrator", "music")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from streamavis_apps.real_bench.measured import Setting
     from streamavis_apps.real_bench.pack import Scene
 
-__all__ = ["SceneUnit"]
+__all__ = ["SceneUnit", "overlap"]
 
 LEAST_SHARE = 0.02  # of the picture, from which on an object is asked for
 _INSIDE = 0.5  # of a report, that lies on a mask: the report is of what is labelled there

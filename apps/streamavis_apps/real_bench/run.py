@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import cv2
 import numpy as np
 from rich import box
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -29,9 +28,11 @@ from streamavis_apps.real_bench.recordings import ClipUnit, SilentUnit
 from streamavis_apps.real_bench.sheet import write_sheet
 from streamavis_apps.real_bench.speed import step_ms
 from streamavis_apps.real_bench.work import Job, StoppedError, Weights, do_all
+from streamavis_apps.terminal import Terminal
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from rich.console import Console
 
     from streamavis_apps.real_bench.measured import Measured
 
@@ -70,7 +71,7 @@ def run(plan: Plan, *, console: Console | None = None) -> ExitCode:
     Raises:
         StreamAVISError: model or data are not usable, or an output cannot be written.
     """
-    console = console or Console(highlight=False)
+    console = console or Terminal()
     classes = checkpoint.configuration(plan.model).classes
     split, jobs = _jobs(plan, classes)
     weights = Weights(
@@ -203,12 +204,13 @@ def _print(console: Console, plan: Plan, lines: list[goals.Line], found: Measure
     fast = ", a part of the data" if plan.fast else ""
     title = f"{Path(plan.model).stem} on real data, split {plan.split}{fast}"
     table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-    table.add_column("what", min_width=38, overflow="fold")
-    for column in ("goal", "measured", ""):
-        table.add_column(column, overflow="fold")
+    table.add_column("", width=6, no_wrap=True)
+    table.add_column("what")
+    table.add_column("goal")
+    table.add_column("measured")
     for line in lines:
         style = {True: "green", False: "red", None: "dim"}[line.met]
-        table.add_row(line.what, line.goal, line.value, line.verdict, style=style)
+        table.add_row(line.verdict, line.what, line.goal, line.value, style=style)
     console.print(table)
     classes = goals.class_table(found.counts)
     table = Table(title="whole pictures, by class", box=box.SIMPLE_HEAD, pad_edge=False)

@@ -7,7 +7,7 @@ from typing import Literal
 
 from streamavis.errors import ArgumentError
 
-__all__ = ["MAIN", "STUDIES", "TEACHER", "Run", "Study", "chosen", "runs_of"]
+__all__ = ["MAIN", "STUDIES", "TEACHER", "Run", "Study", "Variant", "chosen", "runs_of"]
 
 Kind = Literal["teacher", "student", "untrained"]
 

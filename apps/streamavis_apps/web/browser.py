@@ -7,7 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from streamavis.errors import InputError, SchemaError
-from streamavis.types import AudioGap, Stage, VideoFrame
+from streamavis.types import SAMPLE_RATE, AudioGap, Stage, VideoFrame
 from streamavis_apps.web.feed import Begin, Block, Left, Picture, Trouble
 from streamavis_apps.web.offsets import ClockOffset
 from streamavis_apps.web.pictures import from_jpeg
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["BrowserCapture", "BrowserSource"]
 
 _WAITING: Final = 200  # messages: about 3 s of a camera and a microphone
+# Pictures that wait: a picture may take 0.25 s to decode, and only the newest are worth it.
+_PICTURES_WAITING: Final = 4
 _Message: TypeAlias = Begin | Picture | Block | Trouble | Left
 
 
@@ -35,11 +37,20 @@ class BrowserSource:
         self._lock = threading.Lock()
         self._sender: Begin | None = None  # None: nobody sends
         self._reader: BrowserCapture | None = None  # None: what is sent is not wanted yet
+        self._since_ns = 0  # the reader's clock: since when the sender lends its camera
 
     @property
     def busy(self) -> bool:
         """True while a browser sends."""
         return self._sender is not None
+
+    def admits(self, item: VideoFrame | AudioChunk) -> bool:
+        """True for what the browser that sends now has sent; False once it has left."""
+        if isinstance(item, VideoFrame):
+            came_ns = item.stamps.get(str(Stage.RECEIVE), item.capture_time_ns)
+        else:
+            came_ns = item.start_time_ns + len(item.samples) * 1_000_000_000 // SAMPLE_RATE
+        return self._sender is not None and came_ns >= self._since_ns
 
     def capture(self, clock: Clock) -> BrowserCapture:
         """Frames and sound of whoever sends, on `clock`; the capture before gets nothing more."""
@@ -47,6 +58,7 @@ class BrowserSource:
         with self._lock:
             self._reader = reader
             if self._sender is not None:
+                self._since_ns = clock.now_ns()
                 reader.put(self._sender)
         return reader
 
@@ -56,6 +68,8 @@ class BrowserSource:
             if self._sender is not None:
                 return False
             self._sender = begin
+            if self._reader is not None:
+                self._since_ns = self._reader.clock.now_ns()
         self.receive(begin)
         return True
 
@@ -79,14 +93,16 @@ class BrowserCapture:
         fps: unknown; browsers deliver what light and load allow.
         has_sound: a browser without a microphone is one whose microphone is lost.
         refused: pictures that could not be decoded.
+        replaced: pictures left out for newer ones.
+        clock: what comes is stamped by.
     """
 
     fps: float | None = None
     has_sound: bool = True
 
     def __init__(self, clock: Clock) -> None:
-        self.refused = 0
-        self._clock = clock
+        self.refused = self.replaced = 0
+        self.clock = clock
         self._arrived: deque[tuple[_Message, int]] = deque()  # and when
         self._changed = threading.Condition()
         self._aborted = False
@@ -94,12 +110,26 @@ class BrowserCapture:
         self._sound = BrowserSound()
 
     def put(self, message: _Message) -> None:
-        """Take a message; never waits. Where nobody iterates, the oldest goes."""
+        """Take a message; never waits. Where it is not taken in time, the oldest goes.
+
+        What a browser sent and nobody took goes with the browser: the next one does not wait
+        behind it.
+        """
         with self._changed:
-            self._arrived.append((message, self._clock.now_ns()))
+            if isinstance(message, Left):
+                self._arrived.clear()
+            self._arrived.append((message, self.clock.now_ns()))
             if len(self._arrived) > _WAITING:
                 self._arrived.popleft()
+            if isinstance(message, Picture):
+                self._leave_pictures_out()
             self._changed.notify_all()
+
+    def _leave_pictures_out(self) -> None:
+        pictures = [each for each in self._arrived if isinstance(each[0], Picture)]
+        if len(pictures) > _PICTURES_WAITING:
+            self._arrived.remove(pictures[0])
+            self.replaced += 1
 
     def abort(self) -> None:
         """From any thread: end the iteration."""
@@ -144,7 +174,7 @@ class BrowserCapture:
         stamps = {
             str(Stage.CAPTURE): captured_ns,
             str(Stage.RECEIVE): arrived_ns,
-            str(Stage.DECODE): self._clock.now_ns(),
+            str(Stage.DECODE): self.clock.now_ns(),
         }
         yield VideoFrame(
             image, captured_ns, 0, "driver" if picture.exact else "arrival", stamps=stamps

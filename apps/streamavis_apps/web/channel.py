@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Final, Literal
@@ -11,6 +12,7 @@ from streamavis.runtime.sinks import end_of, status_of
 from streamavis.types import AudioChunk, AudioGap, Heard, SourceEvent
 from streamavis_apps.web import messages
 from streamavis_apps.web.hearing import Hearing
+from streamavis_apps.web.history import History
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from streamavis.runtime.delivery import EngineReport
     from streamavis.types import FrameResult, VideoFrame
     from streamavis.wire import Hello
+    from streamavis_apps.web.browser import BrowserSource
+    from streamavis_apps.web.playback import Playback
     from streamavis_apps.web.settings import Controls
     from streamavis_apps.web.viewer import Viewer
 
@@ -40,6 +44,9 @@ class Channel:
         controls: Controls,
         post: Callable[..., None],
         encoder: Executor,
+        *,
+        lent: BrowserSource | None = None,
+        playback: Playback | None = None,
     ) -> None:
         """Announce a stream that has not begun.
 
@@ -49,21 +56,29 @@ class Channel:
             controls: settings in force.
             post: runs a call on the event loop, or drops it where there is none any more.
             encoder: where pictures are made smaller and encoded.
+            lent: lends the camera; its pictures are kept while it does and no longer.
+            playback: steers the recording; None: the stream is live.
         """
         self.stream = stream
         self.hello = hello
         self.viewers: set[Viewer] = set()
         self.ended: str | None = None  # the last message, once the stream is over
+        self.lent = lent
+        self.playback = playback
         self._controls = controls
         self._post = post
         self._encoder = encoder
         self._report: Callable[[], EngineReport] | None = None
-        self._latest: tuple[VideoFrame, FrameResult] | None = None
+        self._latest: tuple[VideoFrame, FrameResult, float] | None = None  # and when, wall time
         self._version = 0
         self._packet: tuple[int, bytes] = (0, b"")
         self._encoding = asyncio.Lock()
+        self._forgotten = 0  # how often
+        self._keeping = threading.Lock()  # what came, or forgetting it: not both at once
         self._hearing = Hearing()
-        self._heard: Heard | None = None
+        self._heard: Heard | None = None  # at the newest picture; None: unknown
+        self._newest_heard: Heard | None = None  # its picture comes next
+        self._history = History()
         self._events: deque[str] = deque(maxlen=_EVENTS)
 
     # From the engine's threads.
@@ -74,17 +89,33 @@ class Channel:
 
     def show(self, frame: VideoFrame, result: FrameResult) -> None:
         """Take the newest picture; the one before it is forgotten."""
-        self._latest = frame, result
-        self._version += 1
+        with self._keeping:
+            if self.lent is not None and not self.lent.admits(frame):
+                return  # of a visitor who has left
+            self._keep(frame, result)
         if self.viewers:  # who joins just now looks for himself
             self._post(self._wake)
+
+    def _keep(self, frame: VideoFrame, result: FrameResult) -> None:
+        # Through a gap the model hears silence where there may be sound: that is unknown.
+        whole, heard = result.audio == "ok", self._newest_heard
+        current = heard is not None and heard.capture_time_ns == result.capture_time_ns
+        self._heard = heard if whole and current else None
+        self._history.see(result, self._hearing.level_dbfs if whole else None)
+        self._latest = frame, result, time.time()
+        self._version += 1
 
     def notice(self, item: AudioChunk | AudioGap | SourceEvent | Heard) -> None:
         """Take what is not a picture."""
         if isinstance(item, AudioChunk):
-            self._hearing.hear(item)
+            with self._keeping:
+                if self.lent is not None and not self.lent.admits(item):
+                    return
+                self._hearing.hear(item)
+            if any(viewer.listens for viewer in list(self.viewers)):
+                self._post(self._play, messages.sound(item))
         elif isinstance(item, Heard):
-            self._heard = item
+            self._newest_heard = item
         elif isinstance(item, SourceEvent):
             self._post(self._tell, messages.event(item, time.time()))
         else:
@@ -94,6 +125,8 @@ class Channel:
 
     def end(self, report: EngineReport) -> None:
         """The run is over."""
+        if self.playback is not None and self.playback.pending:
+            return  # it goes on from another place
         last = self._latest[1] if self._latest else None
         self._post(self._finish, messages.text("eos", end_of(report, last)))
 
@@ -102,27 +135,36 @@ class Channel:
     @property
     def version(self) -> int:
         """Rises with each picture; 0 while there is none."""
-        return self._version
+        return self._version if self._latest is not None else 0
 
     async def packet(self) -> tuple[int, bytes]:
-        """The newest picture as a message, encoded once for all who ask."""
+        """The newest picture as a message, encoded once for all who ask; empty: forgotten."""
         async with self._encoding:
             if self._packet[0] != self._version:
                 version = self._version
-                assert self._latest is not None, "asked before the first picture"
-                frame, result = self._latest
-                settings = self._controls.settings
+                if self._latest is None:
+                    return version, b""
+                frame, result, taken = self._latest
+                settings, forgotten = self._controls.settings, self._forgotten
                 loop = asyncio.get_running_loop()
                 data = await loop.run_in_executor(
-                    self._encoder, messages.picture, frame, result, settings
+                    self._encoder, messages.picture, frame, result, settings, taken
                 )
+                if self._forgotten != forgotten:
+                    return version, b""
                 self._packet = version, data
             return self._packet
 
     def join(self, viewer: Viewer) -> None:
         """Greet a viewer with all there is to know."""
         self.viewers.add(viewer)
-        viewer.state("hello", messages.text("hello", self.hello, stream=self.stream))
+        playback = None if self.playback is None else self.playback.told()
+        hello = messages.text("hello", self.hello, stream=self.stream, playback=playback)
+        viewer.state("hello", hello)
+        with self._keeping:
+            history = self._history.told(self._controls.settings)
+        if history is not None:
+            viewer.state("history", messages.text("history", history))
         viewer.state("settings", messages.text("settings", self._controls.settings))
         viewer.state("status", self.status())
         for text in self._events:
@@ -136,6 +178,23 @@ class Channel:
         self._packet = (0, b"")
         self._version += bool(self._version)
         self._wake()
+
+    def forget(self) -> None:
+        """The visitor who lent the camera has left: nothing of what was seen or heard is kept."""
+        with self._keeping:
+            self._latest, self._packet = None, (0, b"")
+            self._heard = self._newest_heard = None
+            self._forgotten += 1
+            self._hearing.forget()
+            self._history.forget()
+        for viewer in self.viewers:
+            viewer.silence()
+        self.state("gone", messages.text("gone"))
+
+    def tell_playback(self) -> None:
+        """The playback changed: every viewer is told."""
+        if self.playback is not None:
+            self.state("playback", messages.text("playback", self.playback.told()))
 
     def status(self) -> str:
         """How the stream is doing, as a text."""
@@ -165,6 +224,10 @@ class Channel:
     def _wake(self) -> None:
         for viewer in self.viewers:
             viewer.wake()
+
+    def _play(self, packet: bytes) -> None:
+        for viewer in self.viewers:
+            viewer.sound(packet)
 
     def _tell(self, text: str) -> None:
         self._events.append(text)

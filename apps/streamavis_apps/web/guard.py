@@ -1,27 +1,47 @@
-"""Who may come in: the token, the Host and Origin of every request, and what a page may load."""
+"""Who may come in: the token, the Host and Origin of every request, and what a page may load.
+
+Every answer has the headers of `headers_for`, errors too. A wrong Host, Origin or token is
+answered with a 4xx status and is no error of the server.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import ipaddress
+import logging
+import re
 import secrets
 import socket
+import time
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from streamavis.errors import WireError
+from streamavis.limits import LogLimiter, Pace
+from streamavis_apps.web.door import Connection, headers_for
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-__all__ = ["Guard", "is_loopback", "new_token"]
+__all__ = ["GUESSES", "GUESS_WAIT_S", "Guard", "is_loopback", "new_token"]
+
+GUESSES: Final = 5  # wrong tokens of one address that are answered at once: typing errors
+_GUESSES_PER_S: Final = 1 / 12  # so many more as time passes
+# Each further wrong token is answered after this time. The right one never waits, so that a
+# neighbour behind the same address cannot shut its owner out.
+GUESS_WAIT_S: Final = 1.0
+_MAX_GUESSERS: Final = 256  # addresses remembered; the one that guessed longest ago is forgotten
 
 _MIN_TOKEN: Final = 16  # characters; a random one has 43
+# RFC 9110, 7.2, and narrower: what cannot be part of a header or of a policy is no host.
+_HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(?::([0-9]{1,5}))?")
+_log = logging.getLogger(__name__)
 _CHANGING: Final = {"POST", "PUT", "PATCH", "DELETE"}
 _NO_TOKEN: Final = """\
 <!doctype html><html lang="en"><meta charset="utf-8"><title>StreamAVIS: no entry</title>
@@ -47,6 +67,28 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+class _Guesses:
+    """Wrong tokens, by address."""
+
+    def __init__(self, pause: Callable[[float], Awaitable[None]]) -> None:
+        self._pause = pause
+        self._paces: OrderedDict[str, Pace] = OrderedDict()
+        self._lines = LogLimiter(_log.warning, time.monotonic_ns)
+
+    async def slow(self, address: str) -> None:
+        """A wrong token came from `address`: wait, where it is not the first."""
+        pace = self._paces.pop(address, None) or Pace(_GUESSES_PER_S, GUESSES, time.monotonic_ns)
+        self._paces[address] = pace
+        if len(self._paces) > _MAX_GUESSERS:
+            self._paces.popitem(last=False)
+        if not pace.take():
+            line = (
+                f"web viewer: {address} offers wrong tokens; each is answered {GUESS_WAIT_S} s late"
+            )
+            self._lines.tell(("token", address), line)
+            await self._pause(GUESS_WAIT_S)
+
+
 @dataclass(frozen=True)
 class Guard:
     """Checks every request: pages, WebSockets and API alike.
@@ -64,7 +106,11 @@ class Guard:
         default_factory=lambda: frozenset({socket.gethostname(), socket.getfqdn()}), repr=False
     )
 
+    _guesses: _Guesses = field(init=False, repr=False, compare=False)
+    pause: Callable[[float], Awaitable[None]] = field(default=asyncio.sleep, repr=False)
+
     def __post_init__(self) -> None:
+        object.__setattr__(self, "_guesses", _Guesses(self.pause))
         if self.token is not None and len(self.token) < _MIN_TOKEN:
             raise WireError(
                 f"a token of {len(self.token)} characters can be guessed: give it {_MIN_TOKEN} or "
@@ -73,86 +119,86 @@ class Guard:
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Refuse, or pass on and add the headers that keep a page to itself."""
-        if not self._knows_host(request):
+        """Refuse, or pass on; and add the headers that keep a page to itself."""
+        host = _host(request)
+        try:
+            response = await self._answer(request, handler, host)
+        except web.HTTPException as error:
+            error.headers.update(headers_for(host[0] if host else None))
+            raise
+        if not response.prepared:
+            response.headers.update(headers_for(host[0] if host else None))
+        return response
+
+    async def _answer(
+        self, request: web.Request, handler: Handler, host: tuple[str, str, int] | None
+    ) -> web.StreamResponse:
+        if host is None or not self._knows(host[1]):
             raise web.HTTPMisdirectedRequest(
                 text="This server has another name; use its address, or --listen NAME:PORT.\n"
             )
         if _needs_origin(request) and not _same_origin(request):
             raise web.HTTPForbidden(text="Only pages of this server may do that.\n")
-        if (traded := self._trade(request)) is not None:
+        cookie = f"streamavis-{host[2]}"  # cookies do not tell ports apart
+        if (traded := self._trade(request, cookie)) is not None:
             return traded
-        if not self._admits(request):
-            return web.Response(
-                status=401, text=_NO_TOKEN, content_type="text/html", headers=_headers(request)
-            )
-        response = await handler(request)
-        if not response.prepared:
-            response.headers.update(_headers(request))
-        return response
+        offered = self._offered(request, cookie)
+        if self.token is not None and not self._is_token(offered):
+            if offered:
+                await self._guesses.slow(request.remote or "")
+            return web.Response(status=401, text=_NO_TOKEN, content_type="text/html")
+        if isinstance(request.protocol, Connection) and not request.protocol.prove():
+            return web.Response(status=503, text="Too many connections are open.\n")
+        return await handler(request)
 
-    def _knows_host(self, request: web.Request) -> bool:
-        host = urlsplit(f"//{request.host}").hostname or ""
-        if host == "localhost" or host in {name.lower() for name in (*self.names, *self._own)}:
+    def _knows(self, name: str) -> bool:
+        if name == "localhost" or name in {own.lower() for own in (*self.names, *self._own)}:
             return True
         try:
-            ipaddress.ip_address(host)
+            ipaddress.ip_address(name)
         except ValueError:
             return False
         return True
 
-    def _admits(self, request: web.Request) -> bool:
-        if self.token is None:
-            return True
+    def _offered(self, request: web.Request, cookie: str) -> str:
         kind, _, bearer = request.headers.get("Authorization", "").partition(" ")
-        offered = bearer if kind.lower() == "bearer" else request.cookies.get(_cookie(request), "")
-        return self._is_token(offered)
+        if kind.lower() == "bearer":
+            return bearer
+        asked = request.query.get("token", "") if request.path == "/" else ""
+        return request.cookies.get(cookie, "") or asked
 
-    def _trade(self, request: web.Request) -> web.StreamResponse | None:
+    def _trade(self, request: web.Request, cookie: str) -> web.StreamResponse | None:
         """The answer to `/?token=...`: a cookie and the plain address."""
         if request.path != "/" or "token" not in request.query:
             return None
         if self.token is not None and not self._is_token(request.query["token"]):
             return None
-        response = web.Response(status=303, headers={"Location": "/", **_headers(request)})
+        response = web.Response(status=303, headers={"Location": "/"})
         if self.token is not None:
-            response.set_cookie(
-                _cookie(request), self.token, httponly=True, samesite="Lax", path="/"
-            )
+            response.set_cookie(cookie, self.token, httponly=True, samesite="Lax", path="/")
         return response
 
     def _is_token(self, offered: str) -> bool:
         assert self.token is not None, "asked where a token is required"
-        return hmac.compare_digest(offered.encode(), self.token.encode())
+        # Bytes that are no text reach Python as lone surrogates, which UTF-8 does not have.
+        sent = offered.encode("utf-8", "backslashreplace")
+        return hmac.compare_digest(sent, self.token.encode())
 
 
-def _cookie(request: web.Request) -> str:
-    """Cookies do not tell ports apart: two servers on one machine need two names."""
-    return f"streamavis-{urlsplit(f'//{request.host}').port or 0}"
+def _host(request: web.Request) -> tuple[str, str, int] | None:
+    """The Host as it came, its name and its port (0: none was named); None: it is malformed."""
+    (sent,) = found if len(found := request.headers.getall("Host", [])) == 1 else [""]
+    match = _HOST.fullmatch(sent)
+    if match is None or int(match[2] or 0) > 65_535:
+        return None
+    return sent, match[1].strip("[]").lower(), int(match[2] or 0)
 
 
 def _needs_origin(request: web.Request) -> bool:
     upgrade = request.headers.get("Upgrade", "").lower()
-    return upgrade == "websocket" or request.method in _CHANGING
+    return "websocket" in upgrade or request.method in _CHANGING
 
 
 def _same_origin(request: web.Request) -> bool:
-    origin = urlsplit(request.headers.get("Origin", ""))
-    return origin.scheme in {"http", "https"} and origin.netloc.lower() == request.host.lower()
-
-
-def _headers(request: web.Request) -> dict[str, str]:
-    policy = (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
-        f"connect-src 'self' ws://{request.host} wss://{request.host}; worker-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    )
-    return {
-        "Content-Security-Policy": policy,
-        "X-Content-Type-Options": "nosniff",
-        "Referrer-Policy": "no-referrer",
-        "Cache-Control": "no-cache",
-        "Cross-Origin-Opener-Policy": "same-origin",
-        "Cross-Origin-Resource-Policy": "same-origin",
-        "Permissions-Policy": "camera=(self), microphone=(self), geolocation=()",
-    }
+    scheme, _, netloc = request.headers.get("Origin", "").partition("://")
+    return scheme.lower() in {"http", "https"} and netloc.lower() == request.host.lower()

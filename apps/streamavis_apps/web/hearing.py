@@ -46,9 +46,18 @@ class Hearing:
         self._chunks: deque[AudioChunk] = deque(maxlen=_WAITING)
         self._rest = np.zeros(SPECTRUM_SAMPLES - HOP, np.float32)  # what the next spectrum overlaps
 
+        self.level_dbfs: float | None = None  # of the newest chunk; None: nothing was heard
+
     def hear(self, chunk: AudioChunk) -> None:
         """Take sound in; never waits."""
         self._chunks.append(chunk)
+        self.level_dbfs = level_dbfs(np.nan_to_num(chunk.samples))
+
+    def forget(self) -> None:
+        """Keep nothing of what was heard."""
+        self._chunks.clear()
+        self._rest = np.zeros_like(self._rest)
+        self.level_dbfs = None
 
     def glimpse(self) -> Glimpse | None:
         """Sum up what came since the last call; None when nothing did."""

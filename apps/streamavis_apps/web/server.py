@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -13,8 +14,11 @@ import msgspec
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from streamavis.errors import SchemaError
+from streamavis.limits import Pace
 from streamavis_apps.web import feed, messages
+from streamavis_apps.web.door import Connection
 from streamavis_apps.web.viewer import NoPictures, Viewer
+from streamavis_apps.web.wishes import Wishes
 
 if TYPE_CHECKING:
     from streamavis_apps.web.browser import BrowserSource
@@ -28,8 +32,16 @@ MAX_VIEWERS: Final = 32
 _STATIC: Final = Path(__file__).parent / "static"
 _MAX_TEXT: Final = 64 << 10  # bytes from a viewer: settings with every class hidden
 _HEARTBEAT_S: Final = 10.0  # a peer that does not answer is gone
+# Messages of one socket. A page that shows 30 pictures a second sends about 35, one that lends its
+# devices about 75. Beyond these it is read more slowly, which costs nobody else anything.
+_MESSAGES_PER_S: Final = 200
+_MESSAGES_AT_ONCE: Final = 400
+# Pictures of a lent camera: the page sends 15 a second. Others are not decoded.
+_PICTURES_PER_S: Final = 30
+_PICTURES_AT_ONCE: Final = 4
 _SOUND_S: Final = 0.1
 _STATUS_EVERY: Final = 2  # sounds
+_BODY_S: Final = 10.0  # for a request's body to come
 _BEGIN_S: Final = 10.0  # what a feed has to say what it is
 
 
@@ -43,7 +55,26 @@ class _Change(msgspec.Struct, tag_field="kind", tag="settings"):
     settings: msgspec.Raw
 
 
-_FROM_VIEWER = msgspec.json.Decoder(_Drawn | _Change)
+class _Ping(msgspec.Struct, tag_field="kind", tag="ping"):
+    """The page asks for the time."""
+
+    at: float  # its own, returned
+
+
+class _Listen(msgspec.Struct, tag_field="kind", tag="listen"):
+    """The page plays the sound from now on, or no longer."""
+
+    on: bool
+
+
+class _Play(msgspec.Struct, tag_field="kind", tag="play"):
+    """The visitor steers a replay."""
+
+    from_s: float | None = None  # None: where it is
+    loop: bool | None = None  # None: as it is
+
+
+_FROM_VIEWER = msgspec.json.Decoder(_Drawn | _Change | _Ping | _Listen | _Play)
 
 
 class Server:
@@ -57,6 +88,7 @@ class Server:
         source: BrowserSource | None,
     ) -> None:
         self._controls = controls
+        self._wishes = Wishes(controls)
         self._channels = channels
         self._source = source
         self._sockets: set[web.WebSocketResponse] = set()
@@ -117,7 +149,11 @@ class Server:
 
     async def _api_change(self, request: web.Request) -> web.StreamResponse:
         try:
-            self._controls.change(await request.read())
+            async with asyncio.timeout(_BODY_S):
+                self._wishes.add(await request.read())
+                await self._wishes.applied()
+        except TimeoutError:
+            return web.Response(status=408, text="The settings did not come in time.\n")
         except SchemaError as error:
             return web.Response(status=422, text=f"{error}\n")
         return await self._api_settings(request)
@@ -125,7 +161,7 @@ class Server:
     async def _view(self, request: web.Request) -> web.StreamResponse:
         """Pictures, sound and states of one stream; settings come back."""
         socket = web.WebSocketResponse(max_msg_size=_MAX_TEXT, heartbeat=_HEARTBEAT_S)
-        await socket.prepare(request)
+        await _upgrade(socket, request)
         if len(self._viewers) >= MAX_VIEWERS:
             reason = f"{MAX_VIEWERS} viewers watch already"
             await _close(socket, WSCloseCode.TRY_AGAIN_LATER, reason)
@@ -154,7 +190,9 @@ class Server:
         return socket
 
     async def _obey(self, socket: web.WebSocketResponse, viewer: Viewer) -> None:
+        pace = _pace()
         async for message in socket:
+            await _keep(pace)
             try:
                 if message.type is not WSMsgType.TEXT:
                     raise SchemaError("viewers send texts only")
@@ -164,12 +202,35 @@ class Server:
                 return
             if isinstance(told, _Drawn):
                 viewer.drawn()
-                continue
-            try:
-                self._controls.change(bytes(told.settings))
-            except SchemaError as error:
-                viewer.passing(messages.text("refused", reason=str(error)))
-                viewer.state("settings", messages.text("settings", self._controls.settings))
+            elif isinstance(told, _Listen):
+                viewer.listens = told.on
+            elif isinstance(told, _Ping):
+                now_ns = time.monotonic_ns()
+                viewer.state("pong", messages.text("pong", at=told.at, monotonic_ns=now_ns))
+            elif isinstance(told, _Play):
+                self._steer(viewer, told)
+            else:
+                self._change(viewer, told)
+
+    def _change(self, viewer: Viewer, change: _Change) -> None:
+        try:
+            self._wishes.add(bytes(change.settings))
+        except SchemaError as error:
+            viewer.passing(messages.text("refused", reason=str(error)))
+            viewer.state("settings", messages.text("settings", self._controls.settings))
+
+    def _steer(self, viewer: Viewer, wish: _Play) -> None:
+        channel = next((c for c in self._channels.values() if viewer in c.viewers), None)
+        playback = None if channel is None else channel.playback
+        if playback is None:
+            reason = "this stream is live and cannot be played again"
+            viewer.passing(messages.text("refused", reason=reason))
+            return
+        if wish.loop is not None:
+            playback.set_loop(wish.loop)
+        if wish.from_s is not None and not playback.go(wish.from_s):
+            reason = "files are being written; wait for the end of the recording"
+            viewer.passing(messages.text("refused", reason=reason))
 
     async def _feed(self, request: web.Request) -> web.StreamResponse:
         """A browser's camera and microphone come in."""
@@ -178,7 +239,7 @@ class Server:
         socket = web.WebSocketResponse(
             max_msg_size=feed.MAX_MESSAGE, heartbeat=_HEARTBEAT_S, compress=False
         )
-        await socket.prepare(request)
+        await _upgrade(socket, request)
         self._sockets.add(socket)
         try:
             begin = feed.parse_text(await socket.receive_str(timeout=_BEGIN_S))
@@ -195,16 +256,20 @@ class Server:
 
     async def _take(self, socket: web.WebSocketResponse, source: BrowserSource) -> None:
         reason = "the browser left"
+        pace = _pace()
+        pictures = Pace(_PICTURES_PER_S, _PICTURES_AT_ONCE, time.monotonic_ns)
         try:
             await socket.send_str(messages.text("accepted"))
             async for message in socket:
+                await _keep(pace)
                 if message.type is WSMsgType.TEXT:
                     told = feed.parse_text(message.data)
                     if isinstance(told, feed.Trouble):
                         source.receive(told)
                 else:
                     part = feed.parse(message.data)
-                    source.receive(part)
+                    if not isinstance(part, feed.Picture) or pictures.take():
+                        source.receive(part)
                     if isinstance(part, feed.Picture):
                         await socket.send_str(messages.text("taken"))
         except SchemaError as error:
@@ -212,6 +277,9 @@ class Server:
             raise
         finally:
             source.end(reason)
+            for channel in self._channels.values():
+                if channel.lent is source:
+                    channel.forget()
             self.announce_streams()
 
     async def _say_goodbye(self, app: web.Application) -> None:
@@ -222,6 +290,23 @@ class Server:
 
 def _json(data: bytes) -> web.Response:
     return web.Response(body=data, content_type="application/json")
+
+
+def _pace() -> Pace:
+    return Pace(_MESSAGES_PER_S, _MESSAGES_AT_ONCE, time.monotonic_ns)
+
+
+async def _keep(pace: Pace) -> None:
+    """Wait until one more message is allowed."""
+    if not pace.take():
+        await asyncio.sleep(pace.wait_s())
+        pace.take()
+
+
+async def _upgrade(socket: web.WebSocketResponse, request: web.Request) -> None:
+    await socket.prepare(request)
+    if isinstance(request.protocol, Connection):
+        request.protocol.upgraded()
 
 
 async def _close(socket: web.WebSocketResponse, code: WSCloseCode, reason: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ from aiohttp import web
 
 from streamavis.errors import WireError
 from streamavis_apps.web.channel import Channel, WebSink
+from streamavis_apps.web.door import BACKLOG, Door
 from streamavis_apps.web.guard import Guard, is_loopback, new_token
 from streamavis_apps.web.server import Server
 from streamavis_apps.web.settings import Controls
@@ -23,10 +25,12 @@ if TYPE_CHECKING:
 
     from streamavis.wire import Hello
     from streamavis_apps.web.browser import BrowserSource
+    from streamavis_apps.web.playback import Playback
 
 __all__ = ["DEFAULT_PORT", "WebView"]
 
 DEFAULT_PORT: Final = 8765
+_QUEUE: Final = 1_024  # connections that wait to be accepted
 _POLL_S: Final = 0.1
 _START_S: Final = 10.0
 _STOP_S: Final = 1.0  # the promise of a stop is 2 s, for everything
@@ -72,6 +76,7 @@ class WebView:
         self.controls = controls or Controls()
         self.url = ""
         self._host, self._port, self._token = host, port, token
+        self._source = source
         self._channels: dict[str, Channel] = {}
         self._encoder = ThreadPoolExecutor(1, thread_name_prefix="streamavis-jpeg")
         self._server = Server(Guard(token, (host,)), self.controls, self._channels, source)
@@ -98,9 +103,28 @@ class WebView:
     ) -> None:
         self.close()
 
-    def sink(self, stream: str, hello: Hello) -> WebSink:
-        """A sink that shows one stream; another run of the same name replaces it."""
-        channel = Channel(stream, hello, self.controls, self._post, self._encoder)
+    def sink(
+        self, stream: str, hello: Hello, *, lent: bool = False, playback: Playback | None = None
+    ) -> WebSink:
+        """A sink that shows one stream; another run of the same name replaces it.
+
+        Args:
+            stream: its name.
+            hello: what is known of it.
+            lent: its camera is a visitor's; what it showed is forgotten when that leaves.
+            playback: how viewers steer a recording; None: the stream is live.
+        """
+        channel = Channel(
+            stream,
+            hello,
+            self.controls,
+            self._post,
+            self._encoder,
+            lent=self._source if lent else None,
+            playback=playback,
+        )
+        if playback is not None:
+            playback.follow(lambda: self._post(channel.tell_playback))
         self._post(self._add, channel)
         return WebSink(channel)
 
@@ -110,6 +134,11 @@ class WebView:
             if cancelled.is_set():
                 return False
         return True
+
+    @property
+    def watched(self) -> bool:
+        """Whether somebody watches now."""
+        return any(channel.viewers for channel in list(self._channels.values()))
 
     def close(self) -> None:
         """Tell viewers, and give the port back; safe to call twice."""
@@ -144,23 +173,28 @@ class WebView:
             self._loop.close()
 
     async def _serve(self) -> None:
-        # A stranger's refused request is no news; errors of ours are logged by aiohttp.
         runner = web.AppRunner(self._server.app, access_log=None, shutdown_timeout=_STOP_S / 2)
         await runner.setup()
+        assert runner.server is not None, "set up"
         try:
-            site = web.TCPSite(runner, self._host, self._port)
-            await site.start()
-            self.url = self._address(runner.addresses[0][1])
+            listening = await self._loop.create_server(
+                Door(runner.server, self._loop), self._host, self._port, backlog=BACKLOG
+            )
+            for bound in listening.sockets:
+                _lengthen_queue(bound.fileno())
+            self.url = self._address(listening.sockets[0].getsockname()[1])
             ticking = asyncio.create_task(self._server.tick())
             self._started.set()
             await self._stop.wait()
-            await asyncio.sleep(_LAST_WORDS_S if self._watched() else 0)
+            await asyncio.sleep(_LAST_WORDS_S if self.watched else 0)
             ticking.cancel()
+            listening.close()
         finally:
             await runner.cleanup()
-
-    def _watched(self) -> bool:
-        return any(channel.viewers for channel in self._channels.values())
+            # Connections that were closed just now: their tasks end with the loop.
+            for task in (rest := asyncio.all_tasks() - {asyncio.current_task()}):
+                task.cancel()
+            await asyncio.gather(*rest, return_exceptions=True)
 
     def _address(self, port: int) -> str:
         host = socket.gethostname() if self._host in {"0.0.0.0", "::"} else self._host
@@ -174,3 +208,12 @@ class WebView:
             f"cannot serve the web viewer on {self._host}:{self._port}: {cause}; "
             "choose another address with --listen HOST:PORT"
         )
+
+
+def _lengthen_queue(descriptor: int) -> None:
+    """Let connections wait in the system, without a descriptor; asyncio accepts `BACKLOG` a turn.
+
+    A client that finds the queue full tries again only a second later.
+    """
+    with socket.socket(fileno=os.dup(descriptor)) as same:
+        same.listen(_QUEUE)

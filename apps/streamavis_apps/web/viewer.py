@@ -13,6 +13,7 @@ __all__ = ["NoPictures", "Pictures", "Socket", "Viewer"]
 
 _IN_FLIGHT: Final = 2  # pictures sent that the page has not drawn yet
 _NOTES: Final = 64
+_SOUND: Final = 100  # pieces of sound: about 2 s
 
 
 class Socket(Protocol):
@@ -30,7 +31,7 @@ class Pictures(Protocol):
         """Rises with each picture; 0 while there is none."""
 
     async def packet(self) -> tuple[int, bytes]:
-        """The newest picture's version and message."""
+        """The newest picture's version and message; an empty one: it is forgotten."""
 
 
 class Viewer:
@@ -45,6 +46,8 @@ class Viewer:
         self._pictures = pictures
         self._states: dict[str, str] = {}
         self._passing: deque[str] = deque(maxlen=_NOTES)
+        self._sound: deque[bytes] = deque(maxlen=_SOUND)
+        self.listens = False  # the page plays the sound
         self._sent = 0  # version of the picture sent last
         self._in_flight = 0
         self._wake = asyncio.Event()
@@ -58,6 +61,16 @@ class Viewer:
         """Send a text of the moment, which a slow viewer may miss."""
         self._passing.append(text)
         self._wake.set()
+
+    def sound(self, packet: bytes) -> None:
+        """Send sound, if the page plays it; a slow viewer loses the oldest."""
+        if self.listens:
+            self._sound.append(packet)
+            self._wake.set()
+
+    def silence(self) -> None:
+        """Forget sound that waits."""
+        self._sound.clear()
 
     def wake(self) -> None:
         """There is a new picture."""
@@ -82,10 +95,13 @@ class Viewer:
                 await self._socket.send_str(self._states.pop(next(iter(self._states))))
             while self._passing:
                 await self._socket.send_str(self._passing.popleft())
+            while self._sound:
+                await self._socket.send_bytes(self._sound.popleft())
             if self._pictures.version > self._sent and self._in_flight < _IN_FLIGHT:
                 self._sent, packet = await self._pictures.packet()
-                self._in_flight += 1
-                await self._socket.send_bytes(packet)
+                if packet:  # not forgotten meanwhile
+                    self._in_flight += 1
+                    await self._socket.send_bytes(packet)
                 self._wake.set()  # what came meanwhile
 
 

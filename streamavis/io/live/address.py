@@ -6,14 +6,15 @@ repr; whatever a library says about an address goes through `Address.scrub` befo
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from streamavis.errors import InputAddressError, InputError
-from streamavis.io.container import display_name
+from streamavis.io.locate import locate
+from streamavis.redaction import display_name
 
 __all__ = ["Address", "Kind", "parse_camera", "parse_sound"]
 
@@ -64,12 +65,15 @@ class Address:
 def parse_camera(text: str) -> Address:
     """Read a camera's address: `camera:0` (or `0`), a URL, `lavfi:GRAPH`, a file.
 
+    A file that exists is one, whatever its name looks like; `./0` is a file called 0.
     A V4L2 camera takes its mode behind a `?`: `camera:0?size=1280x720&fps=30&format=mjpeg`.
 
     Raises:
         InputAddressError: it is none of these; names what it may be.
         InputError: it names a file that is not there.
     """
+    if _is_file(text):
+        return Address(Kind.FILE, text, text)
     scheme, colon, rest = text.partition(":")
     if text.isdecimal():
         scheme, colon, rest = "camera", ":", text
@@ -98,6 +102,8 @@ def parse_sound(text: str) -> Address:
     """
     if text == "none":
         return Address(Kind.NONE, "none", "")
+    if _is_file(text):
+        return Address(Kind.FILE, text, text)
     if text == "default":
         text = "mic:default"
     scheme, colon, rest = text.partition(":")
@@ -120,9 +126,19 @@ def _stream(text: str, forms: str) -> Address:
         return _url(text, forms)
     if not text.strip():
         raise InputAddressError(f"the address is empty; expected {forms}")
-    if not Path(text).exists():
-        raise InputError(f"{text}: no such file; expected {forms}")
+    try:
+        if not os.path.exists(text):  # noqa: PTH110  Path raises for names that are too long
+            locate(text)  # pictures: frame%04d.png, *.jpg
+    except InputError as error:
+        raise InputError(f"{text}: no such file; expected {forms}") from error
     return Address(Kind.FILE, text, text)
+
+
+def _is_file(text: str) -> bool:
+    """Whether a file of this name exists; numbers and device nodes are cameras."""
+    if text.isdecimal() or text.startswith("/dev/"):
+        return False
+    return os.path.isfile(text)  # noqa: PTH113  Path raises for names that are too long
 
 
 def _url(text: str, forms: str) -> Address:

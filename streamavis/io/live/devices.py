@@ -10,11 +10,13 @@ from streamavis.io.live.microphone import microphone_device
 from streamavis.io.live.network import network_device
 from streamavis.io.live.paced import paced_device
 from streamavis.io.live.v4l2 import v4l2_device
+from streamavis.io.locate import locate
+from streamavis.io.media import MediaSource
 
 if TYPE_CHECKING:
     from streamavis.io.live.capture import Device
 
-__all__ = ["camera_device", "check_camera", "sound_device"]
+__all__ = ["camera_device", "check_camera", "recorded_size", "sound_device"]
 
 
 def camera_device(address: str, *, with_sound: bool = True) -> Device:
@@ -42,6 +44,22 @@ def check_camera(address: str, patience_s: float) -> None:
     problem = "" if device.problem is None else device.problem(patience_s)
     if problem:
         raise InputError(problem)
+
+
+def recorded_size(address: str) -> tuple[int, int] | None:
+    """Height and width of a recording's or generated source's pictures, before it is started.
+
+    None for devices and streams, which tell it with their first picture, and for pipes, which can
+    be read once.
+
+    Raises:
+        InputError: the address is not one of a camera, or holds no picture; says why.
+    """
+    parsed = parse_camera(address)
+    if parsed.kind not in (Kind.FILE, Kind.LAVFI) or locate(parsed.target).once:
+        return None
+    with MediaSource(parsed.target) as media:
+        return media.info.height, media.info.width
 
 
 def sound_device(address: str) -> Device:

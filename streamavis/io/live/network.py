@@ -14,7 +14,8 @@ from streamavis.io.live.capture import Capture, Captured, Device
 from streamavis.io.live.probe import is_waited_for, network_problem
 from streamavis.io.live.stream_sound import StreamSound
 from streamavis.io.live.timeline import StreamTimeline
-from streamavis.io.pictures import upright_rgb
+from streamavis.io.pictures import MAX_PIXELS, upright_rgb
+from streamavis.io.unusable import UNUSABLE
 from streamavis.types import Stage, VideoFrame
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ class _NetworkCapture:
             timeline.arrived(_newest(packet), packet.time_base, now_ns)
             for frame in self._decode(packet):
                 if isinstance(frame, av.VideoFrame):
-                    yield self._picture(frame, timeline, now_ns)
+                    yield from self._picture(frame, video, timeline, now_ns)
                 elif isinstance(frame, av.AudioFrame) and ears is not None:
                     yield from ears.feed(frame, now_ns)
 
@@ -153,6 +154,7 @@ class _NetworkCapture:
             counted = container.format.name in COUNTED_FORMATS
             rate = None if counted else video.average_rate or video.guessed_rate
             self.fps = float(rate) if rate and 0 < rate <= 1000 else None
+            video.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
             video.codec_context.thread_count = 1
             video.codec_context.thread_type = "SLICE"  # frame threads would each add a frame
             video.codec_context.flags |= av.codec.context.Flags.low_delay
@@ -163,25 +165,39 @@ class _NetworkCapture:
             return []
         try:
             frames = packet.decode()
-        except av.error.FFmpegError as error:
-            self._corrupt += 1
-            if self._corrupt >= _MOST_CORRUPT:
-                raise InputError(f"{self._address.name}: cannot be decoded") from error
+        except UNUSABLE as error:
+            self._skipped(error)
             return []
         self._corrupt = 0
         return list(frames)
 
+    def _skipped(self, error: Exception) -> None:
+        """Count what is useless; too much in a row is an error of its own."""
+        self._corrupt += 1
+        if self._corrupt >= _MOST_CORRUPT:
+            raise InputError(f"{self._address.name}: cannot be decoded") from error
+
     def _picture(
-        self, frame: av.VideoFrame, timeline: StreamTimeline, arrival_ns: int
-    ) -> VideoFrame:
+        self,
+        frame: av.VideoFrame,
+        stream: VideoStream | None,
+        timeline: StreamTimeline,
+        arrival_ns: int,
+    ) -> Iterator[VideoFrame]:
+        """The picture, or nothing where it cannot be converted."""
+        aspect = None if stream is None else stream.codec_context.sample_aspect_ratio
+        try:
+            image = upright_rgb(frame, aspect)
+        except UNUSABLE as error:
+            self._skipped(error)
+            return
         time_ns, clock = timeline.picture_ns(frame.pts, frame.time_base, arrival_ns)
-        image = upright_rgb(frame)
         stamps: dict[str, int] = {
             Stage.CAPTURE: time_ns,
             Stage.RECEIVE: arrival_ns,
             Stage.DECODE: self._clock.now_ns(),
         }
-        return VideoFrame(image, time_ns, index=0, clock=clock, stamps=stamps)
+        yield VideoFrame(image, time_ns, index=0, clock=clock, stamps=stamps)
 
 
 def _newest(packet: Packet[Any]) -> int | None:

@@ -5,19 +5,20 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-import av
-
 from streamavis.errors import InputError, TruncatedInputError
 from streamavis.io.container import open_media
 from streamavis.io.demux import PacketReader
 from streamavis.io.live.capture import Capture, Captured, Device
 from streamavis.io.media import MediaSource
 from streamavis.io.resample import MonoResampler
+from streamavis.io.unusable import UNUSABLE
 from streamavis.types import AudioChunk, Stage, VideoFrame
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from fractions import Fraction
+
+    import av
 
     from streamavis.io.live.address import Address
     from streamavis.runtime.clock import Clock
@@ -114,7 +115,7 @@ class _PacedSound:
         with media.container:
             if media.audio is None or media.audio.codec_context is None:
                 raise InputError(f"{self._address.name}: holds no sound")
-            reader = PacketReader(media, look_ahead=0)
+            reader = PacketReader(media, look_ahead=0, streams=[media.audio])
             resampler = MonoResampler()
             ended = False
             while not ended:
@@ -124,7 +125,7 @@ class _PacedSound:
                 try:
                     for frame in media.audio.codec_context.decode(packet):
                         chunks += resampler.feed(frame, _time_s(frame, media.origin_s))
-                except av.error.FFmpegError:
+                except UNUSABLE:
                     continue  # a corrupt packet: a gap
                 if ended:
                     chunks += resampler.flush()

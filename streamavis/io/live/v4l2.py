@@ -16,6 +16,7 @@ from streamavis.io.child.pump import Pump
 from streamavis.io.live.capture import Capture, Captured, Device
 from streamavis.io.live.timeline import StreamTimeline
 from streamavis.io.pictures import upright_rgb
+from streamavis.io.unusable import UNUSABLE
 from streamavis.types import Stage, VideoFrame
 
 if TYPE_CHECKING:
@@ -103,6 +104,11 @@ class _PumpedCapture:
         read_ns = self._clock.now_ns() - (time.monotonic_ns() - message.monotonic_ns)
         timeline.arrived(message.pts, time_base, read_ns)
         for frame in self._decode(decoder, message):
+            try:
+                image = upright_rgb(frame, decoder.sample_aspect_ratio)
+            except UNUSABLE as error:
+                self._skipped(error)
+                continue
             driver_ns = _monotonic_ns(frame.pts, time_base)
             age_ns = _OLDEST_NS if driver_ns is None else message.monotonic_ns - driver_ns
             clock: ClockSource = "driver"
@@ -115,20 +121,24 @@ class _PumpedCapture:
                 Stage.RECEIVE: read_ns,
                 Stage.DECODE: self._clock.now_ns(),
             }
-            yield VideoFrame(upright_rgb(frame), time_ns, 0, clock, stamps=stamps)
+            yield VideoFrame(image, time_ns, 0, clock, stamps=stamps)
 
     def _decode(self, decoder: VideoCodecContext, message: PacketMessage) -> list[av.VideoFrame]:
         packet = av.Packet(message.data)
         packet.pts = message.pts
         try:
             frames = decoder.decode(packet)
-        except av.error.FFmpegError as error:
-            self._corrupt += 1
-            if self._corrupt >= _MOST_CORRUPT:
-                raise InputError(f"{self._name}: cannot be decoded") from error
+        except UNUSABLE as error:
+            self._skipped(error)
             return []
         self._corrupt = 0
         return frames
+
+    def _skipped(self, error: Exception) -> None:
+        """Count what is useless; too much in a row is an error of its own."""
+        self._corrupt += 1
+        if self._corrupt >= _MOST_CORRUPT:
+            raise InputError(f"{self._name}: cannot be decoded") from error
 
 
 def _decoder(opened: OpenedCamera, name: str) -> VideoCodecContext:

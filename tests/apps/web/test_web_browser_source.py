@@ -4,7 +4,7 @@ import threading
 
 import numpy as np
 import pytest
-from runtime_fakes import picture
+from runtime_fakes import picture, until
 from streamavis_apps.web.browser import BrowserSource
 from streamavis_apps.web.feed import Begin, Block, Picture, Trouble
 from streamavis_apps.web.pictures import to_jpeg
@@ -31,6 +31,16 @@ def sound(first, *, ms, rate=48_000, samples=960, latency=0.0):
 def collect(source, clock, script):
     """Play `script` of (clock ms, message or reason to leave); return what the capture gave."""
     capture = source.capture(clock)
+    items, reasons = [], []
+
+    def take():
+        try:
+            items.extend(capture)
+        except InputError as error:
+            reasons.append(str(error))
+
+    taking = threading.Thread(target=take)
+    taking.start()
     for at_ms, message in script:
         clock.advance(round(at_ms * MS) - clock.now_ns())
         if isinstance(message, Begin):
@@ -39,13 +49,10 @@ def collect(source, clock, script):
             source.end(message)
         else:
             source.receive(message)
-    items, reason = [], ""
-    try:
-        for item in capture:
-            items.append(item)
-    except InputError as error:
-        reason = str(error)
-    return items, reason, capture
+        # What comes after has to wait: a browser that leaves takes along what was not taken.
+        until(lambda: not capture._arrived or not taking.is_alive())
+    taking.join(60)
+    return items, *reasons, capture
 
 
 def test_pictures_come_on_the_engines_clock_and_never_from_the_future():
@@ -173,3 +180,28 @@ def test_the_microphones_own_latency_is_taken_off():
     late = heard([sound(0, ms=20, latency=0.015)])[0].start_time_ns
     assert early - late == 15 * MS
     assert SAMPLE_RATE == 16_000
+
+
+def test_a_browser_that_leaves_takes_its_queue_along_and_the_next_one_does_not_wait():
+    source, clock = BrowserSource(), ManualClock()
+    capture = source.capture(clock)
+    assert source.begin(BEGIN)
+    for number in range(150):
+        source.receive(image(number, number))
+        source.receive(sound(number * 960, ms=number))
+    source.end("it left")
+    with pytest.raises(InputError, match="it left"):
+        next(iter(capture))
+
+
+def test_of_a_flood_of_pictures_only_the_newest_are_decoded_and_no_sound_is_lost():
+    source, clock = BrowserSource(), ManualClock()
+    capture = source.capture(clock)
+    assert source.begin(BEGIN)
+    for number in range(50):
+        source.receive(image(number, number))
+        source.receive(sound(number * 960, ms=number))
+    waiting = [message for message, _ in capture._arrived]
+    assert [m.time_ms for m in waiting if isinstance(m, Picture)] == [46, 47, 48, 49]
+    assert sum(isinstance(m, Block) for m in waiting) == 50
+    assert capture.replaced == 46

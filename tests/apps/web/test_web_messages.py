@@ -13,7 +13,7 @@ from runtime_fakes import CLASSES, picture
 from streamavis_apps.web import feed, messages
 from streamavis_apps.web.hearing import FLOOR_DBFS, Hearing, level_dbfs
 from streamavis_apps.web.offsets import ClockOffset
-from streamavis_apps.web.pictures import MAX_PIXELS, from_jpeg, jpeg_size, to_jpeg
+from streamavis_apps.web.pictures import MAX_PIXELS, from_jpeg, read_jpeg, to_jpeg
 from streamavis_apps.web.settings import Controls, Settings
 from streamavis_apps.web.steering import Strided
 from web_rig import shot, track
@@ -40,8 +40,10 @@ def test_a_picture_travels_with_its_own_result_and_the_palettes_colours():
 
 
 def test_a_large_picture_is_made_smaller_for_viewers():
-    assert jpeg_size(to_jpeg(np.zeros((1080, 1920, 3), np.uint8), 960)) == (540, 960)
-    assert jpeg_size(to_jpeg(np.zeros((3000, 10, 3), np.uint8), 960)) == (960, 3)
+    header = read_jpeg(to_jpeg(np.zeros((1080, 1920, 3), np.uint8), 960))
+    assert (header.height, header.width) == (540, 960)
+    header = read_jpeg(to_jpeg(np.zeros((3000, 10, 3), np.uint8), 960))
+    assert (header.height, header.width) == (960, 3)
 
 
 def test_hidden_classes_and_low_scores_are_not_shown():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from runtime_fakes import CLASSES
 from streamavis_apps.web.view import WebView
-from web_rig import DEADLINE_S, HELLO, SIZE, chromium, shot, track, until
+from web_rig import HELLO, SIZE, shot, track, until
 
 from streamavis.runtime.delivery import EngineReport
 from streamavis.types import SAMPLE_RATE, AudioChunk, AudioGap, Heard, SourceEvent
@@ -16,48 +16,6 @@ pytestmark = pytest.mark.browser
 
 RED = track(1, (10, 10, 40, 30), sounding=0.9)
 GREEN = track(2, (100, 50, 30, 30), label=CLASSES[1], sounding=0.1)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture
-def visit(browser):
-    """Open a page; whatever it complains of fails the test."""
-    complaints, contexts = [], []
-
-    def opened(url, **options):
-        options.setdefault("viewport", {"width": 1200, "height": 800})
-        context = browser.new_context(**options)
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(DEADLINE_S * 1000)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on(
-            "request",
-            lambda request: complaints.append(request.url) if not ours(request, url) else None,
-        )
-        page.goto(url)
-        return page
-
-    yield opened
-    for context in contexts:
-        context.close()
-    assert complaints == []
-
-
-def ours(request, url):
-    host = re.match(r"https?://[^/]+", url)[0]
-    return request.url.startswith((host, host.replace("http", "ws", 1), "blob:", "data:"))
-
-
-@pytest.fixture
-def view():
-    with WebView(port=0) as view:
-        yield view
 
 
 def objects(page):
@@ -90,7 +48,7 @@ def test_a_visitor_sees_picture_masks_and_who_sounds(view, visit):
     page.locator("#curtain").wait_for(state="hidden")
     until(lambda: objects(page), "the list of objects")
     assert objects(page) == {"red thing 1": "sounding", "green thing 2": "silent"}
-    label = page.get_by_role("img", name="Live picture").get_attribute("aria-label")
+    label = page.get_by_role("img", name="Picture with").get_attribute("aria-label")
     assert "sounding: red thing 1" in label
     assert page.locator("#phase").text_content() == "live"
     # Inside its mask the object wears its own colour, outside the picture is as it was.
@@ -132,10 +90,11 @@ def test_what_is_heard_is_shown(view, visit):
     page.locator("#curtain").wait_for(state="hidden")
     time_s = np.arange(SAMPLE_RATE // 2) / SAMPLE_RATE
     tone = (0.5 * np.sin(2 * np.pi * 2000 * time_s)).astype(np.float32)
-    sink.notice(Heard(0, (0.97, 0.1, 0.3)))
+    sink.notice(Heard(200_000_000, (0.97, 0.1, 0.3)))
+    sink.write(*shot(2, RED))
     sink.notice(AudioChunk(tone, 0))
     page.get_by_text("\u22129 dBFS").wait_for()
-    heard = page.get_by_role("list", name="Kinds of sound in the air").locator("li")
+    heard = page.get_by_role("list", name="Detected audio classes").locator("li")
     assert heard.all_text_contents() == ["red thing97 %", "blue thing30 %", "green thing10 %"]
     assert page.get_by_role("meter", name="Sound level").get_attribute("aria-valuenow") == "-9"
     bright = """() => {
@@ -191,14 +150,14 @@ def test_settings_act_and_every_viewer_is_told(view, visit):
     for page in (mine, theirs):
         until(lambda p=page: list(objects(p)) == ["red thing 1"], "the hidden class to go")
     assert not theirs.get_by_role("checkbox", name="green thing").is_checked()
-    slider = mine.get_by_role("slider", name="Sounding from")
+    slider = mine.get_by_role("slider", name="Sounding threshold")
     slider.focus()
     mine.keyboard.press("End")
     until(lambda: view.controls.settings.sounding_from == 1.0, "the threshold at the server")
     sink.write(*shot(2, RED))
     for page in (mine, theirs):
         until(lambda p=page: objects(p).get("red thing 1") == "silent", "the threshold to act")
-    mine.get_by_role("slider", name="Looks at").fill("4")
+    mine.get_by_role("slider", name="Frame stride").fill("4")
     until(lambda: view.controls.stride() == 4, "the stride at the engine")
     theirs.get_by_text("1 of 4 frames").wait_for()
     theirs.get_by_role("button", name="Back to the defaults").click()
@@ -266,7 +225,7 @@ def test_everything_works_from_the_keyboard(view, visit):
     sink.write(*shot(4, RED))
     page.locator('#picture[data-seq="4"]').wait_for()
     page.keyboard.press("?")
-    page.get_by_role("dialog", name="Keys").wait_for()
+    page.get_by_role("dialog", name="Legend and keys").wait_for()
     page.keyboard.press("Escape")
     page.locator("#keys").wait_for(state="hidden")
     # The focus leaves a closed dialog only when the page is next drawn: a key may come before.

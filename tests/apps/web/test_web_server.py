@@ -4,6 +4,7 @@ import asyncio
 import json
 import struct
 import threading
+import time
 from contextlib import asynccontextmanager
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from aiohttp import ClientSession, WSMsgType
 from runtime_fakes import CLASSES, FakeModel, FakeSource, assert_no_threads, clip
 from streamavis_apps.web.browser import BrowserSource
+from streamavis_apps.web.playback import Playback
 from streamavis_apps.web.server import MAX_VIEWERS
 from streamavis_apps.web.view import WebView
 from web_rig import HELLO, REPORT, shot, track, until
@@ -162,7 +164,8 @@ def test_what_is_heard_and_how_the_sources_are_reaches_every_viewer(view):
         async with opened() as first, opened() as second:
             for page in (first, second):
                 await page.until(lambda p: "hello" in p.kinds)
-            sink.notice(Heard(0, (0.2, 0.9, 0.4)))
+            sink.notice(Heard(100_000_000, (0.2, 0.9, 0.4)))
+            sink.write(*shot(1, RED))
             sink.notice(AudioChunk(np.full(1600, 0.1, np.float32), 0))
             sink.notice(AudioGap(0, 40_000_000, "overflow"))
             sink.notice(SourceEvent("camera:0", "video", "failed", 0, "unplugged"))
@@ -403,3 +406,70 @@ def test_a_feed_that_sends_nonsense_is_let_go_and_the_next_one_is_welcome(send, 
                 await good.until(lambda p: "accepted" in p.kinds)
 
         browse(view, scenario)
+
+
+def test_sound_goes_to_those_who_listen_and_the_time_to_those_who_ask(view):
+    sink = view.sink("cam", HELLO)
+
+    async def scenario(opened):
+        async with opened() as quiet, opened() as page:
+            for one in (quiet, page):
+                await one.until(lambda p: "hello" in p.kinds)
+            await page.socket.send_json({"kind": "listen", "on": True})
+            await page.socket.send_json({"kind": "ping", "at": 12.5})
+            await page.until(lambda p: "pong" in p.kinds)  # so the wish has come too
+            assert page.latest["pong"]["at"] == 12.5
+            assert 0 <= time.monotonic_ns() - page.latest["pong"]["monotonic_ns"] < 60e9
+            sink.notice(AudioChunk(np.full(160, 0.5, np.float32), 2_000_000_000))
+            while True:
+                message = await page.socket.receive()
+                if message.type is WSMsgType.BINARY:
+                    break
+            (length,) = struct.unpack_from("!I", message.data)
+            assert json.loads(message.data[4 : 4 + length]) == {"sound": {"time_s": 2.0}}
+            samples = np.frombuffer(message.data, "<i2", offset=4 + length)
+            assert (4 + length) % 2 == 0 and samples.tolist() == [16383] * 160
+            sink.notice(SourceEvent("camera", "video", "stalled", 0))
+            await quiet.until(lambda p: "event" in p.kinds)  # without a byte of sound
+
+    browse(view, scenario)
+
+
+def test_a_live_stream_is_not_steered_and_a_replay_is(view):
+    playback = Playback(10.0, seekable=False)
+    view.sink("cam", HELLO)
+    view.sink("clip", HELLO, playback=playback)
+
+    async def scenario(opened):
+        async with opened(stream="cam") as page:
+            await page.until(lambda p: "hello" in p.kinds)
+            assert page.latest["hello"]["playback"] is None
+            await page.socket.send_json({"kind": "play", "from_s": 3.0})
+            await page.until(lambda p: "refused" in p.kinds)
+            assert "live" in page.latest["refused"]["reason"]
+        async with opened(stream="clip") as page:
+            await page.until(lambda p: "hello" in p.kinds)
+            assert page.latest["hello"]["playback"]["duration_s"] == 10.0
+            await page.socket.send_json({"kind": "play", "from_s": 3.0})
+            await page.until(lambda p: "refused" in p.kinds)
+            assert "files are being written" in page.latest["refused"]["reason"]
+            playback.allow()
+            await page.until(lambda p: p.latest.get("playback", {}).get("seekable"))
+            await page.socket.send_json({"kind": "play", "loop": True, "from_s": 3.0})
+            await page.until(lambda p: p.latest["playback"]["loop"])
+            assert playback.next(ended=False, wait_s=60) == 3.0
+
+    browse(view, scenario)
+
+
+@pytest.mark.parametrize("message", [{"kind": "play", "from_s": "x"}, {"kind": "ping"}])
+def test_a_viewer_that_asks_for_nonsense_is_let_go(view, message):
+    view.sink("cam", HELLO)
+
+    async def scenario(opened):
+        async with opened() as page:
+            await page.socket.send_json(message)
+            with pytest.raises(ConnectionError, match="closed"):
+                await page.until(lambda p: False)
+
+    browse(view, scenario)

@@ -18,6 +18,7 @@ from streamavis.types import FrameResult, Track, VideoFrame
 from streamavis.wire import Hello
 
 DEADLINE_S = 60.0
+EXECUTABLE = shutil.which("chromium") or shutil.which("chromium-browser")
 SIZE = (90, 160)
 HELLO = Hello(model="fake", classes=CLASSES, size=SIZE, fps=10.0)
 REPORT = EngineReport("running", 0, 0, {}, {}, 0.0, 1)
@@ -74,14 +75,12 @@ def visited(context: Any, url: str, **options: Any) -> Any:
 
 @contextlib.contextmanager
 def chromium(*flags: str) -> Iterator[Any]:
-    """A headless Chromium of this system; its tests carry the marker `browser`."""
-    executable = shutil.which("chromium") or shutil.which("chromium-browser")
-    assert executable is not None, "the marker `browser` skips a test where there is no Chromium"
+    """A headless Chromium of this system, for tests marked `browser`."""
     from playwright import sync_api
 
     with sync_api.sync_playwright() as driver:
         browser = driver.chromium.launch(
-            executable_path=executable,
+            executable_path=EXECUTABLE,
             headless=True,
             args=[*FLAGS, *flags],
             timeout=DEADLINE_S * 1000,

@@ -89,8 +89,8 @@ def compose(*arguments):
 
 
 def test_the_command_draws_a_sheet_and_says_what_is_in_it(material_folder, tmp_path):
-    common = ["--data", material_folder, "--n", 3, "--seed", 1, "--cache", tmp_path / "cache"]
-    small = ["--size", "80x48", "--duration", "0.5", "--fps", "6", "--split", "train"]
+    common = ["--data", material_folder, "--clips", 3, "--seed", 1, "--cache", tmp_path / "cache"]
+    small = ["--size", "80x48", "--seconds", "0.5", "--fps", "6", "--split", "train"]
     result = compose(*common, *small, "--sheet", tmp_path / "look.png")
     assert result.exit_code == 0, result.output
     assert "clips in which nothing in view sounds" in result.output
@@ -98,20 +98,20 @@ def test_the_command_draws_a_sheet_and_says_what_is_in_it(material_folder, tmp_p
 
 
 def test_the_command_wants_an_output(material_folder):
-    result = compose("--data", material_folder, "--n", 1, "--seed", 1)
+    result = compose("--data", material_folder, "--clips", 1, "--seed", 1)
     assert result.exit_code == 2
     assert "--out" in result.output and "--sheet" in result.output
 
 
 def test_the_command_names_missing_material(tmp_path):
-    result = compose("--data", tmp_path, "--n", 1, "--seed", 1, "--out", tmp_path / "out")
+    result = compose("--data", tmp_path, "--clips", 1, "--seed", 1, "--out", tmp_path / "out")
     assert result.exit_code == 1
     assert "holds no index*.json" in result.output
 
 
 def test_the_command_composes_some_classes_alone(material_folder, tmp_path):
-    common = ["--data", material_folder, "--n", 2, "--seed", 1, "--cache", tmp_path / "cache"]
-    small = ["--size", "80x48", "--duration", "0.5", "--fps", "6", "--split", "train"]
+    common = ["--data", material_folder, "--clips", 2, "--seed", 1, "--cache", tmp_path / "cache"]
+    small = ["--size", "80x48", "--seconds", "0.5", "--fps", "6", "--split", "train"]
     some = ["--classes", "dog, person", "--set", "scenes=0", "--out", tmp_path / "set"]
     result = compose(*common, *small, *some)
     assert result.exit_code == 0, result.output

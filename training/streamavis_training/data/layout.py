@@ -16,7 +16,8 @@ import numpy as np
 from pycocotools import mask as coco
 
 from streamavis.errors import InputError
-from streamavis.metrics.rasters import FrameError, truth_masks
+from streamavis.metrics.limits import UNREADABLE, FrameError, check_size, reason
+from streamavis.metrics.rasters import truth_masks
 from streamavis.types import SAMPLE_RATE, WINDOW_SAMPLES
 from streamavis_training.data.places import ANNOTATIONS, AUDIO, FRAMES, find_one
 
@@ -165,12 +166,14 @@ class Entries:
         self._folders: dict[Path, frozenset[str]] = {}
         self.labels: list[str] = []
         self.classes: dict[int, int] = {}  # category id -> place in `labels`
+        names: set[str] = set()
         for category in self.read(place.file.categories, _Category, "category"):
             if category.id in self.classes:
                 self.wrong(f"category {category.name!r}", f"id {category.id} occurs twice")
                 continue
-            if category.name in self.labels:
+            if category.name in names:
                 self.wrong(f"category {category.id}", f"name {category.name!r} occurs twice")
+            names.add(category.name)
             self.classes[category.id] = len(self.labels)
             self.labels.append(category.name)
 
@@ -183,8 +186,8 @@ class Entries:
         for number, entry in enumerate(raw):
             try:
                 entries.append(decoder.decode(entry))
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                self.wrong(f"{what} number {number} of the file", str(error))
+            except UNREADABLE as error:
+                self.wrong(f"{what} number {number} of the file", reason(error))
         return entries
 
     def class_id(self, where: str, category_id: int) -> int | None:
@@ -206,9 +209,12 @@ class Entries:
         return False
 
     def sized(self, where: str, height: int, width: int) -> bool:
-        if min(height, width) < 1:
-            self.wrong(where, f"height is {height} and width {width}; both must be positive")
-        return min(height, width) >= 1
+        try:
+            check_size(height, width)
+        except FrameError as error:
+            self.wrong(where, str(error))
+            return False
+        return True
 
 
 class _Reader(Entries):
@@ -333,7 +339,7 @@ def _ids(raw: list[msgspec.Raw]) -> list[_Id]:
     for entry in raw:
         try:
             found.append(msgspec.json.decode(entry, type=_Id))
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except UNREADABLE:
             continue  # it has none that an annotation could name
     return found
 

@@ -12,6 +12,7 @@ import math
 import pickle
 import time
 import traceback
+from collections import deque
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
@@ -19,12 +20,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from streamavis.errors import ArgumentError
 from streamavis_training.batch import Batch, Truth
 from streamavis_training.data.sample import ClipShape, collate
 from streamavis_training.data.workers import Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -41,14 +43,14 @@ _TRUTH = tuple(field.name for field in fields(Truth))
 class Stage:
     """A stretch of the schedule."""
 
-    until: float  # share of the steps, 0..1
+    until: float  # share of the steps or of the minutes, 0..1
     clips: int  # of a batch, per process
     shape: ClipShape  # `frames` of one part; a clip has `parts` times as many
     parts: int = 1  # that follow one another, with the network's state carried
 
     def __post_init__(self) -> None:
         if self.clips < 1 or self.parts < 1 or not 0 < self.until <= 1:
-            raise ValueError(
+            raise ArgumentError(
                 f"a stage of {self.clips} clips in {self.parts} parts until {self.until} of the"
                 " steps; clips and parts must be at least 1, until within 0..1"
             )
@@ -111,6 +113,7 @@ class Loader:
         objects: int = 12,
         max_delay_s: float = 0.2,
         delayed: float = 0.25,
+        gone: Callable[[int], float] | None = None,
     ) -> None:
         """Prepare; no process starts before the first batch is asked for.
 
@@ -124,23 +127,25 @@ class Loader:
             objects: rows of the truth; a clip with more loses its smallest to the ignored area.
             max_delay_s: the sound of some clips arrives up to this late, as a microphone's does.
             delayed: share of these clips.
+            gone: share of the schedule that is over after a number of steps, where time decides;
+                the batches then depend on it. None: `until` is of the steps.
 
         Raises:
-            ValueError: the stages do not cover the steps in order, or a number is out of range.
+            ArgumentError: the stages do not cover the steps in order, or a number is out of range.
         """
         ends = [stage.until for stage in stages]
         if not ends or ends != sorted(ends) or ends[-1] != 1:
-            raise ValueError(f"the stages end at {ends} of the steps; must rise and end at 1.0")
+            raise ArgumentError(f"the stages end at {ends} of the steps; must rise and end at 1.0")
         if not 0 <= rank < world:
-            raise ValueError(f"rank is {rank} of {world} processes; must be 0..{world - 1}")
+            raise ArgumentError(f"rank is {rank} of {world} processes; must be 0..{world - 1}")
         if workers < 0 or steps < 0 or not 0 <= delayed <= 1 or max_delay_s < 0:
-            raise ValueError(
+            raise ArgumentError(
                 f"workers {workers}, steps {steps}, max_delay_s {max_delay_s} must not be"
                 f" negative, delayed {delayed} must be 0..1"
             )
         self.waited_s = 0.0
         self._stages, self._steps, self._seed = tuple(stages), steps, seed
-        self._workers = workers
+        self._workers, self._gone = workers, gone
         self._draws = _Draws(
             source, seed=seed, rank=rank, objects=objects, delay=(delayed, max_delay_s)
         )
@@ -159,12 +164,22 @@ class Loader:
             CapacityError: a worker process was killed.
             Exception: of the source, as it was raised in the worker, with a note that says where.
         """
-        todo = [draw for draw in self._schedule() if draw.step + draw.stage.parts > step]
-        with self._making(todo) as made:
-            for draw in todo:
+        drawn: deque[_Draw] = deque()
+
+        def todo() -> Iterator[_Draw]:
+            for draw in self._schedule() if self._gone is None else self._timed(step):
+                if draw.step + draw.stage.parts > step:
+                    drawn.append(draw)
+                    yield draw
+
+        with self._making(todo(), self._steps - step) as made:
+            while True:
                 began = time.monotonic()
-                result = next(made)
+                result = next(made, None)
                 self.waited_s += time.monotonic() - began
+                if result is None:
+                    return
+                draw = drawn.popleft()
                 if isinstance(result, Exception):
                     raise result
                 whole = _unpacked(result)
@@ -173,11 +188,11 @@ class Loader:
                         yield batch
 
     @contextmanager
-    def _making(self, todo: list[_Draw]) -> Iterator[Iterator[_Packed | Exception]]:
+    def _making(self, todo: Iterable[_Draw], most: int) -> Iterator[Iterator[_Packed | Exception]]:
         if not self._workers:
             yield map(self._draws, todo)
             return
-        workers = Workers(self._draws, min(self._workers, max(len(todo), 1)))
+        workers = Workers(self._draws, min(self._workers, max(most, 1)))
         try:
             yield workers.run(todo)
         finally:
@@ -191,6 +206,15 @@ class Loader:
             for step in range(start, start + max(length, 0), stage.parts):
                 yield _Draw(step, stage)
             start += max(length, 0)
+
+    def _timed(self, step: int) -> Iterator[_Draw]:
+        """From `step` on, of the stage that is due when a draw is begun."""
+        assert self._gone is not None, "time decides"
+        while step < self._steps:
+            gone = self._gone(step)
+            stage = next((s for s in self._stages if gone < s.until), self._stages[-1])
+            yield _Draw(step, stage)
+            step += stage.parts
 
 
 def _packed(batch: Batch) -> _Packed:

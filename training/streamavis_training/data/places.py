@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from streamavis.errors import InputError
+from streamavis.metrics.limits import UNREADABLE, reason
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -136,8 +137,8 @@ def opened(annotations: Path, base: Path) -> Place:
         file = msgspec.json.decode(annotations.read_bytes(), type=File)
     except OSError as error:
         raise InputError(f"{annotations}: cannot be read ({error.strerror})") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{annotations}: not a data set's annotations: {error}") from error
+    except UNREADABLE as error:
+        raise InputError(f"{annotations}: not a data set's annotations: {reason(error)}") from error
     if (file.videos is None) == (file.images is None):
         raise InputError(
             f"{annotations}: not a data set's annotations: needs 'videos' (AVISeg, YouTube-VIS,"
@@ -163,7 +164,7 @@ def _first_files(file: File) -> list[str]:
     """Names of some pictures; the reader names what is wrong with entries that have none."""
     names: list[str] = []
     for entry in (file.videos or file.images or [])[:_PROBED]:
-        with suppress(msgspec.DecodeError, UnicodeDecodeError):
+        with suppress(*UNREADABLE):
             files = msgspec.json.decode(entry, type=_Files)
             names += [*files.file_names[:1], *([files.file_name] if files.file_name else [])]
     return names

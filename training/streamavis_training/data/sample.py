@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import torch
 
+from streamavis.errors import ArgumentError
 from streamavis.model.backbone import STRIDE
 from streamavis.types import SAMPLE_RATE, WINDOW_SAMPLES
 from streamavis_training.batch import Batch, Truth
@@ -39,12 +40,12 @@ class ClipShape:
 
     def __post_init__(self) -> None:
         if self.frames < 1 or self.height < 1 or self.width < 1:
-            raise ValueError(
+            raise ArgumentError(
                 f"a clip of {self.frames} frames of {self.width}x{self.height} pixels is empty;"
                 " each must be at least 1"
             )
         if not self.rates or min(self.rates) <= 0:
-            raise ValueError(f"frame rates are {self.rates}; name at least one, all above 0")
+            raise ArgumentError(f"frame rates are {self.rates}; name at least one, all above 0")
 
 
 @dataclass
@@ -137,15 +138,15 @@ def collate(
         delays_s: how late each clip's sound arrives, >= 0; no delay when None.
 
     Raises:
-        ValueError: the samples differ in T, H, W or K, or some with sound lack ready features that
-            others have; names them.
+        ArgumentError: the samples differ in T, H, W or K, or some with sound lack ready features
+            that others have; names them.
     """
     first = samples[0]
     for sample in samples:
         ours = (*first.frames.shape, first.heard.shape[1])
         theirs = (*sample.frames.shape, sample.heard.shape[1])
         if ours != theirs:
-            raise ValueError(
+            raise ArgumentError(
                 f"{first.name} is (T, H, W, 3, K) {ours} but {sample.name} is {theirs};"
                 " a batch needs clips of one shape and sources of the same classes"
             )
@@ -185,7 +186,7 @@ def _features(samples: Sequence[Sample]) -> list[NDArray[np.float32]]:
         return []
     for sample in samples:
         if len(widths) > 1 or (sample.features is None and sample.waveform is not None):
-            raise ValueError(
+            raise ArgumentError(
                 f"{sample.name} has sound without ready features, or of another width than the "
                 f"others ({sorted(widths)}); compute those of every data set"
             )

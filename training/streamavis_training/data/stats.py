@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from streamavis.errors import InputError
-from streamavis.metrics.rasters import FrameError, truth_masks
+from streamavis.metrics.limits import FrameError
+from streamavis.metrics.rasters import truth_masks
 from streamavis_training.data import coco, layout
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ process that trains, and needs shared memory, of which a container has little.
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import pickle
 import queue
@@ -21,11 +22,11 @@ import torch
 from streamavis.errors import CapacityError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator
     from multiprocessing.connection import Connection
     from multiprocessing.process import BaseProcess
 
-__all__ = ["Workers"]
+__all__ = ["Work", "Workers"]
 
 _AHEAD = 2  # tasks that each worker has been given and whose result nobody has taken
 _Task = TypeVar("_Task", contravariant=True)
@@ -73,17 +74,20 @@ class Workers(Generic[_Task, _Result]):
             self.close()
             raise
 
-    def run(self, tasks: Sequence[_Task]) -> Iterator[_Result]:
-        """Yield the result of every task, in order.
+    def run(self, tasks: Iterable[_Task]) -> Iterator[_Result]:
+        """Yield the result of every task, in order; tasks are taken a few ahead.
 
         Raises:
             CapacityError: a worker was killed.
         """
         count = len(self._processes)
-        for i in range(min(count * _AHEAD, len(tasks))):
-            self._give(i % count, tasks[i])
-        for i in range(len(tasks)):
-            worker = i % count
+        waiting = iter(tasks)
+        given = done = 0
+        for task in itertools.islice(waiting, count * _AHEAD):
+            self._give(given % count, task)
+            given += 1
+        while done < given:
+            worker = done % count
             result = self._results[worker].get()
             if isinstance(result, _End):
                 self._processes[worker].join()
@@ -92,8 +96,10 @@ class Workers(Generic[_Task, _Result]):
                     f"a worker process that makes batches ended with exit code {code}; if memory"
                     " ran out (-9), use fewer workers or fewer clips"
                 )
-            if i + count * _AHEAD < len(tasks):
-                self._give(worker, tasks[i + count * _AHEAD])
+            for task in itertools.islice(waiting, 1):
+                self._give(given % count, task)
+                given += 1
+            done += 1
             yield result
 
     def close(self) -> None:

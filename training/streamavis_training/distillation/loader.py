@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from streamavis.errors import ArgumentError
 from streamavis.model.backbone import STRIDE
 from streamavis_training.batch import Batch, Truth
 from streamavis_training.data.sample import CELL, audio_windows, collate
@@ -64,10 +65,10 @@ class ClipPlan:
     def __post_init__(self) -> None:
         for name in ("clips", "frames", "parts", "height", "width", "objects"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected at least 1")
+                raise ArgumentError(f"{name} is {getattr(self, name)}, expected at least 1")
         for name in ("prerolled", "reset", "cut", "delayed"):
             if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected a share, 0 to 1")
+                raise ArgumentError(f"{name} is {getattr(self, name)}, expected a share, 0 to 1")
 
 
 @dataclass
@@ -279,11 +280,11 @@ class DistillLoader:
             workers: processes that make batches; 0 makes them in this one.
 
         Raises:
-            ValueError: a clip of the plan is longer than those of the pool.
+            ArgumentError: a clip of the plan is longer than those of the pool.
         """
         length = plan.frames * plan.parts
         if length > pool.shape.frames:
-            raise ValueError(
+            raise ArgumentError(
                 f"a training clip has {length} frames, but the clips the teacher has seen have "
                 f"{pool.shape.frames}; use fewer parts or frames"
             )

@@ -18,7 +18,7 @@ from streamavis_training.recipes.distill import (
     preset_recipe,
 )
 from streamavis_training.recipes.nano import NanoRecipe, audio_recipe
-from streamavis_training.recipes.real import RealRecipe
+from streamavis_training.recipes.real import RealRecipe, real_gpu_recipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +32,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "nano": NanoRecipe,
     "audio": audio_recipe,
     "real": RealRecipe,
+    "real_gpu": real_gpu_recipe,
     # The offline teacher, as the paper has it; small; small and on the procedural world.
     "avism": functools.partial(avism_recipe, "r50"),
     "avism_r101": functools.partial(avism_recipe, "r101"),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from streamavis import checkpoint
+from streamavis.errors import ArgumentError
 from streamavis.model.avism import AVISMConfig, avism_r50, avism_r101, avism_swin_l
 from streamavis.model.backbone import NanoConfig
 from streamavis.model.efficientnet import EfficientNetLite, EfficientNetLiteConfig
@@ -97,7 +98,7 @@ class AvismRecipe:
 
     def __post_init__(self) -> None:
         if self.sampling is not None and self.clips != 1:
-            raise ValueError(
+            raise ArgumentError(
                 f"clips is {self.clips}, but the paper's clips differ in size and make batches of "
                 "1; set trainer.accumulate instead, or sampling=none for clips of one shape"
             )

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from streamavis_training.schedule import TrainerConfig
+    from streamavis_training.schedule import Pace, TrainerConfig
     from streamavis_training.tasks.base import Task
 
 __all__ = ["Phase", "Recipe"]
@@ -23,6 +23,7 @@ class Phase:
     folder: Path  # of its checkpoints; the last phase's is the run's
     trainer: TrainerConfig
     task: Callable[[], Task]  # built in each process, when the phase begins
+    pace: Pace | None = None  # that the task's batches follow too; None: they follow the steps
 
 
 class Recipe(Protocol):

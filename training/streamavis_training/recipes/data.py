@@ -56,7 +56,7 @@ class DataConfig:
         if self.train:
             return
         if self.material:
-            self._library(jobs, lambda done, of: report("decoding material", done, of))
+            self.library(jobs, lambda done, of: report("decoding material", done, of))
             return
         render(
             folder / _POOL,
@@ -93,7 +93,7 @@ class DataConfig:
         """
         if not self.train:
             if self.material:
-                return Composer(self._library(), self.look)
+                return Composer(self.library(), self.look)
             return PoolSource(folder / _POOL)
         videos = VideoSource.read(find_one(Path(self.train)), classes)
         pictures = self.pictures(classes)
@@ -124,9 +124,8 @@ class DataConfig:
         """Which of the figures marks the best weights."""
         return "corrected HOTA" if self.val else None
 
-    def _library(
-        self, jobs: int = 1, progress: Callable[[int, int], None] | None = None
-    ) -> Library:
+    def library(self, jobs: int = 1, progress: Callable[[int, int], None] | None = None) -> Library:
+        """The training split of the material."""
         paths = [Path(path) for path in self.material]
         return Library.read(
             paths, "train", self.tiers, cache=Path(self.cache), jobs=jobs, progress=progress

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from streamavis_training.batch import Batch
 
-__all__ = ["STAGES", "NanoRecipe", "WorldStage", "audio_recipe"]
+__all__ = ["STAGES", "NanoRecipe", "WorldStage", "audio_recipe", "staged"]
 
 AUDIO = TrainerConfig(
     steps=600, rate=3e-3, warmup=0.3, flat=0.3, clip_norm=0.0, betas=(0.9, 0.999), ema_decay=0.9

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
+import math
+import os
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,24 +15,22 @@ import torch
 from streamavis.model import StreamAVIS, StreamAVISConfig, nano
 from streamavis.model.efficientnet import EfficientNetLite
 from streamavis_training.batch import Batch, Truth
-from streamavis_training.data.compose.composer import Composer
 from streamavis_training.data.compose.hearing import Hearing
-from streamavis_training.data.compose.library import Library
-from streamavis_training.data.compose.look import Look
-from streamavis_training.data.compose.vocabulary import REAL_WORLD
 from streamavis_training.data.loader import Loader, Stage
 from streamavis_training.data.sample import ClipShape
 from streamavis_training.imagenet import load_imagenet
 from streamavis_training.losses import LossWeights
 from streamavis_training.recipes.base import Phase
-from streamavis_training.schedule import TrainerConfig
+from streamavis_training.recipes.data import DataConfig
+from streamavis_training.schedule import Pace, TrainerConfig
 from streamavis_training.tasks.audio import AudioTask, fill_encoder
 from streamavis_training.tasks.student import StudentConfig, StudentTask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
-__all__ = ["RealRecipe"]
+__all__ = ["RealRecipe", "real_gpu_recipe"]
 
 # Single small frames of many clips teach what is what, at a third of the price of large ones;
 # clips teach what stays the same and what moves with its sound; then both at the size of use.
@@ -40,16 +40,16 @@ STAGES = (
     Stage(0.86, 5, ClipShape(1, 192, 341)),
     Stage(1.0, 2, ClipShape(3, 192, 341), parts=3),
 )
+_LARGER = 8  # a batch of `real_gpu`, than one of `real`
 
 
 @dataclass(frozen=True)
 class RealRecipe:
-    """`nano` with a pretrained backbone on composed clips of real material."""
+    """`nano` with a pretrained backbone on clips composed of real material, or on a data set."""
 
-    material: tuple[str, ...] = ()  # folders with index.json and scenes, or such files
-    tiers: tuple[str, ...] = ("open", "check")  # of licences that are trained on
-    cache: str = "material-cache"  # folder for the decoded material, about 1 GB
-    network: StreamAVISConfig = field(default_factory=lambda: nano(REAL_WORLD.classes))
+    data: DataConfig = field(default_factory=DataConfig)
+    # None: `nano` with the classes of the data.
+    network: StreamAVISConfig | None = None
     trainer: TrainerConfig = field(
         default_factory=lambda: TrainerConfig(steps=12_000, rate=1.2e-3, ema_decay=0.999)
     )
@@ -62,7 +62,6 @@ class RealRecipe:
         )
     )
     losses: LossWeights = field(default_factory=LossWeights)
-    look: Look = field(default_factory=Look)
     stages: tuple[Stage, ...] = STAGES
     # The audio encoder first, alone: cheap, and sound is right before pictures are seen.
     audio: TrainerConfig = field(
@@ -71,44 +70,37 @@ class RealRecipe:
         )
     )
     sounds: int = 96  # in a batch, while the audio encoder is trained alone
-    workers: int = 1  # processes that compose clips, of each training process
     imagenet: bool = True  # the backbone starts from published weights
     init: str | None = None
 
     def prepare(self, folder: Path, jobs: int, report: Callable[[str, int, int], None]) -> None:
         """Decode the material once."""
-        self._library(jobs, lambda done, of: report("decoding material", done, of))
+        self.data.prepare(folder, jobs, report)
 
     def phases(self, folder: Path) -> Sequence[Phase]:
-        """The audio encoder, unless weights are given to start from; then the whole network."""
+        """The audio encoder alone on composed sounds, unless weights are given; then the whole."""
         found, heard = [], None
-        if self.init is None:
+        if self.init is None and self.data.material:
             trainer = replace(self.audio, seed=self.trainer.seed, device=self.trainer.device)
             found.append(Phase("audio encoder", folder / "audio", trainer, self._audio_task))
             heard = folder / "audio" / "audio.safetensors"
-        found.append(Phase("training", folder, self.trainer, lambda: self._task(heard)))
+        pace = Pace(self.trainer)
+        task = functools.partial(self._task, folder, heard, pace)
+        found.append(Phase("training", folder, self.trainer, task, pace))
         return found
 
     def notes(self) -> dict[str, str]:
-        return {"data": f"composed from {', '.join(self.material)}, tiers {', '.join(self.tiers)}"}
-
-    def _library(
-        self, jobs: int = 1, progress: Callable[[int, int], None] | None = None
-    ) -> Library:
-        paths = [Path(path) for path in self.material]
-        return Library.read(
-            paths, "train", self.tiers, cache=Path(self.cache), jobs=jobs, progress=progress
-        )
+        return {"data": self.data.described()}
 
     def _network(self) -> StreamAVIS:
         torch.manual_seed(self.trainer.seed)
-        network = StreamAVIS(self.network)
+        network = StreamAVIS(self.network or nano(self.data.classes()))
         if isinstance(network.backbone, EfficientNetLite) and self.imagenet and self.init is None:
             load_imagenet(network.backbone)
         return network
 
     def _audio_task(self) -> AudioTask:
-        hearing, seed, count = Hearing(self._library()), self.trainer.seed, self.sounds
+        hearing, seed, count = Hearing(self.data.library()), self.trainer.seed, self.sounds
 
         def batches(step: int, rank: int, world: int) -> Iterator[Batch]:
             for number in itertools.count(step):
@@ -116,25 +108,56 @@ class RealRecipe:
 
         return AudioTask(self._network().audio_encoder, batches, weights=self.losses)
 
-    def _task(self, heard: Path | None) -> StudentTask:
+    def _task(self, folder: Path, heard: Path | None, pace: Pace) -> StudentTask:
         network = self._network()
         if heard is not None:
             fill_encoder(network.audio_encoder, heard)
-        composer, trainer = Composer(self._library(), self.look), self.trainer
+        source, trainer = self.data.source(folder, network.config.classes), self.trainer
 
         def batches(step: int, rank: int, world: int) -> Iterator[Batch]:
             loader = Loader(
-                composer,
+                source,
                 self.stages,
                 trainer.steps * trainer.accumulate,
                 seed=trainer.seed,
                 rank=rank,
                 world=world,
-                workers=self.workers,
+                workers=self.data.workers,
+                gone=pace.gone if pace.timed else None,
             )
             return loader.batches(step)
 
-        return StudentTask(network, batches, self.student, weights=self.losses)
+        return StudentTask(
+            network,
+            batches,
+            self.student,
+            weights=self.losses,
+            evaluate=self.data.evaluate(),
+            best=self.data.best,
+        )
+
+
+def real_gpu_recipe() -> RealRecipe:
+    """`RealRecipe` for one large GPU: the same frames in an eighth of the steps.
+
+    The rate rises with the square root of the batch; the averaged weights remember as many frames.
+    With `trainer.minutes` the whole schedule is passed in that time, however fast the machine is.
+    """
+    recipe = RealRecipe()
+    trainer = replace(
+        recipe.trainer,
+        steps=recipe.trainer.steps // _LARGER,
+        rate=recipe.trainer.rate * math.sqrt(_LARGER),
+        ema_decay=recipe.trainer.ema_decay**_LARGER,
+        precision="bf16",
+    )
+    return replace(
+        recipe,
+        # One core is left for the process that trains.
+        data=replace(recipe.data, workers=max(len(os.sched_getaffinity(0)) - 1, 1)),
+        trainer=trainer,
+        stages=tuple(replace(stage, clips=stage.clips * _LARGER) for stage in recipe.stages),
+    )
 
 
 def _sounds(

@@ -69,7 +69,7 @@ export class Capture {
     };
     socket.onclose = ({ reason }) => {
       if (socket !== this.socket) return;
-      if (reason && reason !== "the server stops") this.fail(`The server let go: ${reason}.`);
+      if (reason && reason !== "the server stops") this.fail(`The server refused the camera: ${reason}.`);
       else this.again();
     };
   }
@@ -84,7 +84,7 @@ export class Capture {
   tell() {
     const camera = `Sending ${this.camera.label}`;
     if (!this.microphone) {
-      this.onState("on", `${camera}. No microphone: nobody can say who sounds.`);
+      this.onState("on", `${camera}. No microphone: who sounds is unknown.`);
     } else if (this.context.state !== "running") {
       // It may want a click first, or a machine with a loudspeaker.
       this.onState("on", `${camera}. Your browser has not started the microphone's sound.`);
@@ -188,7 +188,7 @@ async function devices() {
   try {
     return await navigator.mediaDevices.getUserMedia({ video, audio });
   } catch (error) {
-    // A machine without a microphone still has eyes.
+    // A machine without a microphone can still send pictures.
     if (error.name !== "NotFoundError") throw error;
     return navigator.mediaDevices.getUserMedia({ video });
   }
@@ -203,7 +203,7 @@ function explain(error) {
     NotReadableError: "The camera or microphone is in use by another program. Close it, then try again.",
     OverconstrainedError: "This camera does not give pictures of a size that can be used.",
     SecurityError:
-      "Browsers lend a camera to secure pages only. Open this page through an SSH tunnel " +
+      "Browsers give a camera to secure pages only. Open this page through an SSH tunnel " +
       "(ssh -L 8765:localhost:8765 SERVER, then http://localhost:8765) or over HTTPS.",
   };
   return words[error.name] ?? `The camera or microphone cannot be used: ${error.message || error.name}.`;

@@ -43,7 +43,7 @@ export function style(name) {
 
 export const rgb = ([r, g, b], alpha = 1) => `rgb(${r} ${g} ${b} / ${alpha})`;
 
-export const clockTime = (seconds) =>
+export const wallTime = (seconds) =>
   new Date(seconds * 1000).toLocaleTimeString([], { hour12: false });
 
 /** True when the visitor asked for no movement. */

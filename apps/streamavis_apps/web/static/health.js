@@ -1,11 +1,11 @@
 // How the stream is doing: latency per stage, states of the sources, what happened.
 
-import { byId, clockTime, make, say } from "./dom.js";
+import { byId, make, say, wallTime } from "./dom.js";
+import { soundState } from "./words.js";
 
 const ORDER = ["receive", "decode", "queue", "preprocess", "model", "post", "publish", "total"];
 const EVENTS = 40;
 const NOUNS = { audio: "microphone", video: "camera" };
-const SOUND = { ok: "heard", gap: "with gaps", lost: "not heard", absent: "none" };
 const PICTURE = { ok: "fresh", stale: "frozen", lost: "lost" };
 
 export class Health {
@@ -13,6 +13,7 @@ export class Health {
     this.sources = new Map();
     this.stages = new Map();
     this.told = 0; // number of the newest notice in the log
+    this.live = true;
   }
 
   clear() {
@@ -32,12 +33,12 @@ export class Health {
     say(byId("dropped"), drops);
     const engine = message.model === "failed" ? "failed" : message.source;
     fact("engine", engine, engine);
-    say(byId("degraded"), `Short of time: ${message.degraded.join(", ")}.`);
+    say(byId("degraded"), `Overloaded: ${message.degraded.join(", ")}.`);
     byId("degraded").hidden = message.degraded.length === 0;
     if (message.inputs.length) this.inputs(message.inputs);
     for (const notice of message.notices) this.notice(notice, message);
     fact("picture", PICTURE[message.video] ?? message.video, message.video);
-    fact("sound", SOUND[message.audio] ?? message.audio, message.audio);
+    fact("sound", soundState(message.audio, this.live), message.audio);
   }
 
   latency(stages) {
@@ -100,7 +101,7 @@ export class Health {
   /** Write a line into the log. */
   log(seconds, state, words) {
     const list = byId("events");
-    const time = make("time", { datetime: new Date(seconds * 1000).toISOString() }, clockTime(seconds));
+    const time = make("time", { datetime: new Date(seconds * 1000).toISOString() }, wallTime(seconds));
     list.prepend(make("li", { "data-state": state }, time, make("span", {}, words)));
     while (list.children.length > EVENTS) list.lastElementChild.remove();
     byId("no-events").hidden = true;

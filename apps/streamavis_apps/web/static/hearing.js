@@ -1,10 +1,12 @@
 // What the microphone hears: level, spectrum, and the kinds of sound in the air.
 
 import { byId, make, say, sharp, still } from "./dom.js";
+import { level, percent, soundState, UNKNOWN } from "./words.js";
 
 const SPAN = 500; // columns of 10 ms
 const FLOOR_DB = -60;
 const HOLD_MS = 1500;
+const LEAST = 0.05; // what is less likely is not named
 // From silence to loud; a dark room with embers, in both themes.
 const STOPS = [
   [0, 11, 13, 20],
@@ -32,14 +34,37 @@ export class Hearing {
     this.next = 0;
     this.held = FLOOR_DB;
     this.heldAt = 0;
+    this.audio = "ok"; // the state of the sound
+    this.live = true;
     this.show(null, []);
+    this.tell("");
     this.draw();
+  }
+
+  /** Take the state of the sound; while it is not heard whole, what sounds is unknown. */
+  state(audio, live) {
+    if (audio === this.audio && live === this.live) return;
+    [this.audio, this.live] = [audio, live];
+    if (audio === "ok") this.tell("");
+    else {
+      this.show(null, []);
+      this.tell(`${soundState(audio, live)}: what sounds is ${UNKNOWN}`);
+    }
+  }
+
+  tell(words) {
+    say(byId("unknown-sound"), words);
+    byId("unknown-sound").hidden = !words;
   }
 
   /** Take a glimpse of the sound. */
   hear(message) {
-    this.show(message.level_dbfs, message.top ?? []);
-    byId("unknown-sound").hidden = message.top !== null;
+    if (this.audio === "ok") {
+      const likely = (message.top ?? []).filter(([, share]) => share >= LEAST);
+      this.show(message.level_dbfs, likely);
+      if (message.top === null) this.tell(`what sounds is ${UNKNOWN}`);
+      else this.tell(likely.length ? "" : "nothing it knows");
+    } else if (this.audio === "gap") this.show(message.level_dbfs, []);
     const shades = Uint8Array.from(atob(message.spectra), (c) => c.charCodeAt(0));
     const columns = Math.min(SPAN, shades.length / message.bands);
     for (let n = shades.length / message.bands - columns; n < columns; n += 1) {
@@ -63,9 +88,9 @@ export class Hearing {
     const meter = byId("level");
     const shown = db === null ? FLOOR_DB : Math.max(FLOOR_DB, Math.min(0, db));
     meter.setAttribute("aria-valuenow", Math.round(shown));
-    meter.setAttribute("aria-valuetext", db === null ? "nothing heard" : `${Math.round(db)} dBFS`);
+    meter.setAttribute("aria-valuetext", level(db));
     meter.style.setProperty("--share", 1 - shown / FLOOR_DB);
-    say(byId("level-text"), db === null ? "–" : `${signed(db)} dBFS`);
+    say(byId("level-text"), level(db).replace("-", "−"));
     this.list(top);
   }
 
@@ -86,7 +111,7 @@ export class Hearing {
     top.forEach(([label, share], n) => {
       const { name, value, bar, row } = this.rows[n];
       say(name, label);
-      say(value, `${Math.round(100 * share)} %`);
+      say(value, percent(share));
       bar.style.setProperty("--share", share);
       row.classList.toggle("likely", share >= 0.5);
     });
@@ -105,8 +130,6 @@ export class Hearing {
     });
   }
 }
-
-const signed = (db) => db.toFixed(0).replace("-", "−");
 
 function colours() {
   const table = new Uint8ClampedArray(4 * 256);

@@ -12,8 +12,10 @@ export class Link {
    * @param {(message: object) => void} onText
    * @param {(header: object, jpeg: Uint8Array) => void} onPicture
    * @param {(phase: Phase, reason: string) => void} onPhase
+   * @param {(time: number, samples: Int16Array) => void} onSound begins at a time of the stream, s
    */
-  constructor(onText, onPicture, onPhase) {
+  constructor(onText, onPicture, onPhase, onSound = () => {}) {
+    this.onSound = onSound;
     this.onText = onText;
     this.onPicture = onPicture;
     this.onPhase = onPhase;
@@ -50,6 +52,15 @@ export class Link {
     this.socket = socket;
   }
 
+  /** Close for good. */
+  close() {
+    clearTimeout(this.timer);
+    this.timer = 0;
+    if (this.socket) this.socket.onclose = null;
+    this.socket?.close();
+    this.socket = null;
+  }
+
   /** Try again now if it was waiting. */
   retry() {
     if (this.timer) this.open();
@@ -62,7 +73,8 @@ export class Link {
   unpack(data) {
     const length = new DataView(data).getUint32(0);
     const header = JSON.parse(DECODER.decode(new Uint8Array(data, 4, length)));
-    this.onPicture(header, new Uint8Array(data, 4 + length));
+    if (header.sound) this.onSound(header.sound.time_s, new Int16Array(data, 4 + length));
+    else this.onPicture(header, new Uint8Array(data, 4 + length));
   }
 
   async lost(reason) {

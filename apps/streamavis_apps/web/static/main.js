@@ -1,72 +1,103 @@
 // Brings the page's parts together: what the server says goes to whoever shows it.
 
 import { Capture } from "./capture.js";
+import { ServerClock } from "./clock.js";
+import { condition } from "./condition.js";
 import { byId, make, say } from "./dom.js";
+import { Grid } from "./grid.js";
 import { Health } from "./health.js";
 import { Hearing } from "./hearing.js";
 import { Link } from "./link.js";
 import { Objects } from "./objects.js";
+import { Playback } from "./playback.js";
+import { Player } from "./player.js";
+import { Recorder } from "./recorder.js";
 import { Settings } from "./settings.js";
 import { Stage } from "./stage.js";
 import { Timeline } from "./timeline.js";
 import { tools } from "./tools.js";
+import { delay, knows, nothingKnown } from "./words.js";
 
-const STALE_MS = 2000; // without a picture: say so
-const WORDS = {
-  connecting: "Connecting…",
-  lost: "The connection is lost. Trying again…",
-  refused: "This page needs the link that StreamAVIS printed when it started; a restart makes a new one.",
-  waiting: "Waiting for the first picture…",
-  camera: "This server looks through your camera.",
-};
+const LONGEST_MS = 10_000; // between two pictures: a pause is no rate
 
 const stage = new Stage(byId("picture"));
 const timeline = new Timeline(byId("timeline"));
 const hearing = new Hearing();
 const objects = new Objects();
 const health = new Health();
-const link = new Link(text, picture, phase);
-const settings = new Settings((change) => link.send(change), apply);
+const send = (message) => link.send(message);
+const clock = new ServerClock(send);
+const player = new Player(send);
+const recorder = new Recorder(current, player, recorded);
+const playback = new Playback(send);
+const link = new Link(text, picture, phase, (time, samples) => now.paused || player.hear(time, samples));
+const settings = new Settings(send, apply);
 const capture = new Capture(lent);
+const grid = new Grid(clock, (name) => watch(name));
 
 const now = {
   phase: "connecting", // of the link
   boot: null, // of the engine whose pictures are shown
-  ended: null, // the last words of the stream
+  ended: null, // the end-of-stream message
+  status: null, // the newest
+  replay: false,
   camera: null, // {busy} where the server asks for a visitor's
   lending: "off",
-  pictures: [], // when the latest were drawn, ms
+  picture: null, // the newest: {at, taken, interval}
+  drawn: [], // when the latest were drawn, ms
   paused: false,
+  streams: [],
+  grid: null, // whether it is shown; null: the visitor has not chosen
 };
 
 const handlers = {
   streams({ names, camera }) {
     const choice = byId("stream");
-    if (String(names) !== choice.dataset.names) {
-      const lobby = choice.dataset.names === ""; // there was no stream when we came
-      choice.dataset.names = String(names);
+    if (String(names) !== String(now.streams)) {
+      const lobby = choice.options.length === 0 && now.phase === "open"; // none when we came
+      now.streams = names;
       choice.replaceChildren(...names.map((name) => make("option", {}, name)));
       if (link.stream) choice.value = link.stream;
-      byId("stream-choice").hidden = names.length < 2;
-      if (lobby) link.open();
+      byId("stream-choice").hidden = byId("all").hidden = names.length < 2;
+      arrange();
+      if (lobby && names.length && !now.stream) link.open();
     }
     now.camera = camera;
     byId("camera").hidden = camera === null;
-    curtain();
+    look();
   },
   hello(message) {
-    now.stream = message.stream || byId("stream").value || "main";
+    now.stream = message.stream;
+    byId("stream").value = message.stream;
     now.ended = null;
+    now.replay = message.playback !== null;
+    hearing.live = health.live = !now.replay;
+    playback.show(message.playback);
+    say(byId("lag-name"), now.replay ? "behind by" : "latency");
     settings.offer(message.classes);
+    for (const element of document.querySelectorAll(".knows")) say(element, knows(message.model, message.classes));
+    say(byId("no-objects"), nothingKnown(message.model));
+    say(byId("model"), message.model);
     document.title = `${now.stream} · StreamAVIS`;
-    curtain();
+    arrange();
+    look();
   },
+  history(message) {
+    if (message.boot_id !== now.boot) restart(message.boot_id);
+    timeline.history(message);
+  },
+  playback({ kind, ...known }) {
+    playback.show(known);
+    look();
+  },
+  pong: (message) => clock.answer(message),
   settings: (message) => settings.receive(message),
   status(message) {
+    now.status = message;
+    clock.told(message);
     health.status(message);
-    const total = message.latency.total;
-    say(byId("total"), total ? total.p50_ms.toFixed(0) : "–");
-    alertAbout(message);
+    hearing.state(message.audio, !now.replay);
+    look();
   },
   heard(message) {
     hearing.hear(message);
@@ -74,11 +105,13 @@ const handlers = {
   },
   event: (message) => health.event(message),
   gap: (message) => health.gap(message),
+  gone: forget,
   eos(message) {
     const how = { ended: "The stream has ended.", stopped: "The engine was stopped." };
-    now.ended = how[message.reason] ?? `The engine failed${message.detail && `: ${message.detail}`}.`;
-    health.log(Date.now() / 1000, message.reason, now.ended);
-    curtain();
+    const failed = `The engine failed${message.detail && `: ${message.detail}`}.`;
+    now.ended = { words: how[message.reason] ?? failed };
+    health.log(Date.now() / 1000, message.reason, now.ended.words);
+    look();
   },
   refused({ reason }) {
     say(byId("refusal"), reason);
@@ -90,14 +123,22 @@ function text(message) {
   handlers[message.kind]?.(message);
 }
 
-async function picture({ result, colours }, jpeg) {
+async function picture(header, jpeg) {
+  const { result, colours, taken } = header;
   try {
     if (result.boot_id !== now.boot) restart(result.boot_id);
     timeline.add(result, colours);
     objects.update(result, colours, settings.values.sounding_from);
-    if (!now.paused) await stage.show(result, colours, jpeg);
-    now.pictures.push(performance.now());
-    curtain();
+    if (!now.paused) {
+      if (grid.on) await grid.picture(header, jpeg);
+      else await stage.show(result, colours, jpeg);
+      playback.at(result.capture_time_ns / 1e9);
+    }
+    const at = performance.now();
+    const interval = now.drawn.length ? Math.min(LONGEST_MS, at - now.drawn.at(-1)) : 0;
+    now.drawn.push(at);
+    now.picture = { at, taken, interval };
+    look();
   } finally {
     link.send({ kind: "drawn" });
   }
@@ -106,80 +147,98 @@ async function picture({ result, colours }, jpeg) {
 /** Another engine run: its time and ids start anew. */
 function restart(boot) {
   now.boot = boot;
-  now.ended = null;
   health.told = 0;
   timeline.clear();
   objects.clear();
+  player.forget();
+  clock.delay = null;
+}
+
+/** What was shown belongs to a visitor who has left, or to another stream. */
+function forget() {
+  now.picture = null;
+  now.drawn = [];
+  stage.clear();
+  timeline.clear();
+  objects.clear();
+  hearing.clear();
+  player.forget();
+  say(byId("lag"), "–");
+  look();
 }
 
 function phase(name) {
-  if (name === "open") health.log(Date.now() / 1000, "running", "connected to the server");
-  else if (now.phase === "open") {
+  if (name === "open") {
+    health.log(Date.now() / 1000, "running", "connected to the server");
+    clock.reset();
+    clock.ask();
+    player.tell();
+  } else if (now.phase === "open") {
     health.log(Date.now() / 1000, "failed", "connection to the server lost");
-    now.stream = null;
-    now.pictures = [];
+    now.status = null;
   }
   if (!(now.phase === "refused" && name === "lost")) now.phase = name;
-  curtain();
+  look();
 }
 
 function apply(values) {
   stage.soundingFrom = values.sounding_from;
   timeline.soundingFrom = values.sounding_from;
   byId("refusal").hidden = true;
+  grid.settings(values);
   stage.ask();
   timeline.ask();
 }
 
-/** What lies over the picture while there is none, or an old one; and the pill above it. */
-function curtain() {
-  const fresh = now.pictures.length > 0;
+/** Bring pill, alert and what lies over the picture up to date. */
+function look() {
   const asks = now.camera !== null && !now.camera.busy && now.lending !== "on";
-  let words = null;
-  if (now.phase !== "open") words = WORDS[now.phase];
-  else if (now.ended) words = now.ended;
-  else if (asks && !fresh) words = WORDS.camera;
-  else if (!fresh) words = WORDS.waiting;
-  byId("curtain").hidden = words === null;
-  if (words) say(byId("curtain-text"), words);
-  const lend = now.phase === "open" && asks && words !== null;
-  byId("lend").hidden = !lend;
-  byId("lend-note").hidden = !lend;
+  const seen = { ...now, asks: asks && !now.picture };
+  const { state, word, veil, date, alerts } = condition(seen, performance.now(), clock.now);
+  byId("phase").dataset.state = state;
+  say(byId("phase"), word);
+  byId("alert").hidden = alerts.length === 0;
+  say(byId("alert"), alerts.join(" "));
+  byId("curtain").hidden = veil === null;
+  byId("curtain").classList.toggle("old", date !== null);
+  byId("view").classList.toggle("old", veil !== null);
+  if (veil !== null) say(byId("curtain-text"), veil);
+  byId("curtain-date").hidden = date === null || now.replay;
+  if (date !== null) say(byId("curtain-date"), date);
+  byId("again").hidden = !(now.ended && playback.known?.seekable && now.phase === "open");
+  const lend = now.phase === "open" && asks && veil !== null;
+  byId("lend").hidden = byId("lend-note").hidden = !lend;
   byId("lend-again").hidden = !asks;
-  pill();
+  grid.tell({ ...seen, picture: now.picture });
 }
 
-function pill() {
-  const element = byId("phase");
-  const [state, words] =
-    now.phase !== "open"
-      ? [now.phase, { connecting: "connecting", lost: "reconnecting", refused: "no entry" }[now.phase]]
-      : now.ended
-        ? ["ended", "ended"]
-        : now.paused
-          ? ["paused", "paused"]
-          : now.pictures.length
-            ? ["running", "live"]
-            : ["starting", "waiting"];
-  element.dataset.state = state;
-  say(element, words);
+/** Where the stream in focus is drawn. */
+function current() {
+  return grid.stage ?? stage;
 }
 
-function alertAbout({ audio, video, source, model }) {
-  const words = [];
-  if (model === "failed") words.push("The model keeps failing; it is tried again every 5 s.");
-  if (source === "running" || source === "starting") {
-    if (video === "lost") words.push("The camera is lost; what you see is the last picture.");
-    if (video === "stale") words.push("The camera shows the same picture again and again.");
-    if (audio === "lost") words.push("The microphone is not heard: who sounds is unknown.");
-    const last = now.pictures[now.pictures.length - 1];
-    if (!now.paused && last && performance.now() - last > STALE_MS) {
-      words.push(`No new picture for ${Math.round((performance.now() - last) / 1000)} s.`);
-    }
+/** Show one stream or all of them. */
+function arrange() {
+  const on = now.streams.length > 1 && (now.grid ?? true);
+  byId("all").setAttribute("aria-pressed", String(on));
+  if (grid.stage) grid.stage.onDrawn = grid.stage.onPaint = null;
+  grid.show(on, now.streams, now.stream);
+  if (grid.stage) {
+    grid.stage.onDrawn = drawn;
+    grid.stage.onPaint = () => recorder.paint();
   }
-  byId("alert").hidden = words.length === 0;
-  byId("alert").dataset.state = "warn";
-  say(byId("alert"), words.join(" "));
+}
+
+function watch(name) {
+  const same = name === now.stream;
+  now.grid = false;
+  if (!same) {
+    health.clear();
+    forget();
+    now.stream = name;
+  }
+  arrange();
+  if (!same || !stage.shot) link.open(name);
 }
 
 /** What became of this device's camera. */
@@ -191,7 +250,13 @@ function lent(state, words) {
     say(byId("lend-note"), words);
     health.log(Date.now() / 1000, "failed", words);
   }
-  curtain();
+  look();
+}
+
+function recorded(on, words) {
+  byId("record").setAttribute("aria-pressed", String(on));
+  say(byId("announcer"), words);
+  health.log(Date.now() / 1000, "running", words);
 }
 
 function lend() {
@@ -204,24 +269,45 @@ byId("lend-stop").addEventListener("click", () => {
   capture.stop();
   lent("off", "Nothing is sent.");
 });
-byId("stream").addEventListener("change", ({ target }) => {
-  stage.clear();
-  hearing.clear();
-  health.clear();
-  now.pictures = [];
-  link.open(target.value);
-});
-tools(stage, (paused) => {
-  now.paused = paused;
-  curtain();
+byId("stream").addEventListener("change", ({ target }) => watch(target.value));
+function drawn(result) {
+  player.shown(result.capture_time_ns / 1e9);
+  const lag = clock.drawn(result);
+  if (lag !== null) say(byId("lag"), delay(lag));
+}
+
+stage.onDrawn = drawn;
+stage.onPaint = () => recorder.paint();
+tools(current, {
+  pause(paused) {
+    now.paused = paused;
+    if (paused) player.forget();
+    look();
+  },
+  masks(on) {
+    stage.masks = on;
+    stage.ask();
+    grid.masks(on);
+  },
+  listen: (on) => player.want("speakers", on),
+  record: () => recorder.toggle(),
+  grid() {
+    if (grid.on) watch(now.stream);
+    else {
+      now.grid = true;
+      arrange();
+      link.open(now.stream);
+    }
+  },
 });
 
 setInterval(() => {
   const since = performance.now() - 2000;
-  now.pictures = now.pictures.filter((at, n, all) => at > since || n === all.length - 1);
-  const recent = now.pictures.filter((at) => at > since);
-  const spread = recent[recent.length - 1] - recent[0];
+  now.drawn = now.drawn.filter((at, n, all) => at > since || n === all.length - 1);
+  const recent = now.drawn.filter((at) => at > since);
+  const spread = recent.at(-1) - recent[0];
   say(byId("rate"), recent.length > 2 ? ((1000 * (recent.length - 1)) / spread).toFixed(1) : "–");
+  look();
 }, 500);
 
 link.open();

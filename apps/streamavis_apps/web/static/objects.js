@@ -1,6 +1,7 @@
 // The objects in view as a list: for those who do not see the picture, and at a glance.
 
 import { byId, make, rgb, say } from "./dom.js";
+import { nameOf, soundingWords } from "./words.js";
 
 const GONE_MS = 1500; // an object that leaves stays this long, faded
 const ANNOUNCE_MS = 1500; // between two sentences for a screen reader
@@ -62,14 +63,14 @@ export class Objects {
     row.item.dataset.box = track.box;
     row.item.style.setProperty("--track", rgb(colour));
     row.bar.style.setProperty("--share", track.sounding ?? 0);
-    say(row.name, `${track.label} ${track.id}`);
-    say(row.state, state === "sounding" ? `${Math.round(100 * track.sounding)} %` : state);
+    say(row.name, nameOf(track.label, track.id));
+    say(row.state, soundingWords(track, from));
   }
 
   announce(result, from, now) {
     const heard = result.tracks
       .filter((track) => track.sounding !== null && track.sounding >= from)
-      .map((track) => `${track.label} ${track.id}`)
+      .map((track) => nameOf(track.label, track.id))
       .join(" and ");
     if (heard === this.heard || now - this.announced < ANNOUNCE_MS) return;
     [this.heard, this.announced] = [heard, now];

@@ -1,6 +1,7 @@
 // Settings that everybody who watches shares; the server has the last word.
 
 import { byId, make, say } from "./dom.js";
+import { percent } from "./words.js";
 
 const SEND_MS = 120;
 
@@ -67,7 +68,6 @@ export class Settings {
 
   show(values) {
     this.values = values;
-    const percent = (share) => `${Math.round(100 * share)} %`;
     byId("sounding-from").value = Math.round(100 * values.sounding_from);
     byId("score-from").value = Math.round(100 * values.score_from);
     byId("stride").value = values.stride;

@@ -3,18 +3,21 @@
 import { rgb, sharp, still, style } from "./dom.js";
 import { outline } from "./outline.js";
 import { patch } from "./rle.js";
+import { nameOf, soundingWords, UNKNOWN } from "./words.js";
 
 const PULSE_HZ = 1.1;
 const INK = "rgb(12 14 19 / 0.78)";
 
 export class Stage {
-  /** @param {HTMLCanvasElement} canvas */
+  /** @param {HTMLCanvasElement} canvas where it is drawn */
   constructor(canvas) {
     this.canvas = canvas;
     this.shot = null; // {image, size: [h, w], tracks: [{..., path}]}
     this.masks = true;
     this.soundingFrom = 0.5;
     this.asked = 0;
+    this.onDrawn = null; // called when a picture is on the screen for the first time
+    this.onPaint = null; // called after each time it was drawn
     new ResizeObserver(() => this.ask()).observe(canvas);
     still.addEventListener("change", () => this.ask());
   }
@@ -27,7 +30,7 @@ export class Stage {
       // Small on large, sounding on silent.
       .sort((a, b) => this.sounds(a) - this.sounds(b) || b.area - a.area);
     this.shot?.image.close();
-    this.shot = { image, size: result.size, tracks };
+    this.shot = { image, size: result.size, tracks, result };
     const [height, width] = result.size;
     this.canvas.style.setProperty("--ratio", `${width} / ${height}`);
     this.canvas.setAttribute("aria-label", describe(tracks, (t) => this.sounds(t)));
@@ -43,6 +46,8 @@ export class Stage {
   clear() {
     this.shot?.image.close();
     this.shot = null;
+    this.canvas.setAttribute("aria-label", "No picture");
+    delete this.canvas.dataset.seq;
     this.ask();
   }
 
@@ -63,6 +68,9 @@ export class Stage {
       context.clearRect(0, 0, width, height);
       if (!this.shot) return;
       this.draw(context, width, height, still.matches ? 0.25 / PULSE_HZ : now / 1000);
+      if (this.shot.result) this.onDrawn?.(this.shot.result);
+      this.shot.result = null;
+      this.onPaint?.();
       const pulses = this.masks && this.shot.tracks.some((track) => this.sounds(track));
       if (pulses && !still.matches) this.ask();
     });
@@ -100,9 +108,8 @@ export class Stage {
     const size = Math.max(11, Math.min(14, width / 52));
     const sans = style("--sans");
     const sounding = this.sounds(track);
-    const words = `${track.label} ${track.id}`;
-    const level =
-      track.sounding === null ? "?" : sounding ? `${Math.round(100 * track.sounding)} %` : "";
+    const words = nameOf(track.label, track.id);
+    const level = sounding || track.sounding === null ? soundingWords(track, this.soundingFrom) : "";
     context.font = `600 ${size}px ${sans}`;
     const wordsWide = context.measureText(words).width;
     context.font = `500 ${size * 0.9}px ${sans}`;
@@ -176,10 +183,10 @@ function glow(context, track, scale, beat) {
 }
 
 function describe(tracks, sounds) {
-  if (tracks.length === 0) return "Live picture, nothing in view";
-  const name = (track) => `${track.label} ${track.id}`;
+  if (tracks.length === 0) return "Picture, nothing in view";
+  const name = (track) => nameOf(track.label, track.id);
   const heard = tracks.filter(sounds).map(name);
   const unknown = tracks.every((track) => track.sounding === null);
-  const who = unknown ? "who sounds is unknown" : heard.length ? `sounding: ${heard}` : "all silent";
-  return `Live picture with ${tracks.map(name).join(", ")}; ${who}`;
+  const who = unknown ? `who sounds is ${UNKNOWN}` : heard.length ? `sounding: ${heard}` : "all silent";
+  return `Picture with ${tracks.map(name).join(", ")}; ${who}`;
 }

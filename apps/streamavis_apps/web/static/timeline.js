@@ -1,6 +1,7 @@
 // Who sounded when, over the last minute of the stream.
 
 import { rgb, sharp, style } from "./dom.js";
+import { nameOf } from "./words.js";
 
 const SPAN_S = 60;
 const SPANS_S = [15, 30, SPAN_S]; // a stream that is young fills the chart sooner
@@ -45,6 +46,23 @@ export class Timeline {
     if (t - this.told > 2) this.tell(t);
   }
 
+  /** Take the minute before this page was opened. */
+  history({ tracks, moments }) {
+    this.clear();
+    for (const [t, db, seen] of moments) {
+      this.now = t;
+      this.began ??= t;
+      for (const [id, p] of seen) {
+        const row = this.rows.get(id) ?? { ...tracks[id], samples: [] };
+        row.samples.push({ t, p });
+        this.rows.set(id, row);
+      }
+      if (db !== null) this.levels.push({ t, db });
+    }
+    this.tell(this.now);
+    this.ask();
+  }
+
   /** Take the loudness of the moment. */
   hear(db) {
     if (this.now !== null) this.levels.push({ t: this.now, db });
@@ -66,7 +84,7 @@ export class Timeline {
         (sum, [from, to]) => sum + to - from,
         0,
       );
-      return `${row.label} ${id} ${seconds.toFixed(1)} s`;
+      return `${nameOf(row.label, id)} ${seconds.toFixed(1)} s`;
     });
     const text = lines.length ? `Sounding in the last minute: ${lines.join(", ")}` : "Nothing yet";
     this.canvas.setAttribute("aria-label", text);
@@ -137,7 +155,7 @@ export class Timeline {
     context.stroke();
     context.fillStyle = style("--ink");
     context.textBaseline = "middle";
-    context.fillText(fit(context, `${row.label} ${id}`, left - 24), 16, middle + 0.5);
+    context.fillText(fit(context, nameOf(row.label, id), left - 24), 16, middle + 0.5);
     const bars = (from, to, thick, alpha) => {
       context.fillStyle = rgb(row.colour, alpha);
       context.beginPath();

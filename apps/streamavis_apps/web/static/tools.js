@@ -3,27 +3,27 @@
 import { byId, make } from "./dom.js";
 
 /**
- * @param {import("./stage.js").Stage} stage
- * @param {(paused: boolean) => void} onPause
+ * @param {() => import("./stage.js").Stage} stage what is shown now
+ * @param {{pause, masks, listen, record, grid: (on: boolean) => void}} on what the buttons do
  */
-export function tools(stage, onPause) {
+export function tools(stage, on) {
   const pressed = (id) => {
-    const on = byId(id).getAttribute("aria-pressed") !== "true";
-    byId(id).setAttribute("aria-pressed", String(on));
-    return on;
+    const down = byId(id).getAttribute("aria-pressed") !== "true";
+    byId(id).setAttribute("aria-pressed", String(down));
+    return down;
   };
   const actions = {
-    pause: () => onPause(pressed("pause")),
-    masks: () => {
-      stage.masks = pressed("masks");
-      stage.ask();
-    },
-    save: () => save(stage),
-    full: () => (document.fullscreenElement ? document.exitFullscreen() : byId("stage").requestFullscreen()),
+    pause: () => on.pause(pressed("pause")),
+    masks: () => on.masks(pressed("masks")),
+    listen: () => on.listen(pressed("listen")),
+    record: () => on.record(),
+    grid: () => !byId("all").hidden && on.grid(),
+    save: () => save(stage()),
+    full: () => (document.fullscreenElement ? document.exitFullscreen() : (byId("stage").hidden ? byId("grid") : byId("stage")).requestFullscreen()),
     help: () => byId("keys").showModal(),
   };
-  for (const [id, action] of Object.entries(actions)) byId(id).addEventListener("click", action);
-  const keys = { " ": "pause", m: "masks", s: "save", f: "full", "?": "help" };
+  for (const [id, action] of Object.entries(actions)) byId(id === "grid" ? "all" : id).addEventListener("click", action);
+  const keys = { " ": "pause", m: "masks", l: "listen", r: "record", s: "save", g: "grid", f: "full", "?": "help" };
   addEventListener("keydown", (event) => {
     const typing = event.target.closest("button, input, select, dialog, a");
     if (event.ctrlKey || event.metaKey || event.altKey || (typing && event.key === " ")) return;

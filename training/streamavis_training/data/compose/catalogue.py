@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import msgspec
 
 from streamavis.errors import InputError
+from streamavis.metrics.limits import UNREADABLE, FrameError, check_size, reason
+from streamavis.metrics.runs import MaskError, areas
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -313,8 +315,8 @@ def _check(file: Path, where: str, split: str, *sizes: float) -> None:
 def _index(file: Path, content: bytes) -> Catalogue:
     try:
         index = msgspec.json.decode(content, type=_Index)
-    except msgspec.DecodeError as error:
-        raise InputError(f"{file}: not an index of material: {error}") from error
+    except UNREADABLE as error:
+        raise InputError(f"{file}: not an index of material: {reason(error)}") from error
     root = file.parent
     cutouts = []
     for c in index.cutouts:
@@ -344,8 +346,8 @@ def _index(file: Path, content: bytes) -> Catalogue:
 def _scenes(file: Path, content: bytes) -> Catalogue:
     try:
         found = msgspec.json.decode(content, type=_Scenes)
-    except msgspec.DecodeError as error:
-        raise InputError(f"{file}: not annotated pictures (COCO): {error}") from error
+    except UNREADABLE as error:
+        raise InputError(f"{file}: not annotated pictures (COCO): {reason(error)}") from error
     names = {category.id: category.name for category in found.categories}
     images = {image.id: image for image in found.images}
     objects: dict[int, list[SceneObject]] = {image.id: [] for image in found.images}
@@ -362,6 +364,11 @@ def _scenes(file: Path, content: bytes) -> Catalogue:
                 f"{where}: its mask is {a.segmentation.size} but {image.file_name} is"
                 f" [{image.height}, {image.width}] (height, width)",
             )
+        try:
+            check_size(image.height, image.width)
+            areas([a.segmentation.counts.encode()], image.height * image.width)
+        except (FrameError, MaskError) as error:
+            _fail(file, f"{where}: {error}")
         rle = {"size": a.segmentation.size, "counts": a.segmentation.counts}
         objects[a.image_id].append(SceneObject(names[a.category_id], bool(a.iscrowd), a.area, rle))
     scenes = []

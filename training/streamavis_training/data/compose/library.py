@@ -12,6 +12,7 @@ import numpy as np
 from streamavis.errors import InputError
 from streamavis_training.data.compose.catalogue import TIERS, Catalogue
 from streamavis_training.data.compose.store import DATA, Index, prepare
+from streamavis_training.data.compose.unbundle import opened
 from streamavis_training.data.compose.vocabulary import REAL_WORLD, Vocabulary
 
 if TYPE_CHECKING:
@@ -79,7 +80,8 @@ class Library:
         """Open the material of a split; the first call decodes it, which takes a minute or two.
 
         Args:
-            paths: folders of material, or index and scene files.
+            paths: folders of material, index and scene files, or bundles, which are unpacked into
+                `cache`.
             split: train, val or test.
             tiers: of licences to take.
             cache: folder for the decoded material, about 1 GB.
@@ -90,7 +92,7 @@ class Library:
         Raises:
             InputError: a file is missing or not as its record says, or nothing can be composed.
         """
-        chosen = Catalogue.read(paths).choose(split, tiers)
+        chosen = Catalogue.read(opened(paths, cache)).choose(split, tiers)
         if not chosen.backgrounds and not chosen.scenes:
             raise InputError(
                 f"{', '.join(map(str, paths))}: no background and no scene of split {split!r} and"

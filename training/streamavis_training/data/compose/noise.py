@@ -12,7 +12,7 @@ from streamavis.types import SAMPLE_RATE
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["NOISES", "Noises", "impulse_response", "microphone", "spectrum_filter"]
+__all__ = ["NOISES", "Noises", "draw_band", "impulse_response", "microphone", "spectrum_filter"]
 
 NOISES = ("white", "pink", "brown", "blue", "hum", "handling", "wind", "clicks", "tone")
 _COLOURS = {"white": 0.0, "pink": -0.5, "brown": -1.0, "blue": 0.5}  # power of the frequency

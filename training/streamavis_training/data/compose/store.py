@@ -46,6 +46,8 @@ __all__ = [
     "SceneEntry",
     "SoundEntry",
     "prepare",
+    "read_picture",
+    "read_wave",
 ]
 
 VERSION = 4  # rises whenever the files change their meaning
@@ -264,7 +266,7 @@ class _Builder:
     def _decode_scene(
         self, scene: Scene
     ) -> tuple[bytes, NDArray[np.uint8], list[int], list[float]]:
-        picture = _shrunk(_read(scene.path, cv2.IMREAD_COLOR))
+        picture = _shrunk(read_picture(scene.path, cv2.IMREAD_COLOR))
         height, width = picture.shape[:2]
         ratio = (width / height) / (scene.width / scene.height)
         if not 0.97 < ratio < 1.03:
@@ -324,7 +326,12 @@ class _Builder:
         )
 
 
-def _read(path: Path, flags: int) -> NDArray[np.uint8]:
+def read_picture(path: Path, flags: int) -> NDArray[np.uint8]:
+    """The picture as OpenCV decodes it with these flags.
+
+    Raises:
+        InputError: it cannot be decoded.
+    """
     picture = cv2.imread(str(path), flags)
     if picture is None:
         raise InputError(f"{path}: not a picture that OpenCV can decode, or missing")
@@ -351,12 +358,12 @@ def _jpeg(picture: NDArray[np.uint8]) -> bytes:
 
 
 def _decode_background(record: Background) -> tuple[bytes, int, int]:
-    picture = _shrunk(_read(record.path, cv2.IMREAD_COLOR))
+    picture = _shrunk(read_picture(record.path, cv2.IMREAD_COLOR))
     return _jpeg(picture), picture.shape[0], picture.shape[1]
 
 
 def _decode_cutout(record: Cutout) -> list[NDArray[np.uint8]]:
-    picture = _read(record.path, cv2.IMREAD_UNCHANGED)
+    picture = read_picture(record.path, cv2.IMREAD_UNCHANGED)
     if picture.shape != (record.height, record.width, 4):
         raise InputError(
             f"{record.path}: is {picture.shape} but its record says"
@@ -373,9 +380,14 @@ def _decode_cutout(record: Cutout) -> list[NDArray[np.uint8]]:
     return [np.round(level).astype(np.uint8) for level in levels]
 
 
-def _decode_sound(record: Sound) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
+def read_wave(path: Path) -> NDArray[np.float32]:
+    """(samples,) of a sound file, mono at `SAMPLE_RATE`, at most 12 s.
+
+    Raises:
+        InputError: it cannot be decoded.
+    """
     try:
-        with av.open(str(record.path)) as file:
+        with av.open(str(path)) as file:
             resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
             parts = [
                 out.to_ndarray()[0]
@@ -384,8 +396,12 @@ def _decode_sound(record: Sound) -> tuple[NDArray[np.int16], NDArray[np.float32]
             ]
             parts += [out.to_ndarray()[0] for out in resampler.resample(None)]
     except (av.FFmpegError, IndexError) as error:
-        raise InputError(f"{record.path}: not a sound that FFmpeg can decode ({error})") from error
-    wave = np.concatenate([*parts, np.zeros(1, np.float32)])[:_SOUND_SAMPLES]
+        raise InputError(f"{path}: not a sound that FFmpeg can decode ({error})") from error
+    return np.concatenate([*parts, np.zeros(1, np.float32)])[:_SOUND_SAMPLES]
+
+
+def _decode_sound(record: Sound) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
+    wave = read_wave(record.path)
     wave = np.pad(wave, (0, -len(wave) % BLOCK))
     largest = float(np.abs(wave).max())
     if largest < 1e-4:

@@ -1,0 +1,45 @@
+// How a label, a percentage, an id, a delay and a state are written. `streamavis/words.py` has the
+// same functions for window and terminal, and a test compares the two.
+
+export const UNKNOWN = "unknown";
+const SOUND = {
+  ok: "sound",
+  gap: "sound with gaps",
+  lost: "microphone lost",
+  absent: "no microphone",
+};
+const round = (value) => Math.floor(value + 0.5);
+
+/** How an object is called: `dog 3`. */
+export const nameOf = (label, id) => `${label} ${id}`;
+
+/** A probability, 0 to 1, as `93 %`; null is `unknown`. */
+export const percent = (share) => (share === null ? UNKNOWN : `${round(100 * share)} %`);
+
+/** Whether an object sounds: `93 %`, `silent`, or `unknown`. */
+export function soundingWords(track, threshold = 0.5) {
+  return track.sounding === null || track.sounding >= threshold ? percent(track.sounding) : "silent";
+}
+
+/** The state of the sound; of a recording without any: `no sound`. */
+export const soundState = (audio, live = true) =>
+  audio === "absent" && !live ? "no sound" : SOUND[audio];
+
+/** Loudness: `-32 dBFS`; null, not heard, is `unknown`. */
+export const level = (dbfs) => (dbfs === null ? UNKNOWN : `${round(dbfs)} dBFS`);
+
+/** A delay: `62 ms`; from one second on `1.8 s`. */
+export const delay = (ms) => (ms < 1000 ? `${round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`);
+
+/** A place in a recording: `1:05.2`. */
+export function clockTime(seconds) {
+  const tenths = round(10 * Math.max(0, seconds));
+  const rest = String(Math.floor(tenths / 10) % 60).padStart(2, "0");
+  return `${Math.floor(tenths / 600)}:${rest}.${tenths % 10}`;
+}
+
+/** What a model can find: `nano knows: dog, drum`. */
+export const knows = (model, classes) => `${model} knows: ${classes.join(", ")}`;
+
+/** What an empty view means: other things may be in it. */
+export const nothingKnown = (model) => `nothing of what ${model} knows is in view`;
