@@ -89,7 +89,7 @@ STUDIES = (
     MAIN,
     Study(
         "ablation-start",
-        "What distillation consists of",
+        "Parts of distillation",
         _students(
             ("weights-alone", "teacher's weights, truth alone", (*_NO_TEACHER, *_NO_FULL)),
             (
@@ -100,6 +100,8 @@ STUDIES = (
             ("causal-alone", "distilled, later frames never in view", _NO_FULL),
         ),
         base="distilled",
+        remark="Later frames are in view from the next remembered frame on, a second later. Parts "
+        "of 0.6 s never have one.",
     ),
     Study(
         "ablation-rate",
@@ -108,6 +110,12 @@ STUDIES = (
             ("rate-high", "1e-3", ("trainer.rate=1e-3",)),
             ("rate-low", "1e-4", ("trainer.rate=1e-4",)),
         ),
+        base="distilled",
+    ),
+    Study(
+        "ablation-steps",
+        "How long the student is trained",
+        _students(("steps-480", "480 steps", ("trainer.steps=480",))),
         base="distilled",
     ),
     Study(
