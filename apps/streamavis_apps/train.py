@@ -9,6 +9,7 @@ import math
 import os
 import signal
 import time
+import warnings
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -201,6 +202,8 @@ def _work(
     cv2.setNumThreads(1)
     device = device_of(plan.recipe.trainer.device, int(os.environ.get("LOCAL_RANK", rank)))
     if processes > 1:
+        # A kernel of one channel lies in memory in two ways at once: nothing is slower for it.
+        warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
         distributed.join(rank, processes, device, rendezvous)
 
     def enough() -> bool:

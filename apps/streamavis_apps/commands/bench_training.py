@@ -53,8 +53,9 @@ def training(
     from the truth alone, distilled, and distilled without sound. Done runs are
     not done again. Without --data and --val only the tables are written.
 
-    --only: main, ablation-start, ablation-sinks, ablation-window,
-    ablation-gate, ablation-fusion, ablation-similarity; may be given again.
+    --only: main, ablation-start, ablation-rate, ablation-steps,
+    ablation-sinks, ablation-window, ablation-gate, ablation-fusion,
+    ablation-similarity; may be given again.
 
     [bold]Examples[/]
       streamavis bench training --data sets/train --val sets/val --out runs

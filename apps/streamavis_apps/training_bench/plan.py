@@ -69,7 +69,7 @@ MAIN = Study(
             "undistilled",
             "student, truth alone",
             "student",
-            ("start=scratch", *_NO_TEACHER, *_NO_FULL),
+            ("start=scratch", "trainer.rate=1e-3", *_NO_TEACHER, *_NO_FULL),
         ),
         Variant("distilled", "student, distilled", "student"),
         Variant("deaf", "student, distilled, without sound", "student", ("network.audio=none",)),
@@ -89,12 +89,33 @@ STUDIES = (
     MAIN,
     Study(
         "ablation-start",
-        "What distillation consists of",
+        "Parts of distillation",
         _students(
             ("weights-alone", "teacher's weights, truth alone", (*_NO_TEACHER, *_NO_FULL)),
-            ("guidance-alone", "from scratch, guided by the teacher", ("start=scratch",)),
+            (
+                "guidance-alone",
+                "from scratch, guided by the teacher",
+                ("start=scratch", "trainer.rate=1e-3"),
+            ),
             ("causal-alone", "distilled, later frames never in view", _NO_FULL),
         ),
+        base="distilled",
+        remark="Later frames are in view from the next remembered frame on, a second later. Parts "
+        "of 0.6 s never have one.",
+    ),
+    Study(
+        "ablation-rate",
+        "Learning rate of the student (distilled: 3e-4)",
+        _students(
+            ("rate-high", "1e-3", ("trainer.rate=1e-3",)),
+            ("rate-low", "1e-4", ("trainer.rate=1e-4",)),
+        ),
+        base="distilled",
+    ),
+    Study(
+        "ablation-steps",
+        "How long the student is trained",
+        _students(("steps-480", "480 steps", ("trainer.steps=480",))),
         base="distilled",
     ),
     Study(

@@ -68,6 +68,8 @@ def _about(records: Sequence[Record]) -> list[str]:
         f"* Machine: {first.machine['cpu']}, {first.machine['cores']} cores{shared}, "
         f"torch {first.machine['versions']['torch']}, one process a run, no GPU.",
         "* Figures are percent, mean over seeds (lowest to highest). Minutes are of training.",
+        "* Official: with an empty mask in every frame without one, as the published code writes "
+        "them; the public evaluator aborts at `null`.",
     ]
 
 

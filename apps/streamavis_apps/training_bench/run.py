@@ -41,18 +41,19 @@ class Plan:
 
 
 def run(plan: Plan, *, console: Console | None = None) -> ExitCode:
-    """Do what is not done, print the report and write the files.
+    """Do what is not done, then print the report and write the files; not where it is stopped.
 
     Raises:
         StreamAVISError: a run failed, or a file cannot be read or written.
     """
     console = console or Terminal()
     studies = chosen(plan.only)
-    stopped = None
     if plan.short is not None:
         _check(plan.short)
         with stop_on_signals() as stop:
             stopped = _do_all(plan, runs_of(studies, plan.seeds), plan.short, stop, console)
+        if stopped is not None:
+            return stopped
     records = _records(plan)
     text = markdown(records, command_line())
     if plan.report is None:
@@ -64,7 +65,7 @@ def run(plan: Plan, *, console: Console | None = None) -> ExitCode:
             raise OutputError(f"{plan.report}: cannot be written: {error.strerror}") from error
         console.print(f"report   {plan.report}", markup=False, soft_wrap=True)
     write(console, plan.json, document(records, command_line()))
-    return ExitCode.DONE if stopped is None else stopped
+    return ExitCode.DONE
 
 
 def _check(short: Short) -> None:

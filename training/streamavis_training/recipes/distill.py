@@ -198,7 +198,7 @@ def light_recipe() -> DistillRecipe:
     config = DistillConfig(backbone=0.1, attention=1.0, frozen=_EARLY)
     return DistillRecipe(
         network=network,
-        trainer=TrainerConfig(steps=1500, rate=1e-3, clip_norm=1.0),
+        trainer=TrainerConfig(steps=1500, rate=3e-4, clip_norm=1.0),
         distill=config,
         plan=ClipPlan(height=128, width=224),
         imagenet=True,
