@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from streamavis.words import name_of, percent, sound_state
+from streamavis_apps.text import shown
 
 if TYPE_CHECKING:
     from streamavis.types import FrameResult, Track
@@ -24,7 +25,7 @@ def sounding_names(result: FrameResult) -> str:
 
 
 def _name(track: Track) -> str:
-    return name_of(track.label, track.id)
+    return name_of(shown(track.label), track.id)
 
 
 @dataclass(slots=True)

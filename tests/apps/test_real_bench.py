@@ -319,7 +319,7 @@ def data(tmp_path_factory) -> Path:
 
 
 def invoke(*args: object, code: int = 0) -> str:
-    found = CliRunner().invoke(app, ["bench", "real", *map(str, args)])
+    found = CliRunner().invoke(app, ["bench", "real", *map(str, args)], env={"COLUMNS": "200"})
     assert found.exit_code == code, found.output
     return " ".join(found.output.split())
 

@@ -188,6 +188,9 @@ def test_results_are_published_while_it_runs(media, tmp_path, monkeypatch):
     heard, greeted = [], threading.Event()
     model = FakeModel(on_step=lambda _: greeted.wait(60))  # no result before somebody listens
     monkeypatch.setattr("streamavis.checkpoint.load", lambda name: model)
+    # Nobody listens before the clock starts: warm, the model would wait for it in vain.
+    monkeypatch.setattr("streamavis_apps.loading.warm_up", lambda *_, **__: None)
+    monkeypatch.setattr("streamavis.api.warm_up", lambda *_, **__: None)
 
     def listen():
         with Subscriber(address, kinds=("hello", "frame")) as messages:

@@ -54,7 +54,7 @@ def test_fields_of_every_kind_are_changed():
 @pytest.mark.parametrize(
     ("setting", "sentence"),
     [
-        ("trainer.rat=1", r"trainer\.rat: there is no such field; .*: steps, rate, schedule"),
+        ("trainer.rat=1", r"trainer\.rat: there is no such field; .*: steps, minutes, rate"),
         ("trainr.rate=1", r"trainr: there is no such field; the fields are: network, trainer"),
         ("trainer.steps=many", r"trainer\.steps is 'many': .*int"),
         ("trainer.schedule=linear", r"trainer\.schedule is 'linear': .*type .*cosine.*wsd"),

@@ -6,12 +6,11 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 from streamavis.errors import InputError, OutputError
 from streamavis_apps.exits import ExitCode, stop_on_signals
 from streamavis_apps.figures import write
 from streamavis_apps.run_folder import command_line
+from streamavis_apps.terminal import Terminal
 from streamavis_apps.training_bench.plan import STUDIES, Run, chosen, runs_of
 from streamavis_apps.training_bench.record import read_all
 from streamavis_apps.training_bench.report import document, markdown
@@ -19,6 +18,8 @@ from streamavis_apps.training_bench.work import Short, Worker
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from rich.console import Console
 
     from streamavis_apps.exits import Stop
     from streamavis_apps.training_bench.record import Record
@@ -45,7 +46,7 @@ def run(plan: Plan, *, console: Console | None = None) -> ExitCode:
     Raises:
         StreamAVISError: a run failed, or a file cannot be read or written.
     """
-    console = console or Console(highlight=False)
+    console = console or Terminal()
     studies = chosen(plan.only)
     if plan.short is not None:
         _check(plan.short)

@@ -20,7 +20,7 @@ def test_the_fuzzer_notices_an_error_that_is_not_ours(monkeypatch):
         raise RuntimeError("a bug")
 
     monkeypatch.setattr("fuzz_media._read_and_record", broken)
-    assert tried(0).startswith("FAILED RuntimeError: 'a bug' at test_fuzz.py")
+    assert tried(0).startswith("FAILED RuntimeError: 'a bug' at test_fuzz_media.py")
 
 
 class Worker:
