@@ -32,7 +32,7 @@ class Record:
     command: str  # that trains it; empty where nothing is trained
     steps: int
     minutes: float  # of training, waiting for data included
-    cpu_minutes: float | None  # of all commands of the run, by their processes; None: not measured
+    cpu_minutes: float | None  # of all processes of the run; None: it was interrupted
     scores: dict[str, dict[str, float | None]]  # protocol -> figure -> percent
     machine: dict[str, Any]
     train_clips: int

@@ -93,14 +93,14 @@ class Worker:
         """
         folder = self.folder(run)
         folder.mkdir(parents=True, exist_ok=True)
-        began = _cpu_s()
+        curve = folder / "curve.jsonl"
+        whole, began = not curve.exists(), _cpu_s()
         training = self._training(run)
         if training and not self._command(folder, training, say):
             return False
         results = folder / "results.json"
         if not self._command(folder, self._predicting(run, results), say):
             return False
-        curve = folder / "curve.jsonl"
         steps, minutes, loss = trained_minutes(curve) if training else (0, 0.0, None)
         Record(
             name=run.name,
@@ -112,7 +112,7 @@ class Worker:
             command=self.command(run),
             steps=steps,
             minutes=round(minutes, 2),
-            cpu_minutes=round((_cpu_s() - began) / 60, 2),
+            cpu_minutes=round((_cpu_s() - began) / 60, 2) if whole else None,
             scores=self._scores(results),
             machine=dict(machine()),
             train_clips=_videos(self._short.train),
