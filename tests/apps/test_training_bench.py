@@ -146,6 +146,9 @@ def test_the_report_tells_means_ranges_and_what_was_not_run():
     for study in STUDIES[1:]:
         part = text.split(f"## {study.title}")[1].split("\n## ")[0]
         assert "not run" in part and f"--only {study.name}" in part
+    beside = markdown([*records, record("sinks-0", 1, 33.0)], "")
+    part = beside.split("`streamavis bench training --only ablation-sinks`")[1].split("\n## ")[0]
+    assert "| student, distilled | 1 | 100 | 2.0 | 50.0 | 34.0 |" in part, "of the same seeds"
     rows = {row["row"]: row for row in document(records, "")["rows"]}
     assert rows["undistilled"]["figures"]["official"]["HOTA"] == {
         "mean": 21.0,

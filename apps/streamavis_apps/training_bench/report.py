@@ -77,6 +77,9 @@ def _study(study: Study, records: Sequence[Record]) -> list[str]:
     rows = [v for v in MAIN.variants if v.name == study.base] + list(study.variants)
     found = {variant.name: _of(records, variant.name) for variant in rows}
     missing = [v for v in study.variants if not found[v.name]]
+    if study.base:  # beside the same seeds only
+        seeds = {run.seed for variant in study.variants for run in found[variant.name]}
+        found[study.base] = [run for run in found[study.base] if run.seed in seeds]
     lines = []
     if study is not MAIN:
         lines += [f"`streamavis bench training --only {study.name}`", ""]

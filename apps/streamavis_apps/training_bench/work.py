@@ -195,9 +195,11 @@ class Worker:
                     return False
         if child.returncode:
             last = log.read_text(encoding="utf-8").strip().splitlines()[-1:]
+            code = child.returncode
+            how = f"ended with exit code {code}" if code > 0 else f"was ended by signal {-code}"
             raise InputError(
-                f"`{shlex.join(['streamavis', *arguments])}` ended with exit code "
-                f"{child.returncode}: {' '.join(last)}; all of its output is in {log}"
+                f"`{shlex.join(['streamavis', *arguments])}` {how}: {' '.join(last)}; all of its "
+                f"output is in {log}"
             )
         return True
 
