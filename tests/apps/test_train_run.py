@@ -73,7 +73,8 @@ def test_a_run_is_interrupted_and_goes_on(tmp_path):
     second = start("--out", str(out), "--steps", str(stopped + 4))
     told, errors = second.communicate()
     assert second.returncode == 0, errors
-    assert errors == ""
+    # Without a compiler the kernels' hint is all there is.
+    assert all(line.startswith("Kernels run through PyTorch") for line in errors.splitlines())
     assert "rendering" not in told and "audio encoder: 1 of" not in told
     assert f"training: goes on at step {stopped} of {stopped + 4}" in told
     assert f"changed since the run began: trainer.steps: 60 -> {stopped + 4}" in told
