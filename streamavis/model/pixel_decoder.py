@@ -24,9 +24,9 @@ __all__ = [
     "PixelDecoder",
     "PixelFeatures",
     "Sampler",
+    "cell_positions",
     "encode_levels",
     "finest_map",
-    "level_centres",
     "offset_directions",
 ]
 
@@ -122,7 +122,7 @@ def offset_directions(heads: int, levels: int, points: int) -> Tensor:
 
 @functools.lru_cache(maxsize=32)
 @torch.inference_mode(False)  # a constant made while streaming must serve training too
-def level_centres(level_shapes: LevelShapes, device: torch.device) -> Tensor:
+def _centres(level_shapes: LevelShapes, device: torch.device) -> Tensor:
     """(S, L, 2) normalised (x, y) centre of every token, the same on each level."""
     centres = []
     for height, width in level_shapes:
@@ -133,28 +133,41 @@ def level_centres(level_shapes: LevelShapes, device: torch.device) -> Tensor:
 
 
 def encode_levels(
-    maps: list[Tensor], level_embed: Tensor, layers: nn.ModuleList
+    maps: list[Tensor], level_embed: Tensor, layers: nn.ModuleList, attending: int | None = None
 ) -> tuple[Tensor, LevelShapes]:
     """Run deformable layers over maps laid end to end.
 
     Args:
         maps: L maps (N, C, h, w), coarsest first; level_embed: (L, C); layers: `DeformableLayer`s.
+        attending: levels, from the coarsest, whose tokens attend and are returned; the others are
+            only attended to. None: all.
 
     Returns:
-        tokens (N, S, C) and the (h, w) of each level.
+        tokens (N, S, C) of the attending levels, and the (h, w) of every level.
     """
     level_shapes = tuple((m.shape[-2], m.shape[-1]) for m in maps)
-    tokens = torch.cat([m.flatten(2).transpose(1, 2) for m in maps], 1)
+    every = torch.cat([m.flatten(2).transpose(1, 2) for m in maps], 1)
+    asking = level_shapes[:attending]
+    count = sum(h * w for h, w in asking)
     position = torch.cat(
         [
-            sine_position(h, w, tokens.shape[-1], tokens.device) + level_embed[i]
-            for i, (h, w) in enumerate(level_shapes)
+            sine_position(h, w, every.shape[-1], every.device) + level_embed[i]
+            for i, (h, w) in enumerate(asking)
         ]
     )
-    references = level_centres(level_shapes, tokens.device)
+    references = _centres(level_shapes, every.device)[:count]
+    tokens = every[:, :count]
+    beside = every[:, count:] if count < every.shape[1] else None
     for layer in layers:
-        tokens = layer(tokens, position, references, level_shapes)
+        tokens = layer(tokens, position, references, level_shapes, beside=beside)
     return tokens, level_shapes
+
+
+def cell_positions(place: nn.Linear, like: Tensor) -> Tensor:
+    """(D, H, W): where each cell of `like` is; it separates similar objects by position."""
+    height, width = like.shape[-2:]
+    position = sine_position(height, width, place.in_features, like.device)
+    return place(position).T.unflatten(1, (height, width))
 
 
 def finest_map(tokens: Tensor, level_shapes: LevelShapes) -> Tensor:
@@ -199,11 +212,5 @@ class PixelDecoder(nn.Module):
         finer = F.interpolate(
             self.down4(stride8), x4.shape[-2:], mode="bilinear", align_corners=False
         )
-        stride4 = self.smooth4(F.relu(self.lateral4(x4) + finer)) + self._place(x4)
+        stride4 = self.smooth4(F.relu(self.lateral4(x4) + finer)) + cell_positions(self.place4, x4)
         return PixelFeatures(tokens, level_shapes, stride8, stride4, self.mask_features(stride4))
-
-    def _place(self, x4: Tensor) -> Tensor:
-        """(mask_channels, H4, W4): where each cell is, so that likes apart have masks apart."""
-        height, width = x4.shape[-2:]
-        position = sine_position(height, width, self.place4.in_features, x4.device)
-        return self.place4(position).T.unflatten(1, (height, width))

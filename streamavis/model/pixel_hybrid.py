@@ -11,8 +11,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from streamavis.model.layers import sine_position
-from streamavis.model.pixel_decoder import DeformableLayer, PixelFeatures, finest_map, level_centres
+from streamavis.model.pixel_decoder import (
+    DeformableLayer,
+    PixelFeatures,
+    cell_positions,
+    encode_levels,
+    finest_map,
+)
 
 __all__ = ["HybridPixelDecoder"]
 
@@ -80,32 +85,13 @@ class HybridPixelDecoder(nn.Module):
         """Maps at strides 4, 8, 16, 32 -> features of the picture."""
         x4, *coarse = pyramid
         maps = [p(x) for p, x in zip(self.project, reversed(coarse), strict=True)]
-        shapes = tuple((m.shape[-2], m.shape[-1]) for m in maps)
-        tokens = torch.cat([m.flatten(2).transpose(1, 2) for m in maps], 1)
-        queries = tokens.shape[1] - shapes[-1][0] * shapes[-1][1]
-        position = torch.cat(
-            [
-                sine_position(h, w, tokens.shape[-1], tokens.device) + self.level_embed[i]
-                for i, (h, w) in enumerate(shapes[:-1])
-            ]
-        )
-        references = level_centres(shapes, tokens.device)[:queries]
-        fine = tokens[:, queries:]
-        encoded = tokens[:, :queries]
-        for layer in self.layers:
-            encoded = layer(encoded, position, references, shapes, beside=fine)
+        encoded, shapes = encode_levels(maps, self.level_embed, self.layers, attending=2)
         stride16 = finest_map(encoded, shapes[:-1])
         stride8 = self.refine8(maps[-1] + _resized(stride16, maps[-1]))
         finer = _resized(self.down4(stride8), x4)
-        stride4 = self.refine4(self.lateral4(x4) + finer + self._place(x4))
+        stride4 = self.refine4(self.lateral4(x4) + finer + cell_positions(self.place4, x4))
         tokens = torch.cat([encoded, stride8.flatten(2).transpose(1, 2)], 1)
         return PixelFeatures(tokens, shapes, stride8, stride4, self.mask_features(stride4))
-
-    def _place(self, x4: Tensor) -> Tensor:
-        """(D, H4, W4): where each cell is; it separates similar objects by position."""
-        height, width = x4.shape[-2:]
-        position = sine_position(height, width, self.place4.in_features, x4.device)
-        return self.place4(position).T.unflatten(1, (height, width))
 
 
 def _resized(x: Tensor, like: Tensor) -> Tensor:
