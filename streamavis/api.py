@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Protocol, Self
 from streamavis import checkpoint
 from streamavis.errors import ArgumentError
 from streamavis.io.media import MediaInfo, MediaSource
-from streamavis.runtime.engine import Engine, Source
+from streamavis.protocols import Source
+from streamavis.runtime.engine import Engine
 from streamavis.session import Session
 from streamavis.warmup import warm_up
 
@@ -19,9 +20,10 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from streamavis.clock import Clock
-    from streamavis.runtime.delivery import EngineReport, Sink
+    from streamavis.protocols import Sink
     from streamavis.runtime.step import StepModel
     from streamavis.runtime.tracks import TrackConfig
+    from streamavis.status import EngineReport
     from streamavis.types import FrameResult
 
 __all__ = ["OpenSource", "Stream", "open"]

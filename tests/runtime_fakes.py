@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, pad
 
 from streamavis.clock import ManualClock
-from streamavis.runtime.delivery import EngineReport
+from streamavis.status import EngineReport
 from streamavis.types import SAMPLE_RATE, AudioChunk, FrameResult, SourceItem, VideoFrame
 
 CLASSES = ("red thing", "green thing", "blue thing")

@@ -32,7 +32,8 @@ def rule(ours: str = "", others: str = "", late: str = "") -> Rule:
 
 
 BASE = "streamavis.errors streamavis.types streamavis.masks"
-SESSION = BASE + " streamavis.clock streamavis.audio_ring streamavis.runtime"
+STREAM = BASE + " streamavis.clock streamavis.status streamavis.protocols"
+SESSION = STREAM + " streamavis.audio_ring streamavis.runtime"
 ENGINE = "numpy torch scipy av cv2 sounddevice safetensors"
 RULES = {
     # Its errors belong to the tree of errors, which imports nothing.
@@ -59,10 +60,15 @@ RULES = {
         late="sounddevice",
     ),
     "streamavis.viz": rule(BASE + " streamavis.words streamavis.audio_ring", "numpy cv2"),
+    "streamavis.status": rule("streamavis.types"),
+    "streamavis.protocols": rule("streamavis.types streamavis.status"),
     "streamavis.runtime": rule(
-        BASE + " streamavis_kernels streamavis.clock streamavis.audio_ring streamavis.io"
-        " streamavis.wire streamavis.viz",
-        "numpy torch scipy cv2 msgspec",
+        STREAM + " streamavis_kernels streamavis.audio_ring", "numpy torch scipy cv2 msgspec"
+    ),
+    "streamavis.sinks": rule(
+        STREAM + " streamavis.audio_ring streamavis.limits streamavis.wire streamavis.viz"
+        " streamavis.io",
+        "numpy cv2 msgspec",
     ),
     "streamavis.session": rule(SESSION, "numpy torch"),
     "streamavis.warmup": rule(SESSION + " streamavis.session streamavis_kernels", "numpy"),

@@ -13,6 +13,7 @@ from streamavis.clock import Clock, MonotonicClock
 from streamavis.errors import InputAddressError, InputError, OutputError, StoppedError
 from streamavis.io.live import LiveSource
 from streamavis.io.live.devices import check_camera, recorded_size, sound_device
+from streamavis.sinks.metrics_server import loopback, serve_metrics
 from streamavis.wire import Hello
 from streamavis.words import knows
 from streamavis_apps.commands.options import View
@@ -20,7 +21,6 @@ from streamavis_apps.exits import ExitCode, Stop, stop_on_signals
 from streamavis_apps.live_board import LiveBoard
 from streamavis_apps.live_sinks import Outputs, Wanted
 from streamavis_apps.live_views import BROWSER
-from streamavis_apps.metrics import loopback, serve_metrics
 from streamavis_apps.sources import is_stdout
 from streamavis_apps.summary import print_summary
 from streamavis_apps.terminal import Terminal

@@ -18,8 +18,8 @@ from streamavis.clock import MonotonicClock
 from streamavis.io.live import LiveSource
 from streamavis.runtime.engine import Engine, Feed
 from streamavis.runtime.governor import Governor
-from streamavis.runtime.sinks import PublishSink
 from streamavis.session import Session
+from streamavis.sinks.publish import PublishSink
 from streamavis.wire import Hello, Subscriber
 from streamavis_apps.exits import ExitCode, Stop, stop_on_signals
 from streamavis_apps.fault_figures import figures_of, missed_goals, table_of

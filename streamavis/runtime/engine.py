@@ -17,19 +17,19 @@ from typing import TYPE_CHECKING, Self
 from streamavis.clock import Clock, MonotonicClock
 from streamavis.errors import ArgumentError, MisuseError, TruncatedInputError
 from streamavis.runtime.batch import Batch
-from streamavis.runtime.delivery import EngineReport, Phase
 from streamavis.runtime.governor import LEVELS, Governor
 from streamavis.runtime.heartbeat import Heartbeats
-from streamavis.runtime.lane import Context, Lane, Policy, Source
+from streamavis.runtime.lane import Context, Lane, Policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
 
-    from streamavis.runtime.delivery import Sink
+    from streamavis.protocols import Sink, Source
     from streamavis.runtime.step import StreamSession
+    from streamavis.status import EngineReport, Phase
     from streamavis.types import FrameResult, VideoFrame
 
-__all__ = ["Engine", "EngineReport", "Feed", "Source"]
+__all__ = ["Engine", "Feed"]
 
 _POLL_S = 0.1  # how often a waiting engine looks whether it was cancelled
 _LOOK_S = 0.1  # how often somebody looks after live streams

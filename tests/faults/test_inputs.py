@@ -11,8 +11,8 @@ from runtime_fakes import CLASSES, NS, FakeModel, Tap, our_threads, until
 from streamavis.clock import ManualClock
 from streamavis.io.live import Device, LiveSource
 from streamavis.runtime.engine import Engine, Feed
-from streamavis.runtime.sinks import PublishSink
 from streamavis.session import Session
+from streamavis.sinks.publish import PublishSink
 from streamavis.types import AudioChunk, SourceEvent, VideoFrame
 from streamavis.wire import Hello, Status
 

@@ -14,7 +14,7 @@ from web_rig import HELLO, REPORT, shot, track, until
 
 from streamavis import words
 from streamavis.clock import MonotonicClock
-from streamavis.runtime.delivery import EngineReport
+from streamavis.status import EngineReport
 from streamavis.types import SAMPLE_RATE, AudioChunk, Heard, InputStatus, Stage
 
 pytestmark = pytest.mark.browser

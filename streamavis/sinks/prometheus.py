@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from streamavis.runtime.delivery import EngineReport
+    from streamavis.status import EngineReport
 
 __all__ = ["as_json", "as_text"]
 

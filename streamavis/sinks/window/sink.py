@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from streamavis.clock import Clock, MonotonicClock
 from streamavis.errors import OutputError
-from streamavis.runtime.window_link import (
+from streamavis.sinks.window.link import (
     Asked,
     Closed,
     End,
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from multiprocessing.connection import Connection
 
-    from streamavis.runtime.delivery import EngineReport
+    from streamavis.status import EngineReport
     from streamavis.types import AudioGap, Candidate, FrameResult, VideoFrame
     from streamavis.viz.kinds import Kinds
 
@@ -51,7 +51,7 @@ __all__ = ["RecordSwitch", "WindowSink", "display_problem"]
 
 _LOG = logging.getLogger(__name__)
 _PROBE = "import cv2; cv2.namedWindow('streamavis'); cv2.destroyAllWindows()"
-_CHILD = "from streamavis.runtime.window_child import show; show({arguments})"
+_CHILD = "from streamavis.sinks.window.child import show; show({arguments})"
 _OPEN_S = 20  # what a display is granted to answer
 _LEAVE_S = 0.3  # what a window is granted to close
 _HEALTH_S = 0.5  # between two reports to the window

@@ -17,11 +17,11 @@ import pytest
 from runtime_fakes import FakeModel, FakeSource, assert_no_threads, clip
 
 from streamavis.errors import OutputError
-from streamavis.runtime import window
 from streamavis.runtime.engine import Engine
-from streamavis.runtime.window import WindowSink, display_problem
-from streamavis.runtime.window_child import WindowLoop, framed
 from streamavis.session import Session
+from streamavis.sinks.window import sink as window
+from streamavis.sinks.window.child import WindowLoop, framed
+from streamavis.sinks.window.sink import WindowSink, display_problem
 from streamavis.types import AudioChunk, FrameResult, Heard, SourceEvent, VideoFrame
 
 NS = 1_000_000_000

@@ -15,8 +15,8 @@ from runtime_fakes import FakeModel, FakeSource, ListSink, clip
 from streamavis.errors import OutputError
 from streamavis.io.media import MediaSource
 from streamavis.runtime.engine import Engine
-from streamavis.runtime.recording import RecordSink
 from streamavis.session import Session
+from streamavis.sinks.record import RecordSink
 from streamavis.types import AudioChunk, AudioGap, FrameResult, VideoFrame
 
 sys.path.append(str(Path(__file__).parents[1] / "io"))

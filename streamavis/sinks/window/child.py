@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from streamavis.clock import Clock, MonotonicClock
-from streamavis.runtime.window_link import (
+from streamavis.sinks.window.link import (
     Asked,
     Closed,
     End,

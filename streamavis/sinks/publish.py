@@ -1,4 +1,4 @@
-"""Where results go: a file of lines, the wire."""
+"""Results, status and end of stream for readers on the network."""
 
 from __future__ import annotations
 
@@ -7,21 +7,22 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from streamavis.errors import WireError
-from streamavis.io.jsonl import JsonlWriter
 from streamavis.types import SourceEvent
 from streamavis.wire import EndOfStream, Hello, Publisher, StageLatency, Status
+from streamavis.wire.address import is_local
 from streamavis.wire.checks import MAX_TEXT
+from streamavis.wire.keys import default_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from streamavis.runtime.delivery import EngineReport, Phase
+    from streamavis.status import EngineReport, Phase
     from streamavis.types import AudioChunk, AudioGap, FrameResult, Heard, SourceState, VideoFrame
     from streamavis.wire.schema import EndReason
 
 
-__all__ = ["JsonlSink", "PublishSink", "end_of", "status_of"]
+__all__ = ["PublishSink", "end_of", "keys_for", "status_of"]
 
 _SOURCE_STATE: dict[Phase, SourceState] = {
     "ended": "ended",
@@ -36,32 +37,6 @@ _END_REASON: dict[Phase, EndReason] = {
     "truncated": "failed",
     "failed": "failed",
 }
-
-
-class JsonlSink:
-    """One JSON line per frame; see `streamavis.io.jsonl.JsonlWriter`."""
-
-    name: Literal["jsonl"] = "jsonl"
-    inline: Literal[False] = False
-
-    def __init__(self, path: str | Path, *, stamps: bool = False) -> None:
-        """Create `path`, replacing what is there.
-
-        Raises:
-            OutputError: `path` cannot be written.
-        """
-        self._writer = JsonlWriter(path, stamps=stamps)
-
-    def start(self, report: Callable[[], EngineReport]) -> None:
-        """Nothing to prepare."""
-
-    def write(self, frame: VideoFrame, result: FrameResult) -> None:
-        """Append a line."""
-        self._writer.write(result)
-
-    def close(self, report: EngineReport) -> None:
-        """Finish the file."""
-        self._writer.close()
 
 
 class PublishSink:
@@ -190,3 +165,24 @@ def end_of(report: EngineReport, last: FrameResult | None) -> EndOfStream:
         processed=report.processed,
         dropped=report.dropped,
     )
+
+
+def keys_for(address: str, keys: Path | None, insecure: bool) -> Path | None:
+    """Return the key folder to publish `address` with; None: in clear.
+
+    Beyond this machine the user's own folder is taken unless another is named or `insecure` says
+    to do without.
+
+    Raises:
+        WireError: the address is malformed, or beyond this machine and there are no keys yet.
+    """
+    if keys is not None or insecure or is_local(address):
+        return keys
+    folder = default_folder()
+    if not folder.exists():
+        raise WireError(
+            f"{address} reaches beyond this machine, where only readers with a key may read, and "
+            f"there are no keys in {folder}; run: streamavis keys init, then for each reader: "
+            "streamavis keys add NAME (or let everybody read with --insecure)"
+        )
+    return folder

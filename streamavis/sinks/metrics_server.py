@@ -1,4 +1,4 @@
-"""`--metrics HOST:PORT`: how the streams are doing, for Prometheus and for scripts."""
+"""How the streams are doing, over HTTP on this machine: for Prometheus and for scripts."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from streamavis.errors import WireAddressError, WireError
 from streamavis.limits import LogLimiter, Places, scarce
-from streamavis.runtime.prometheus import as_json, as_text
+from streamavis.sinks.prometheus import as_json, as_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from streamavis.runtime.delivery import EngineReport
+    from streamavis.status import EngineReport
 
 __all__ = ["loopback", "serve_metrics"]
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from streamavis.runtime.delivery import EngineReport
+    from streamavis.status import EngineReport
     from streamavis.types import FrameResult, Heard, SourceEvent, VideoFrame
 
 __all__ = ["Draw", "RecordSink"]

@@ -6,7 +6,8 @@ import socket
 from urllib.parse import urlsplit
 
 import pytest
-from streamavis_apps.metrics import serve_metrics
+
+from streamavis.sinks.metrics_server import serve_metrics
 
 WAIT_S = 60.0
 
