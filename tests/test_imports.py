@@ -45,8 +45,11 @@ RULES = {
     "streamavis.wire": rule(BASE + " streamavis.limits", "numpy zmq msgspec msgpack pycocotools"),
     "streamavis.metrics": rule(BASE, "numpy scipy pycocotools msgspec"),
     "streamavis.weights": rule(),
-    "streamavis.audio": rule(BASE + " streamavis_kernels streamavis.model", "numpy torch"),
-    "streamavis.model": rule(BASE + " streamavis_kernels streamavis.audio", "numpy torch"),
+    "streamavis.layers": rule(BASE, "torch"),
+    "streamavis.audio": rule(BASE + " streamavis_kernels streamavis.layers", "numpy torch"),
+    "streamavis.model": rule(
+        BASE + " streamavis_kernels streamavis.layers streamavis.audio", "numpy torch"
+    ),
     "streamavis.checkpoint": rule(
         BASE + " streamavis.model streamavis.audio streamavis.weights", "numpy torch safetensors"
     ),

@@ -17,12 +17,9 @@ if TYPE_CHECKING:
 __all__ = [
     "MLP",
     "Attention",
-    "ClassHead",
     "ConvNorm",
     "FeedForward",
     "ResidualBlock",
-    "classify",
-    "mask_pool",
     "sine_of_points",
     "sine_position",
 ]
@@ -147,45 +144,3 @@ def sine_of_points(points: Tensor, channels: int) -> Tensor:
     scale = 10_000 ** (torch.arange(pairs, device=points.device) / pairs)
     angle = points.flip(-1)[..., None] * (2 * math.pi) / scale  # (N, 2, C/4), y first
     return torch.stack([angle.sin(), angle.cos()], -1).flatten(1)
-
-
-_SHARPNESS, _LOGIT_RANGE = 2.0, 8.0
-
-
-def mask_pool(mask_logits: Tensor, features: Tensor) -> Tensor:
-    """Mean of a map under each soft mask, which takes no gradient.
-
-    Args:
-        mask_logits: (N, V, H, W); features: (N, C, H, W).
-
-    Returns:
-        (N, V, C)
-    """
-    logits = mask_logits.detach().clamp(-_LOGIT_RANGE, _LOGIT_RANGE)
-    weight = (logits * _SHARPNESS).sigmoid().flatten(2)
-    weight = weight / (weight.sum(-1, keepdim=True) + 1e-3)
-    return weight @ features.flatten(2).transpose(1, 2)
-
-
-class ClassHead(nn.Module):
-    """What an object is, from its query and from what lies under its mask.
-
-    The second is not in AVISM; a small network learns classes from it far sooner.
-    """
-
-    def __init__(self, channels: int, classes: int) -> None:
-        super().__init__()
-        self.look = nn.Linear(channels, channels)
-        self.classify = nn.Linear(channels, classes + 1)
-
-    def forward(self, queries: Tensor, mask_logits: Tensor, stride8: Tensor) -> Tensor:
-        """(N, Q, C), (N, Q, H4, W4), (N, C, H8, W8) -> (N, Q, K+1)."""
-        under = mask_pool(F.avg_pool2d(mask_logits.detach(), 2), stride8)
-        return self.classify(queries + self.look(under))
-
-
-def classify(head: nn.Module, queries: Tensor, mask_logits: Tensor, stride8: Tensor) -> Tensor:
-    """(N, Q, K+1) of a `ClassHead`, or of a linear head, which sees the queries alone (AVISM)."""
-    if isinstance(head, ClassHead):
-        return head(queries, mask_logits, stride8)
-    return head(queries)
