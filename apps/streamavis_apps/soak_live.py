@@ -14,12 +14,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from streamavis import checkpoint
+from streamavis.clock import MonotonicClock
 from streamavis.io.live import LiveSource
-from streamavis.runtime.clock import MonotonicClock
 from streamavis.runtime.engine import Engine, Feed
 from streamavis.runtime.governor import Governor
-from streamavis.runtime.session import Session
 from streamavis.runtime.sinks import PublishSink
+from streamavis.session import Session
 from streamavis.wire import Hello, Subscriber
 from streamavis_apps.exits import ExitCode, Stop, stop_on_signals
 from streamavis_apps.fault_figures import figures_of, missed_goals, table_of
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from streamavis.runtime.session import StepModel
+    from streamavis.runtime.step import StepModel
     from streamavis_apps.fault_watch import Fault
 
 __all__ = ["Soak", "run_live"]

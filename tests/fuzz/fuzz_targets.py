@@ -28,6 +28,7 @@ from tiny import network
 from wire_samples import FRAME, SAMPLES
 
 from streamavis import checkpoint
+from streamavis.clock import ManualClock
 from streamavis.errors import (
     CheckpointError,
     InputError,
@@ -37,8 +38,7 @@ from streamavis.errors import (
 )
 from streamavis.metrics import evaluate_files
 from streamavis.runtime import handover
-from streamavis.runtime.clock import ManualClock
-from streamavis.runtime.session import Session
+from streamavis.session import Session
 from streamavis.types import FrameResult
 from streamavis.wire import decode, encode
 from streamavis.wire.keys import ClientKey, KeyFolder

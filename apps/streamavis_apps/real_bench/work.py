@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from streamavis.runtime.post import SlotOutput
-    from streamavis.runtime.session import ModelState, StepConfig, StepModel
+    from streamavis.runtime.step import ModelState, StepConfig, StepModel
     from streamavis_apps.real_bench.measured import Unit
 
 __all__ = ["Job", "StoppedError", "Weights", "do_all"]

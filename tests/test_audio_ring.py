@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streamavis.audio_ring import NS_PER_SAMPLE, AudioRing, level_dbfs
 from streamavis.errors import ShapeError, StreamStateError
-from streamavis.runtime.audio_ring import NS_PER_SAMPLE, AudioRing, level_dbfs
 from streamavis.types import WINDOW_SAMPLES, AudioChunk
 
 S = 1_000_000_000

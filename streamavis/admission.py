@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import torch
 
 from streamavis.errors import CapacityError
-from streamavis.runtime.warmup import Trial
+from streamavis.warmup import Trial
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from streamavis.runtime.clock import Clock
-    from streamavis.runtime.session import StepModel
+    from streamavis.clock import Clock
+    from streamavis.runtime.step import StepModel
 
 __all__ = ["LEAST_HZ", "Cost", "admit", "measure"]
 

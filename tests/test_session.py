@@ -9,10 +9,10 @@ import pytest
 import torch
 from runtime_fakes import CLASSES, NS, FakeConfig, FakeModel, clip, picture
 
+from streamavis.clock import ManualClock
 from streamavis.errors import ModelOutputError, ShapeError
-from streamavis.runtime.clock import ManualClock
-from streamavis.runtime.session import Session
 from streamavis.runtime.tracks import TrackConfig
+from streamavis.session import Session
 from streamavis.types import AudioChunk, FrameResult, Stage, VideoFrame
 
 

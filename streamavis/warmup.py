@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from streamavis_kernels import telling_builds
 
+from streamavis.clock import Clock, MonotonicClock
 from streamavis.runtime.batch import Batch
-from streamavis.runtime.clock import Clock, MonotonicClock
-from streamavis.runtime.session import Session
+from streamavis.session import Session
 from streamavis.types import VideoFrame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from streamavis.runtime.session import StepModel
+    from streamavis.runtime.step import StepModel
 
 __all__ = ["Trial", "warm_up"]
 

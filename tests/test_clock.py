@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from streamavis.runtime.clock import ManualClock, MonotonicClock, PausableClock
+from streamavis.clock import ManualClock, MonotonicClock, PausableClock
 
 
 def in_thread(call):

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 import torch
 
+from streamavis.audio_ring import AudioRing
+from streamavis.clock import MAX_GAP_FRAMES, MAX_GAP_S, RESTART_NS, Clock, MonotonicClock
 from streamavis.runtime import handover
-from streamavis.runtime.audio_ring import AudioRing
 from streamavis.runtime.candidates import candidates
-from streamavis.runtime.clock import (
-    MAX_GAP_FRAMES,
-    MAX_GAP_S,
-    RESTART_NS,
-    Clock,
-    MonotonicClock,
-)
 from streamavis.runtime.post import SlotOutput, report, to_host
 from streamavis.runtime.prep import prepare
+from streamavis.runtime.step import StepInput, step
 from streamavis.runtime.tracks import TrackBook, TrackConfig
 from streamavis.types import (
     SAMPLE_RATE,
@@ -35,94 +29,16 @@ from streamavis.types import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from numpy.typing import NDArray
-    from torch import Tensor
 
+    from streamavis.runtime.step import ModelState, StepModel
     from streamavis.types import Candidate
 
-__all__ = ["ModelState", "Session", "StepConfig", "StepInput", "StepModel", "step"]
+__all__ = ["Session"]
 
 # A frame's sound token carries the envelope of the last 200 ms: while none of it was heard,
 # nobody can say who sounds.
 _FRESH_SOUND_NS = 200_000_000
-
-
-class StepConfig(Protocol):
-    """What a session reads of the model's configuration."""
-
-    @property
-    def classes(self) -> tuple[str, ...]: ...
-    @property
-    def short_side(self) -> int: ...
-    @property
-    def slots(self) -> int: ...
-    @property
-    def score_on(self) -> float: ...
-    @property
-    def score_off(self) -> float: ...
-
-
-class ModelState(Protocol):
-    """The model's past of B streams; all but `reset` is for engines of several streams."""
-
-    def reset(self, streams: Tensor) -> None: ...
-    def view(self, stream: int) -> Self: ...
-    def select(self, streams: Sequence[int]) -> Self: ...
-    def assign(self, streams: Sequence[int], other: Self) -> None: ...
-    def tensors(self) -> list[Tensor]: ...
-    def check(self) -> None: ...
-
-
-class StepModel(Protocol):
-    """What a session asks of a model; `streamavis.model.StreamAVIS` is one."""
-
-    @property
-    def config(self) -> StepConfig: ...
-    def parameters(self) -> Iterator[Tensor]: ...
-    def init_state(self, streams: int) -> ModelState: ...
-
-    # `state` is what `init_state` gave: its own type, which only the model knows.
-    # `active` is given by engines of several streams only.
-    def step(
-        self, frames: Tensor, audio: Tensor, state: Any, *, times_s: Tensor, active: Any = None
-    ) -> SlotOutput: ...
-
-
-@dataclass(slots=True)
-class StepInput:
-    """One frame made ready for the model, and what its result will say besides the tracks."""
-
-    frame: VideoFrame
-    time_ns: int  # for model and tracks: as the frame's, but never back within an epoch
-    pixels: Tensor  # (1, 3, h, w) uint8 at network size, on the host
-    samples: NDArray[np.float32]  # (15360,)
-    audio: AudioState
-    hears: bool  # whether the sound says who sounds
-    stamps: dict[str, int]
-
-
-def step(
-    inputs: Sequence[StepInput],
-    model: StepModel,
-    state: ModelState,
-    device: torch.device,
-    **options: Tensor,
-) -> SlotOutput:
-    """Advance `state` by one frame of each of its streams; `options` go to the model as well."""
-    one = len(inputs) == 1  # its picture stays where it is, as it lies in memory
-    pixels = inputs[0].pixels if one else torch.cat([ready.pixels for ready in inputs])
-    samples = torch.from_numpy(np.stack([ready.samples for ready in inputs]))
-    times_s = [ready.time_ns / 1e9 for ready in inputs]
-    with torch.inference_mode():
-        return model.step(
-            pixels.to(device),
-            samples.to(device),
-            state,
-            times_s=torch.tensor(times_s, dtype=torch.float64).to(device),
-            **options,
-        )
 
 
 class _Seen(NamedTuple):

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 import numpy as np
 
+from streamavis.clock import RESTART_NS
 from streamavis.errors import ArgumentError, ShapeError, StreamStateError
-from streamavis.runtime.clock import RESTART_NS
 from streamavis.types import SAMPLE_RATE, WINDOW_SAMPLES, AudioChunk, AudioGap, AudioState
 
 if TYPE_CHECKING:
