@@ -48,6 +48,7 @@ RULES = {
     "streamavis.wire": rule(BASE + " streamavis.limits", "numpy zmq msgspec msgpack pycocotools"),
     "streamavis.metrics": rule(BASE, "numpy scipy pycocotools msgspec"),
     "streamavis.weights": rule(),
+    "streamavis.device": rule(BASE, "torch"),
     "streamavis.layers": rule(BASE, "torch"),
     "streamavis.audio": rule(BASE + " streamavis_kernels streamavis.layers", "numpy torch"),
     "streamavis.model": rule(

@@ -27,7 +27,7 @@ from streamavis_apps.web.settings import Controls
 from streamavis_apps.web.viewer import NoPictures, Viewer
 
 from streamavis.errors import InputError, SchemaError
-from streamavis.runtime.clock import ManualClock
+from streamavis.clock import ManualClock
 from streamavis.types import AudioChunk, AudioGap, VideoFrame
 from streamavis.wire import Hello
 
