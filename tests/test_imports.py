@@ -59,7 +59,7 @@ RULES = {
         BASE + " streamavis.model streamavis.audio streamavis.weights", "numpy torch safetensors"
     ),
     "streamavis.io": rule(
-        BASE + " streamavis.redaction streamavis.clock streamavis.audio_ring",
+        BASE + " streamavis.redaction streamavis.clock streamavis.audio_ring streamavis.protocols",
         "numpy av cv2 msgspec",
         late="sounddevice",
     ),

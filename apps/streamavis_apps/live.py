@@ -239,7 +239,7 @@ def _engine(
     clock: Clock,
     stop: Stop,
 ) -> Engine:
-    from streamavis.runtime.engine import Engine, Feed
+    from streamavis.runtime.engine import Engine, Feed, Policy
     from streamavis.runtime.governor import Governor
     from streamavis.session import Session
 
@@ -257,8 +257,9 @@ def _engine(
         session = Session(model, stream=name, has_audio=info.has_audio, clock=clock)
         sinks = outputs.of(hello, info, stream=name, place=place, several=len(sources) > 1)
         feeds.append(Feed(source, session, [*sinks, board.sink(name)], outputs.stride))
-    return Engine.live(
+    return Engine(
         feeds,
+        Policy(live=True),
         clock=clock,
         boot_id=outputs.boot_id,
         cancelled=stop.event,
