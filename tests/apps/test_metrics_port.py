@@ -6,7 +6,7 @@ import socket
 from urllib.parse import urlsplit
 
 import pytest
-from streamavis_apps.metrics import serve_metrics
+from streamavis_apps.live.metrics import serve_metrics
 
 WAIT_S = 60.0
 

@@ -13,7 +13,7 @@ from streamavis.runtime.recording import RecordSink
 from streamavis.runtime.sinks import JsonlSink, PublishSink
 from streamavis.viz import draw
 from streamavis_apps.commands.options import View, Web
-from streamavis_apps.live_views import BROWSER, open_view
+from streamavis_apps.live.views import BROWSER, open_view
 from streamavis_apps.publishing import keys_for
 from streamavis_apps.sources import is_stdout
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from streamavis.runtime.delivery import Sink
     from streamavis.wire import Hello
     from streamavis_apps.exits import Stop
-    from streamavis_apps.live_views import Views
+    from streamavis_apps.live.views import Views
 
 __all__ = ["Outputs", "Wanted", "address_of", "path_of"]
 

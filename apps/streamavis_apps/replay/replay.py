@@ -18,10 +18,10 @@ from streamavis.runtime.window import WindowSink
 from streamavis.viz import draw
 from streamavis.wire import Hello
 from streamavis_apps.exits import ExitCode, Stop, stop_on_signals
-from streamavis_apps.progress import ReplayProgress
 from streamavis_apps.publishing import keys_for
+from streamavis_apps.replay.progress import ReplayProgress
+from streamavis_apps.results.summary import print_summary
 from streamavis_apps.sources import is_stdout
-from streamavis_apps.summary import print_summary
 from streamavis_apps.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from streamavis.model import StreamAVIS
     from streamavis.runtime.delivery import Sink
     from streamavis_apps.commands.options import Web
-    from streamavis_apps.replay_again import Passes
-    from streamavis_apps.web.view import WebView
+    from streamavis_apps.replay.again import Passes
+    from streamavis_apps.web.web_view import WebView
 
 __all__ = ["Ready", "Replay", "finish", "play", "ready", "run"]
 
@@ -156,7 +156,7 @@ def ready(plan: Replay, stop: Stop, console: Console) -> Iterator[Ready]:
             sinks.append(window)
         passes: Passes | None = None
         if viewer is not None:
-            from streamavis_apps.replay_again import Passes
+            from streamavis_apps.replay.again import Passes
             from streamavis_apps.web.playback import Playback
             from streamavis_apps.web.steering import Strided
 
@@ -233,7 +233,7 @@ def _cancelled(plan: Replay, stop: Stop) -> Iterator[threading.Event]:
     if plan.web is None:
         yield stop.event
         return
-    from streamavis_apps.replay_again import until_stopped
+    from streamavis_apps.replay.again import until_stopped
 
     with until_stopped(stop) as cancelled:
         yield cancelled
@@ -245,7 +245,7 @@ def _viewer(plan: Replay) -> Iterator[WebView | None]:
     if plan.web is None:
         yield None
         return
-    from streamavis_apps.web.view import WebView
+    from streamavis_apps.web.web_view import WebView
 
     address = plan.web.address
     with WebView(host=address.host, port=address.port, token=plan.web.token) as view:
