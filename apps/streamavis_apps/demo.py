@@ -14,7 +14,7 @@ from streamavis.errors import OutputError
 from streamavis.sinks.window.sink import display_problem
 from streamavis_apps.commands.options import View, Web
 from streamavis_apps.exits import ExitCode, stop_on_signals
-from streamavis_apps.replay import Replay, finish, ready
+from streamavis_apps.replay.replay import Replay, finish, ready
 from streamavis_apps.terminal import Terminal
 
 if TYPE_CHECKING:

@@ -197,7 +197,7 @@ def _read(port: int, pipe: Connection) -> None:
 def _serve(pipe: Connection) -> None:
     from urllib.parse import urlsplit
 
-    from streamavis_apps.web.view import WebView
+    from streamavis_apps.web.web_view import WebView
 
     with WebView(port=0, token=_TOKEN) as view:
         pipe.send(urlsplit(view.url).port)

@@ -10,6 +10,7 @@ from streamavis_apps.commands.options import (
     Keys,
     Listen,
     Model,
+    Publish,
     Token,
     View,
     Web,
@@ -56,10 +57,7 @@ def command(
         Path | None,
         typer.Option(parser=parse_recording, metavar="FILE", help="Write the annotated video."),
     ] = None,
-    publish: Annotated[
-        str | None,
-        typer.Option(metavar="ADDRESS", help="Publish results, e.g. tcp://127.0.0.1:5555."),
-    ] = None,
+    publish: Publish = None,
     keys: Keys = None,
     insecure: Insecure = False,
     sound_offset: Annotated[
@@ -100,8 +98,8 @@ def command(
       streamavis live --camera door=camera:0 --camera yard=camera:2 --mic none --jsonl out.jsonl
     """
     check_publish(publish, keys, insecure)
-    from streamavis_apps.live import Live, run
-    from streamavis_apps.live_sinks import Wanted
+    from streamavis_apps.live.live import Live, run
+    from streamavis_apps.live.sinks import Wanted
 
     plan = Live(
         cameras=tuple(camera or ["camera:0"]),

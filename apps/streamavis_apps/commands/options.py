@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 import typer
 
@@ -16,17 +16,28 @@ __all__ = [
     "Jobs",
     "Json",
     "Keys",
+    "Limit",
     "Listen",
+    "Material",
     "Model",
+    "Names",
+    "PictureSize",
+    "ProcessThreads",
+    "Publish",
     "Seed",
     "Size",
+    "Split",
     "Threads",
+    "Tiers",
     "Token",
+    "Vggish",
+    "VideoJobs",
     "VideoTrack",
     "View",
     "Web",
     "check_publish",
     "parse_listen",
+    "parse_names",
     "parse_output",
     "parse_recording",
     "parse_size",
@@ -125,6 +136,11 @@ Model = Annotated[
 ]
 
 
+Publish = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="Publish results, e.g. tcp://127.0.0.1:5555."),
+]
+
 Jobs = Annotated[int, typer.Option(min=1, help="Processes that work at once.")]
 
 Json = Annotated[
@@ -141,6 +157,48 @@ Threads = Annotated[
     typer.Option(min=1, help="Threads of the model.", show_default="torch's choice"),
 ]
 
+
+Vggish = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Published VGGish weights: the audio features of published AVISM weights.",
+        show_default="those in the model; of a data set its FEATAudios first",
+    ),
+]
+
+Limit = Annotated[
+    int | None, typer.Option(min=1, help="The first videos only.", show_default="all")
+]
+
+VideoJobs = Annotated[int, typer.Option(min=1, help="Videos at once, a process each.")]
+
+ProcessThreads = Annotated[
+    int | None,
+    typer.Option(min=1, help="Of each process.", show_default="the cores, shared out"),
+]
+
+Material = Annotated[
+    list[Path],
+    typer.Option(
+        metavar="DIR", help="Material: index*.json and scenes/*.json. May be given repeatedly."
+    ),
+]
+
+Split = Annotated[str, typer.Option(help="Of the material: train, val or test.")]
+
+Names: TypeAlias = tuple[str, ...]
+
+
+def parse_names(text: str) -> Names:
+    """Read names that commas separate; empty parts are left out."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+Tiers = Annotated[
+    Names,
+    typer.Option(parser=parse_names, metavar="A,B,...", help="Licences of the material."),
+]
 
 VideoTrack = Annotated[
     int | None,
@@ -199,3 +257,6 @@ def parse_size(text: str) -> Size:
     if min(int(width), int(height)) < 32:
         raise typer.BadParameter(f"{text!r} is smaller than 32 pixels on a side.")
     return Size(int(width), int(height))
+
+
+PictureSize = Annotated[Size, typer.Option(parser=parse_size, metavar="WxH", help="Picture size.")]

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from streamavis_apps.commands.options import Limit, ProcessThreads, Vggish, VideoJobs
+
 __all__ = ["command"]
 
 
@@ -20,26 +22,14 @@ def command(
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="For predictions, tables.md and tables.json.")
     ] = Path("reproduced"),
-    vggish: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Published VGGish weights, which AVISM hears with.",
-            show_default="those in the models; FEATAudios first",
-        ),
-    ] = None,
+    vggish: Vggish = None,
     also_causal: Annotated[
         bool,
         typer.Option("--also-causal", help="Run offline weights frame by frame as well."),
     ] = False,
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="The first videos only.", show_default="all")
-    ] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Videos at once, a process each.")] = 1,
-    threads: Annotated[
-        int | None,
-        typer.Option(min=1, help="Of each process.", show_default="the cores, shared out"),
-    ] = None,
+    limit: Limit = None,
+    jobs: VideoJobs = 1,
+    threads: ProcessThreads = None,
 ) -> None:
     """The paper's tables 2, 4, 5 and 7 from the weights that are there.
 

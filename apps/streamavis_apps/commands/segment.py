@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from streamavis_apps.commands.options import AudioTrack, VideoTrack
+from streamavis_apps.commands.options import AudioTrack, Vggish, VideoTrack
 
 __all__ = ["command"]
 
@@ -22,14 +22,7 @@ def command(
         Path, typer.Option(metavar="FILE", help="AVISM weights, from `streamavis convert`.")
     ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the results go.")],
-    vggish: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Published VGGish weights, which AVISM hears with.",
-            show_default="those kept in the model",
-        ),
-    ] = None,
+    vggish: Vggish = None,
     features: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Instead: ready features, a row per frame."),
@@ -60,7 +53,7 @@ def command(
         raise typer.BadParameter("Give one of --vggish, --features and --mute.")
     source = recording(video, "segment")
     from streamavis.io.container import Tracks
-    from streamavis_apps.segment import Segmenting, run
+    from streamavis_apps.offline.segment import Segmenting, run
 
     plan = Segmenting(
         source=source,

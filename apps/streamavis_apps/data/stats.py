@@ -8,7 +8,7 @@ from rich import box
 from rich.table import Table
 
 from streamavis.errors import OutputError
-from streamavis_apps.data_check import counting
+from streamavis_apps.data.check import counting
 from streamavis_apps.exits import ExitCode
 from streamavis_apps.figures import write
 from streamavis_apps.terminal import Terminal

@@ -17,9 +17,9 @@ from streamavis.sinks.outputs import SinkPlan, open_sinks
 from streamavis.sinks.window.sink import WindowSink
 from streamavis.wire import Hello
 from streamavis_apps.exits import ExitCode, Stop, stop_on_signals
-from streamavis_apps.progress import ReplayProgress
+from streamavis_apps.replay.progress import ReplayProgress
+from streamavis_apps.results.summary import print_summary
 from streamavis_apps.sources import is_stdout
-from streamavis_apps.summary import print_summary
 from streamavis_apps.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from streamavis.model import StreamAVIS
     from streamavis.sinks.record import RecordSink
     from streamavis_apps.commands.options import Web
-    from streamavis_apps.replay_again import Passes
-    from streamavis_apps.web.view import WebView
+    from streamavis_apps.replay.again import Passes
+    from streamavis_apps.web.web_view import WebView
 
 __all__ = ["Ready", "Replay", "finish", "play", "ready", "run"]
 
@@ -142,7 +142,7 @@ def ready(plan: Replay, stop: Stop, console: Console) -> Iterator[Ready]:
             sinks.append(window)
         passes: Passes | None = None
         if viewer is not None:
-            from streamavis_apps.replay_again import Passes
+            from streamavis_apps.replay.again import Passes
             from streamavis_apps.web.playback import Playback
             from streamavis_apps.web.steering import Strided
 
@@ -219,7 +219,7 @@ def _cancelled(plan: Replay, stop: Stop) -> Iterator[threading.Event]:
     if plan.web is None:
         yield stop.event
         return
-    from streamavis_apps.replay_again import until_stopped
+    from streamavis_apps.replay.again import until_stopped
 
     with until_stopped(stop) as cancelled:
         yield cancelled
@@ -231,7 +231,7 @@ def _viewer(plan: Replay) -> Iterator[WebView | None]:
     if plan.web is None:
         yield None
         return
-    from streamavis_apps.web.view import WebView
+    from streamavis_apps.web.web_view import WebView
 
     address = plan.web.address
     with WebView(host=address.host, port=address.port, token=plan.web.token) as view:

@@ -22,7 +22,7 @@ from streamavis.io.record import Recorder
 from streamavis.types import SAMPLE_RATE, WINDOW_SAMPLES, FrameResult, Track
 from streamavis.viz import draw
 from streamavis_apps.exits import ExitCode, stop_on_signals
-from streamavis_apps.recording_rows import frames_at, listen, ready_features
+from streamavis_apps.offline.recording_rows import frames_at, listen, ready_features
 from streamavis_apps.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from streamavis.model.avism import AVISM
     from streamavis.model.segmentation import Segments
     from streamavis_apps.exits import Stop
-    from streamavis_apps.recording_rows import Heard
+    from streamavis_apps.offline.recording_rows import Heard
 
 __all__ = ["Segmenting", "run"]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 from streamavis.errors import OutputPathError
 from streamavis.sinks.outputs import SinkPlan, open_sinks
 from streamavis_apps.commands.options import View, Web
-from streamavis_apps.live_views import BROWSER, open_view
+from streamavis_apps.live.views import BROWSER, open_view
 from streamavis_apps.sources import is_stdout
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from streamavis.protocols import Sink
     from streamavis.wire import Hello
     from streamavis_apps.exits import Stop
-    from streamavis_apps.live_views import Views
+    from streamavis_apps.live.views import Views
 
 __all__ = ["Outputs", "Wanted", "address_of", "path_of"]
 

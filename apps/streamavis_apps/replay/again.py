@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from streamavis.wire import Hello
     from streamavis_apps.exits import Stop
     from streamavis_apps.web.playback import Playback
-    from streamavis_apps.web.view import WebView
+    from streamavis_apps.web.web_view import WebView
 
 __all__ = ["Passes", "until_stopped"]
 

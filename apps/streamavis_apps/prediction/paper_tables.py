@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from streamavis.metrics import Protocol
     from streamavis_apps.prediction.networks import Loaded
 
-__all__ = ["Row", "Traits", "markdown", "traits_of"]
+__all__ = ["TableRow", "Traits", "markdown", "traits_of"]
 
 FULL = ("FSLA", "FSLAn", "FSLAs", "FSLAm", "HOTA", "DetA", "AssA", "mAP", "AP_s", "AP_m", "AP_l")
 SHORT = ("FSLA", "HOTA", "mAP")
@@ -39,7 +39,7 @@ class Traits:
 
 
 @dataclass
-class Row:
+class TableRow:
     """One model's figures, or why there are none."""
 
     name: str  # of the file, and how it ran
@@ -81,7 +81,7 @@ def traits_of(loaded: Loaded, name: str) -> Traits:
     return Traits(method, kind, pretraining, *fusion, config.window)
 
 
-def markdown(rows: Sequence[Row], protocol: Protocol, about: str) -> str:
+def markdown(rows: Sequence[TableRow], protocol: Protocol, about: str) -> str:
     """All four tables under one protocol; what is missing says so in its row."""
     text = [f"## {protocol.capitalize()} protocol", "", about, ""]
     text += _table_2(rows, protocol) + _table_4(rows, protocol)
@@ -89,7 +89,7 @@ def markdown(rows: Sequence[Row], protocol: Protocol, about: str) -> str:
     return "\n".join(text)
 
 
-def _table_2(rows: Sequence[Row], protocol: Protocol) -> list[str]:
+def _table_2(rows: Sequence[TableRow], protocol: Protocol) -> list[str]:
     """Every method."""
     head = ("method", "backbone", "pre-training", *FULL, "frames/s")
     lines = []
@@ -109,7 +109,7 @@ def _table_2(rows: Sequence[Row], protocol: Protocol) -> list[str]:
     return _section("Table 2: methods on the test split", head, lines)
 
 
-def _table_4(rows: Sequence[Row], protocol: Protocol) -> list[str]:
+def _table_4(rows: Sequence[TableRow], protocol: Protocol) -> list[str]:
     """Fusion of sound, within a frame and over time."""
     lines = []
     for frame, video in ((False, False), (True, False), (False, True), (True, True)):
@@ -123,7 +123,7 @@ def _table_4(rows: Sequence[Row], protocol: Protocol) -> list[str]:
     return _section("Table 4: fusion of sound (window 6)", head, lines)
 
 
-def _table_5(rows: Sequence[Row], protocol: Protocol) -> list[str]:
+def _table_5(rows: Sequence[TableRow], protocol: Protocol) -> list[str]:
     """Frames of a window."""
     lines = []
     for window in (3, 6, 12):
@@ -136,7 +136,7 @@ def _table_5(rows: Sequence[Row], protocol: Protocol) -> list[str]:
     return _section("Table 5: frames of a window (both fusions on)", head, lines)
 
 
-def _table_7(rows: Sequence[Row], protocol: Protocol) -> list[str]:
+def _table_7(rows: Sequence[TableRow], protocol: Protocol) -> list[str]:
     """Backbones and what they were trained on before."""
     lines = []
     for backbone in ("ResNet-50", "ResNet-101", "Swin-L"):
@@ -160,7 +160,7 @@ def _table_7(rows: Sequence[Row], protocol: Protocol) -> list[str]:
 
 
 def _matching(
-    rows: Sequence[Row],
+    rows: Sequence[TableRow],
     protocol: Protocol,
     named: list[str],
     belongs: Callable[[Traits], bool],
@@ -171,7 +171,7 @@ def _matching(
     return [[*named, row.name, *_cells(row, protocol, SHORT)] for row in found]
 
 
-def _cells(row: Row, protocol: Protocol, keys: Sequence[str]) -> list[str]:
+def _cells(row: TableRow, protocol: Protocol, keys: Sequence[str]) -> list[str]:
     if row.problem:
         return ["-"] * len(keys) + [row.problem]
     scores = row.scores.get(protocol, {})

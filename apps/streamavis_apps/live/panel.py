@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from streamavis.runtime.health import Arrivals
-from streamavis_apps.board import sounding_names
+from streamavis_apps.results.board import sounding_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -18,11 +18,11 @@ from streamavis.wire import Hello
 from streamavis.words import knows
 from streamavis_apps.commands.options import View
 from streamavis_apps.exits import ExitCode, Stop, stop_on_signals
-from streamavis_apps.live_board import LiveBoard
-from streamavis_apps.live_sinks import Outputs, Wanted
-from streamavis_apps.live_views import BROWSER
+from streamavis_apps.live.panel import LiveBoard
+from streamavis_apps.live.sinks import Outputs, Wanted
+from streamavis_apps.live.views import BROWSER
+from streamavis_apps.results.summary import print_summary
 from streamavis_apps.sources import is_stdout
-from streamavis_apps.summary import print_summary
 from streamavis_apps.terminal import Terminal
 
 if TYPE_CHECKING:

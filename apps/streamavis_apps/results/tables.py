@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from streamavis.words import delay, percent
-from streamavis_apps.board import sounding_names
+from streamavis_apps.results.board import sounding_names
 from streamavis_apps.text import shown
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from streamavis.status import LatencySummary
     from streamavis.types import FrameResult, Track
     from streamavis.wire import Age
-    from streamavis_apps.board import Board
+    from streamavis_apps.results.board import Board
 
 __all__ = ["board_panel", "latency_table"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from streamavis_apps.compose import default_cache
-from streamavis_apps.data_check import counting
+from streamavis_apps.data.check import counting
+from streamavis_apps.data.compose import default_cache
 from streamavis_apps.exits import ExitCode
 from streamavis_apps.terminal import Terminal
 
@@ -56,7 +56,7 @@ def run(
         f"{found.backgrounds} backgrounds up to {level.scene}, WebP quality {level.quality}",
         f"{found.sounds} sounds, {sounds}",
         f"{out}: {found.size / 1e6:.1f} MB, split {split}, tiers {', '.join(tiers)}",
-        f"train on it with: streamavis train real --out DIR --set 'data.material=[\"{out}\"]'",
+        f"train on it with: streamavis train nano --out DIR --set 'data.material=[\"{out}\"]'",
     )
     for line in lines:
         console.print(line, markup=False, soft_wrap=True)

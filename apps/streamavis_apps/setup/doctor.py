@@ -9,8 +9,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from streamavis.errors import StoppedError
-from streamavis_apps.checks import Check, State, all_checks
 from streamavis_apps.exits import ExitCode, stop_on_signals
+from streamavis_apps.setup.checks import Check, State, all_checks
 from streamavis_apps.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def run(
     with console.status("looking at this machine"):
         found = list(all_checks() if checks is None else checks)
     if camera is not None:
-        from streamavis_apps.source_check import check_source
+        from streamavis_apps.setup.source_check import check_source
 
         try:
             with stop_on_signals() as stop, console.status(f"watching for {seconds:g} s"):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column
 
-from streamavis_apps.board import sounding_names
+from streamavis_apps.results.board import sounding_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -32,14 +32,14 @@ if TYPE_CHECKING:
     from streamavis_apps.exits import Stop
     from streamavis_apps.prediction.networks import Loaded
 
-__all__ = ["Outcome", "Plan", "predict", "run"]
+__all__ = ["Outcome", "PredictionPlan", "predict", "run"]
 
 _LINE_S = 10.0  # between lines where there is no terminal
 _POLL_S = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class PredictionPlan:
     """What to predict, with what, and where the predictions go."""
 
     data: Path
@@ -79,7 +79,7 @@ class Outcome:
         return self.frames / self.seconds if self.seconds else float("nan")
 
 
-def run(plan: Plan, *, console: Console | None = None) -> ExitCode:
+def run(plan: PredictionPlan, *, console: Console | None = None) -> ExitCode:
     """Predict and say where the results are and how to score them.
 
     Raises:
@@ -100,7 +100,7 @@ def run(plan: Plan, *, console: Console | None = None) -> ExitCode:
     return done.exit_code
 
 
-def predict(plan: Plan, console: Console) -> Outcome:
+def predict(plan: PredictionPlan, console: Console) -> Outcome:
     """Predict every video that an earlier run has not, then write the results.
 
     Raises:
@@ -160,7 +160,7 @@ def predict(plan: Plan, console: Console) -> Outcome:
 class _Task:
     """What a process needs to predict any video."""
 
-    plan: Plan
+    plan: PredictionPlan
     path: Path
     settings: Settings
     classes: ClassMap

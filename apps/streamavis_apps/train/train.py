@@ -14,13 +14,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from streamavis.errors import ArgumentError
-from streamavis_apps.bars import Bars
 from streamavis_apps.exits import ExitCode, stop_on_signals
-from streamavis_apps.launch import launch
 from streamavis_apps.machine import cores
-from streamavis_apps.run_folder import command_line, record_start
 from streamavis_apps.terminal import Terminal
 from streamavis_apps.text import PlainFormatter
+from streamavis_apps.train.bars import Bars
+from streamavis_apps.train.launch import launch
+from streamavis_apps.train.run_folder import command_line, record_start
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 
     from streamavis_apps.exits import Stop
 
-__all__ = ["Plan", "build", "pack", "run", "show_fields"]
+__all__ = ["TrainingPlan", "build", "pack", "run", "show_fields"]
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingPlan:
     """A run, as the command line asks for it."""
 
     out: Path  # the run's folder
@@ -46,7 +46,7 @@ class Plan:
     minutes: float | None = None  # after which it is stopped as by a signal
 
 
-def run(plan: Plan) -> int:
+def run(plan: TrainingPlan) -> int:
     """Prepare, train in one or several processes, and write the weights.
 
     Under `torchrun` this process is one of several that were started already.
@@ -150,7 +150,7 @@ def _given(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value not in (None, {})}
 
 
-def _prepare(plan: Plan, jobs: int, console: Console, stop: Stop) -> bool:
+def _prepare(plan: TrainingPlan, jobs: int, console: Console, stop: Stop) -> bool:
     """Make what training needs; False if a signal ended it."""
     try:
         with Bars(console) as bars, stop.leaving_at_once():
@@ -160,7 +160,7 @@ def _prepare(plan: Plan, jobs: int, console: Console, stop: Stop) -> bool:
     return True
 
 
-def _launch(work: Any, plan: Plan, processes: int, stop: Stop) -> bool:
+def _launch(work: Any, plan: TrainingPlan, processes: int, stop: Stop) -> bool:
     rendezvous = plan.out / f"rendezvous-{os.getpid()}"
     rendezvous.unlink(missing_ok=True)  # of an earlier process with this number
     try:
@@ -182,7 +182,7 @@ def _work(
     rank: int,
     stop: Callable[[], bool],
     *,
-    plan: Plan,
+    plan: TrainingPlan,
     processes: int,
     until: float | None,
     rendezvous: str,
@@ -226,7 +226,7 @@ def _work(
 def _phase(
     phase: Phase,
     last: bool,
-    plan: Plan,
+    plan: TrainingPlan,
     console: Console,
     bars: Bars,
     stop: Callable[[], bool],
@@ -262,7 +262,7 @@ def _phase(
     return trainer.run(report_step, stop)
 
 
-def _checkpoint(plan: Plan) -> Path | None:
+def _checkpoint(plan: TrainingPlan) -> Path | None:
     """Where the run goes on; None: it begins."""
     from streamavis_training.run_state import CHECKPOINT
 
@@ -278,7 +278,7 @@ def _describe(step: Step) -> str:
     return f"loss {step.loss:.2f}  {terms}{late}"
 
 
-def _processes(plan: Plan) -> int:
+def _processes(plan: TrainingPlan) -> int:
     if plan.processes is not None:
         return plan.processes
     import torch

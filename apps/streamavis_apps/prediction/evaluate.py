@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
     from streamavis.metrics import Evaluation, GroundTruth, Predictions, Protocol, Scores
 
-__all__ = ["Plan", "run"]
+__all__ = ["EvaluationPlan", "run"]
 
 _RULES = (3, 11, 15)  # rows of the summary after which a family of numbers ends
 
 
 @dataclass(frozen=True)
-class Plan:
+class EvaluationPlan:
     """What to evaluate, and where the numbers go."""
 
     truth: Path
@@ -44,7 +44,7 @@ class Plan:
     jobs: int = 1
 
 
-def run(plan: Plan, *, console: Console | None = None) -> ExitCode:
+def run(plan: EvaluationPlan, *, console: Console | None = None) -> ExitCode:
     """Evaluate, print the tables, then write the files.
 
     Raises:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from streamavis_apps.tables import latency_table
+from streamavis_apps.results.tables import latency_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

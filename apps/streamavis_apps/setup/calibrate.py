@@ -12,7 +12,7 @@ from streamavis.errors import InputAddressError, InputError, StoppedError, Trunc
 from streamavis.io.live import ClapMeter, Kind, LiveSource, parse_camera
 from streamavis.io.media import MediaSource
 from streamavis_apps.exits import ExitCode, Stop, stop_on_signals
-from streamavis_apps.live_reading import closing_when
+from streamavis_apps.setup.closing import closing_when
 from streamavis_apps.terminal import Terminal
 
 if TYPE_CHECKING:

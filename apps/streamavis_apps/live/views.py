@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from streamavis_apps.commands.options import Web
     from streamavis_apps.exits import Stop
     from streamavis_apps.web.browser import BrowserSource
-    from streamavis_apps.web.view import WebView
+    from streamavis_apps.web.web_view import WebView
 
 __all__ = ["BROWSER", "Views", "open_view"]
 
@@ -127,7 +127,7 @@ def open_view(
             yield _Windows(stop, closing)
     elif view is View.WEB and web is not None:
         from streamavis_apps.web.browser import BrowserSource
-        from streamavis_apps.web.view import WebView
+        from streamavis_apps.web.web_view import WebView
 
         lent, address = BrowserSource(), web.address
         with WebView(

@@ -10,8 +10,8 @@ import numpy as np
 from streamavis.clock import MonotonicClock
 from streamavis.io.live import LiveSource
 from streamavis.types import AudioChunk, AudioGap, SourceEvent, Stage, VideoFrame
-from streamavis_apps.checks import Check, State
-from streamavis_apps.live_reading import closing_when
+from streamavis_apps.setup.checks import Check, State
+from streamavis_apps.setup.closing import closing_when
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
