@@ -10,17 +10,17 @@ from streamavis import checkpoint
 from streamavis.errors import ArgumentError
 from streamavis.io.media import MediaInfo, MediaSource
 from streamavis.runtime.engine import Engine, Source
-from streamavis.runtime.session import Session
-from streamavis.runtime.warmup import warm_up
+from streamavis.session import Session
+from streamavis.warmup import warm_up
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Iterator, Sequence
     from types import TracebackType
 
-    from streamavis.runtime.clock import Clock
+    from streamavis.clock import Clock
     from streamavis.runtime.delivery import EngineReport, Sink
-    from streamavis.runtime.session import StepModel
+    from streamavis.runtime.step import StepModel
     from streamavis.runtime.tracks import TrackConfig
     from streamavis.types import FrameResult
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import streamavis
+from streamavis.clock import PausableClock
 from streamavis.errors import OutputError, OutputPathError, TruncatedInputError
 from streamavis.io.container import BEST, Tracks
 from streamavis.io.media import MediaSource
-from streamavis.runtime.clock import PausableClock
 from streamavis.runtime.recording import RecordSink
 from streamavis.runtime.sinks import JsonlSink, PublishSink
 from streamavis.runtime.window import WindowSink

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from streamavis.runtime.clock import Clock
+    from streamavis.clock import Clock
     from streamavis.runtime.heartbeat import Heartbeats, Pulse
     from streamavis.runtime.journal import Journal
     from streamavis.runtime.stats import LatencySummary

@@ -14,9 +14,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+from streamavis.clock import Clock, MonotonicClock
 from streamavis.errors import ArgumentError, MisuseError, TruncatedInputError
 from streamavis.runtime.batch import Batch
-from streamavis.runtime.clock import Clock, MonotonicClock
 from streamavis.runtime.delivery import EngineReport, Phase
 from streamavis.runtime.governor import LEVELS, Governor
 from streamavis.runtime.heartbeat import Heartbeats
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
 
     from streamavis.runtime.delivery import Sink
-    from streamavis.runtime.session import Session
+    from streamavis.runtime.step import StreamSession
     from streamavis.types import FrameResult, VideoFrame
 
 __all__ = ["Engine", "EngineReport", "Feed", "Source"]
@@ -44,7 +44,7 @@ class Feed:
     """One of an engine's streams: where it comes from, its past, where its results go."""
 
     source: Source
-    session: Session
+    session: StreamSession
     sinks: Sequence[Sink] = ()
     stride: Callable[[], int] = lambda: 1  # asked at every live frame: look at one in so many
 
@@ -60,7 +60,7 @@ class Engine:
     def __init__(
         self,
         source: Source,
-        session: Session,
+        session: StreamSession,
         *,
         sinks: Sequence[Sink] = (),
         live: bool = False,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from streamavis.runtime.clock import Clock
+    from streamavis.clock import Clock
 
 __all__ = ["STUCK_AFTER_S", "Heartbeats", "Pulse"]
 

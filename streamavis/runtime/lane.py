@@ -23,12 +23,12 @@ from streamavis.types import AudioChunk, AudioGap, SourceEvent, Stage, VideoFram
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from streamavis.runtime.clock import Clock
+    from streamavis.clock import Clock
     from streamavis.runtime.delivery import Phase, Sink
     from streamavis.runtime.governor import Level
     from streamavis.runtime.heartbeat import Heartbeats
     from streamavis.runtime.post import SlotOutput
-    from streamavis.runtime.session import Session, StepInput
+    from streamavis.runtime.step import StepInput, StreamSession
     from streamavis.types import FrameResult, Heard, SourceItem
 
 __all__ = ["Context", "Delayed", "Lane", "Lossy", "Policy", "Source", "Stoppable"]
@@ -94,7 +94,7 @@ class Lane:
     def __init__(
         self,
         source: Source,
-        session: Session,
+        session: StreamSession,
         sinks: Sequence[Sink],
         policy: Policy,
         by: Context,

@@ -6,10 +6,10 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from streamavis.audio_ring import AudioRing, level_dbfs
 from streamavis.io.claim import Claim
 from streamavis.io.container import BEST, Tracks
 from streamavis.io.record import Recorder
-from streamavis.runtime.audio_ring import AudioRing, level_dbfs
 from streamavis.types import AudioChunk, AudioGap
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from pathlib import Path
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from streamavis.clock import Clock, MonotonicClock
 from streamavis.errors import OutputError
-from streamavis.runtime.clock import Clock, MonotonicClock
 from streamavis.runtime.window_link import (
     Asked,
     Closed,

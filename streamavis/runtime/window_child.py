@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 import cv2
 import numpy as np
 
-from streamavis.runtime.clock import Clock, MonotonicClock
+from streamavis.clock import Clock, MonotonicClock
 from streamavis.runtime.window_link import (
     Asked,
     Closed,

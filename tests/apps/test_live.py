@@ -20,11 +20,11 @@ from streamavis_apps.live_board import LiveBoard
 from streamavis_apps.live_sinks import Wanted, address_of, path_of
 from streamavis_apps.metrics import serve_metrics
 
+from streamavis.admission import Cost, admit, measure
+from streamavis.clock import ManualClock
 from streamavis.errors import CapacityError, InputError, OutputError, WireError
 from streamavis.io.live import LiveSource
 from streamavis.io.media import MediaSource
-from streamavis.runtime.admission import Cost, admit, measure
-from streamavis.runtime.clock import ManualClock
 from streamavis.runtime.delivery import EngineReport
 from streamavis.runtime.heartbeat import Pulse
 from streamavis.runtime.prometheus import as_json, as_text

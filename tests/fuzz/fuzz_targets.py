@@ -29,6 +29,7 @@ from web_targets import Jpeg, Web
 from wire_samples import FRAME, SAMPLES
 
 from streamavis import checkpoint
+from streamavis.clock import ManualClock
 from streamavis.errors import (
     CheckpointError,
     InputError,
@@ -38,8 +39,7 @@ from streamavis.errors import (
 )
 from streamavis.metrics import evaluate_files
 from streamavis.runtime import handover
-from streamavis.runtime.clock import ManualClock
-from streamavis.runtime.session import Session
+from streamavis.session import Session
 from streamavis.types import FrameResult
 from streamavis.wire import decode, encode
 from streamavis.wire.keys import ClientKey, KeyFolder

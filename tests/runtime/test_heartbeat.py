@@ -6,7 +6,7 @@ import logging
 
 from runtime_fakes import NS
 
-from streamavis.runtime.clock import ManualClock
+from streamavis.clock import ManualClock
 from streamavis.runtime.heartbeat import Heartbeats, Pulse
 from streamavis.runtime.journal import Journal
 

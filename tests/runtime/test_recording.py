@@ -16,7 +16,7 @@ from streamavis.errors import OutputError
 from streamavis.io.media import MediaSource
 from streamavis.runtime.engine import Engine
 from streamavis.runtime.recording import RecordSink
-from streamavis.runtime.session import Session
+from streamavis.session import Session
 from streamavis.types import AudioChunk, AudioGap, FrameResult, VideoFrame
 
 sys.path.append(str(Path(__file__).parents[1] / "io"))

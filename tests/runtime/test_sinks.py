@@ -10,8 +10,8 @@ from runtime_fakes import CLASSES, FakeModel, FakeSource, clip
 
 from streamavis.errors import TruncatedInputError
 from streamavis.runtime.engine import Engine
-from streamavis.runtime.session import Session
 from streamavis.runtime.sinks import PublishSink
+from streamavis.session import Session
 from streamavis.types import FrameResult, SourceEvent
 from streamavis.wire import EndOfStream, Hello, Message, Status, Subscriber
 

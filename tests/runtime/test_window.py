@@ -19,9 +19,9 @@ from runtime_fakes import FakeModel, FakeSource, assert_no_threads, clip
 from streamavis.errors import OutputError
 from streamavis.runtime import window
 from streamavis.runtime.engine import Engine
-from streamavis.runtime.session import Session
 from streamavis.runtime.window import WindowSink, display_problem
 from streamavis.runtime.window_child import WindowLoop, framed
+from streamavis.session import Session
 from streamavis.types import AudioChunk, FrameResult, Heard, SourceEvent, VideoFrame
 
 NS = 1_000_000_000
