@@ -18,6 +18,7 @@ from streamavis_apps.web.door import BACKLOG, Door
 from streamavis_apps.web.guard import Guard, is_loopback, new_token
 from streamavis_apps.web.server import Server
 from streamavis_apps.web.settings import Controls
+from streamavis_apps.web.sparing import sparing_loop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,7 +81,7 @@ class WebView:
         self._channels: dict[str, Channel] = {}
         self._encoder = ThreadPoolExecutor(1, thread_name_prefix="streamavis-jpeg")
         self._server = Server(Guard(token, (host,)), self.controls, self._channels, source)
-        self._loop = asyncio.new_event_loop()
+        self._loop = sparing_loop()
         self._stop = asyncio.Event()
         self._started = threading.Event()
         self._failure: OSError | None = None
