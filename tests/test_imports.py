@@ -61,8 +61,17 @@ RULES = {
         " streamavis.viz streamavis.words streamavis.checkpoint",
         "numpy torch scipy cv2 msgspec",
     ),
+    "streamavis.device": rule(BASE, "torch"),
+    "streamavis.offline": rule(
+        BASE + " streamavis.device streamavis.io streamavis.model streamavis.audio"
+        " streamavis.checkpoint",
+        "numpy torch",
+    ),
+    "streamavis.pushing": rule(BASE + " streamavis.io", "numpy torch av"),
     "streamavis.api": rule(
-        BASE + " streamavis.runtime streamavis.io streamavis.model streamavis.checkpoint"
+        "streamavis.device streamavis.offline "
+        + BASE
+        + " streamavis.runtime streamavis.io streamavis.model streamavis.checkpoint"
     ),
     # The top of the library: it opens everything below, and loads it on first use.
     "streamavis": rule("streamavis.environment", late="streamavis"),

@@ -17,6 +17,7 @@ from streamavis.runtime.sinks import JsonlSink, PublishSink
 from streamavis.runtime.window import WindowSink
 from streamavis.viz import draw
 from streamavis.wire import Hello
+from streamavis_apps.commands.options import AUTO, Compute
 from streamavis_apps.exits import ExitCode, Stop, stop_on_signals
 from streamavis_apps.progress import ReplayProgress
 from streamavis_apps.publishing import keys_for
@@ -60,6 +61,7 @@ class Replay:
     window: bool = False
     web: Web | None = None  # serve the viewer in a browser
     stamps: bool = False  # in the JSONL
+    compute: Compute = AUTO
 
     @property
     def stream(self) -> str:
@@ -135,7 +137,8 @@ def ready(plan: Replay, stop: Stop, console: Console) -> Iterator[Ready]:
             # Brings torch, which takes seconds to load: a bad input is told without it.
             from streamavis_apps.loading import load_warm
 
-            model = load_warm(plan.model, [(media.info.height, media.info.width)], console)
+            size = (media.info.height, media.info.width)
+            model = load_warm(plan.model, [size], console, plan.compute)
         hello = _hello(plan, model, media.info)
         outputs: dict[str, str] = {}
         wire: PublishSink | None = None

@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streamavis_apps.commands.options import Model
+from streamavis_apps.commands.options import (
+    Compute,
+    Device,
+    Dtype,
+    DtypeOption,
+    Model,
+    Threads,
+)
 
 if TYPE_CHECKING:
     from streamavis_apps.prediction.networks import Mode
@@ -64,10 +71,9 @@ def command(
         int | None, typer.Option(min=1, help="The first videos only.", show_default="all")
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Videos at once, a process each.")] = 1,
-    threads: Annotated[
-        int | None,
-        typer.Option(min=1, help="Of each process.", show_default="the cores, shared out"),
-    ] = None,
+    device: Device = "auto",
+    dtype: DtypeOption = Dtype.AUTO,
+    threads: Threads = None,
     resume: Annotated[
         bool, typer.Option(help="Go on where an earlier run of the same command stopped.")
     ] = True,
@@ -100,7 +106,7 @@ def command(
         deaf=deaf,
         limit=limit,
         jobs=jobs,
-        threads=threads,
+        compute=Compute(device, dtype.value, threads),
         resume=resume,
     )
     raise typer.Exit(run(plan))

@@ -7,10 +7,15 @@ import typer
 
 from streamavis_apps.commands.options import (
     AudioTrack,
+    Compute,
+    Device,
+    Dtype,
+    DtypeOption,
     Insecure,
     Keys,
     Listen,
     Model,
+    Threads,
     Token,
     VideoTrack,
     View,
@@ -79,6 +84,9 @@ def command(
     ] = False,
     video_track: VideoTrack = None,
     audio_track: AudioTrack = None,
+    device: Device = "auto",
+    dtype: DtypeOption = Dtype.AUTO,
+    threads: Threads = None,
 ) -> None:
     """Run a recorded clip through the engine as if it were live.
 
@@ -113,5 +121,6 @@ def command(
         window=view is View.WINDOW,
         web=Web(listen, token) if view is View.WEB else None,
         stamps=stamps,
+        compute=Compute(device, dtype.value, threads),
     )
     raise typer.Exit(run(plan))

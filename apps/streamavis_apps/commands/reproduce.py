@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from streamavis_apps.commands.options import Compute, Device, Dtype, DtypeOption, Threads
+
 __all__ = ["command"]
 
 
@@ -36,10 +38,9 @@ def command(
         int | None, typer.Option(min=1, help="The first videos only.", show_default="all")
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Videos at once, a process each.")] = 1,
-    threads: Annotated[
-        int | None,
-        typer.Option(min=1, help="Of each process.", show_default="the cores, shared out"),
-    ] = None,
+    device: Device = "auto",
+    dtype: DtypeOption = Dtype.AUTO,
+    threads: Threads = None,
 ) -> None:
     """The paper's tables 2, 4, 5 and 7 from the weights that are there.
 
@@ -61,6 +62,6 @@ def command(
         also_causal=also_causal,
         limit=limit,
         jobs=jobs,
-        threads=threads,
+        compute=Compute(device, dtype.value, threads),
     )
     raise typer.Exit(run(plan))
