@@ -16,7 +16,7 @@ from streamavis.io.live.devices import check_camera, recorded_size, sound_device
 from streamavis.sinks.metrics_server import loopback, serve_metrics
 from streamavis.wire import Hello
 from streamavis.words import knows
-from streamavis_apps.commands.options import View
+from streamavis_apps.commands.options import AUTO, Compute, View
 from streamavis_apps.exits import ExitCode, Stop, stop_on_signals
 from streamavis_apps.live.panel import LiveBoard
 from streamavis_apps.live.sinks import Outputs, Wanted
@@ -55,6 +55,7 @@ class Live:
     metrics: str | None = None  # HOST:PORT
     least_hz: float = 5.0  # results per second every stream must be able to have
     seconds: float | None = None  # how long; None: until stopped
+    compute: Compute = AUTO
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ def ready(plan: Live, console: Console, stop: Stop) -> Iterator[Running]:
         from streamavis.warmup import warm_up
         from streamavis_apps.loading import load_warm
 
-        model = load_warm(plan.model, [_USUAL] * len(cameras), console)
+        model = load_warm(plan.model, [_USUAL] * len(cameras), console, plan.compute)
         title = plan.model.rpartition("/")[2]
         console.print(knows(title, model.config.classes), markup=False, soft_wrap=True)
         opened: dict[str, LiveSource] = {}
