@@ -74,6 +74,10 @@ class FakeModel:
     on_step: Callable[[int], object] | None = None  # called with the step's number, first
     calls: list[tuple[Tensor, Tensor, Tensor]] = field(default_factory=list)
     state: FakeState | None = None
+    compute_dtype: torch.dtype = torch.float32
+
+    def to(self, device: torch.device) -> FakeModel:
+        return self
 
     def parameters(self) -> Iterator[Tensor]:
         return iter(())

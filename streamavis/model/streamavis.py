@@ -263,8 +263,8 @@ class StreamAVIS(Network):
         """
         active = self._check(frames[:, None], audio[:, None], times_s[:, None], active, state)
         reset = torch.zeros_like(active)
+        heard = self._hear(audio[:, None], times_s[:, None])  # in float32: spectra need it
         with self.computing():
-            heard = self._hear(audio[:, None], times_s[:, None])
             clip = self._run(frames[:, None], heard, times_s[:, None], active, reset, state, keep=1)
         values = {f.name: getattr(clip, f.name) for f in fields(StepOutput)}
         first: dict[str, Any] = {k: None if x is None else x[:, 0] for k, x in values.items()}

@@ -5,8 +5,8 @@ import re
 
 import pytest
 from rich.console import Console
-from streamavis_apps.progress import ReplayProgress
-from streamavis_apps.summary import print_summary
+from streamavis_apps.replay.progress import ReplayProgress
+from streamavis_apps.results.summary import print_summary
 
 from streamavis.status import EngineReport
 from streamavis.types import FrameResult

@@ -10,7 +10,7 @@ from runtime_fakes import FakeModel
 from streamavis_apps.exits import Stop
 from streamavis_benchmarks.faults.watch import GOALS_S
 from streamavis_benchmarks.live.faults import RIG_FAULTS
-from streamavis_benchmarks.soak.live import Soak, run_live
+from streamavis_benchmarks.soak.live import LiveSoak, run_live
 from streamavis_benchmarks.soak.world import FAULTS
 
 
@@ -30,7 +30,7 @@ class UntilSaid(io.StringIO):
 def test_a_short_soak_is_told_of_every_fault_and_recovers(monkeypatch, tmp_path):
     monkeypatch.setattr("streamavis.checkpoint.load", lambda name: FakeModel())
     faults = ("close", "mic", "nan")
-    plan = Soak(
+    plan = LiveSoak(
         minutes=1.5,
         faults=faults,
         every_s=0.1,

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from streamavis_apps.commands.options import Size
     from torch.utils.hooks import RemovableHandle
 
-__all__ = ["Figures", "PartTime", "Stopwatch", "Times", "Way", "run"]
+__all__ = ["ModelFigures", "PartTime", "Stopwatch", "Times", "Way", "run"]
 
 Way = Literal["baseline", "candidate"]
 
@@ -55,7 +55,7 @@ class PartTime(TypedDict):
     cpu_share: float  # of medians
 
 
-class Figures(TypedDict):
+class ModelFigures(TypedDict):
     """What is measured, and on what, ready for JSON."""
 
     benchmark: str
@@ -172,7 +172,7 @@ def run(
         taken[way].append(parts)
     whole = {way: [parts["whole"] for parts in runs] for way, runs in taken.items()}
     pairs = list(zip(whole["baseline"], whole["candidate"], strict=True))
-    figures: Figures = {
+    figures: ModelFigures = {
         "benchmark": "model --offline",
         "model": name,
         "size": (size.height, size.width),
@@ -238,7 +238,7 @@ def _summary(runs: list[dict[str, Times]], frames: int) -> dict[str, PartTime]:
     return parts
 
 
-def _print(console: Console, figures: Figures) -> None:
+def _print(console: Console, figures: ModelFigures) -> None:
     height, width = figures["size"]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     table.add_column("ms per frame", no_wrap=True)

@@ -41,11 +41,11 @@ if TYPE_CHECKING:
     from streamavis.runtime.step import StepModel
     from streamavis_benchmarks.faults.watch import Fault
 
-__all__ = ["Soak", "run_live"]
+__all__ = ["LiveSoak", "run_live"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Soak(FaultPlan):
+class LiveSoak(FaultPlan):
     """What to run."""
 
     faults: Sequence[Fault] = FAULTS
@@ -55,13 +55,13 @@ class Soak(FaultPlan):
 
 
 def run_live(
-    plan: Soak,
+    plan: LiveSoak,
     *,
     json_path: Path | None = None,
     console: Console | None = None,
     stop: Stop | None = None,
 ) -> ExitCode:
-    """Soak, print the figures and write them; FAILED where a goal is missed.
+    """LiveSoak, print the figures and write them; FAILED where a goal is missed.
 
     Raises:
         StreamAVISError: the model is not usable, or `json_path` cannot be written.
@@ -79,7 +79,7 @@ def run_live(
     return ExitCode.FAILED if missed else stop.exit_code
 
 
-def _soak(plan: Soak, console: Console, stop: Stop) -> dict[str, Any]:
+def _soak(plan: LiveSoak, console: Console, stop: Stop) -> dict[str, Any]:
     clock = MonotonicClock()
     world = World(plan.size, plan.fps)
     inner = checkpoint.load(plan.model)

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 from runtime_fakes import CLASSES
-from streamavis_apps.web.view import WebView
+from streamavis_apps.web.web_view import WebView
 from web_rig import HELLO, SIZE, shot, track, until
 
 from streamavis.status import EngineReport

@@ -14,7 +14,7 @@ from runtime_fakes import CLASSES, FakeModel, FakeSource, assert_no_threads, cli
 from streamavis_apps.web.browser import BrowserSource
 from streamavis_apps.web.playback import Playback
 from streamavis_apps.web.server import MAX_VIEWERS
-from streamavis_apps.web.view import WebView
+from streamavis_apps.web.web_view import WebView
 from web_rig import HELLO, REPORT, shot, track, until
 
 from streamavis.errors import WireError
