@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from streamavis.runtime.post import SlotOutput
-    from streamavis.runtime.step import ModelState, StepConfig, StepModel
+    from streamavis.runtime.step import StepConfig, StepModel, StepState
     from streamavis_benchmarks.real.measured import Unit
 
 __all__ = ["GRID", "KEEP", "Choice", "choose", "sweep", "write"]
@@ -64,7 +64,7 @@ class _Recorded:
     def parameters(self) -> Iterator[Tensor]:
         return self._network.parameters()
 
-    def init_state(self, streams: int) -> ModelState:
+    def init_state(self, streams: int) -> StepState:
         return self._network.init_state(streams)
 
     def step(self, *args: Any, **kwargs: Any) -> SlotOutput:

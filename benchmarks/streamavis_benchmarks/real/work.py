@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from streamavis.runtime.post import SlotOutput
-    from streamavis.runtime.step import ModelState, StepConfig, StepModel
+    from streamavis.runtime.step import StepConfig, StepModel, StepState
     from streamavis_benchmarks.real.measured import Unit
 
 __all__ = ["Job", "StoppedError", "Weights", "do_all"]
@@ -79,7 +79,7 @@ class _Watched:
     def parameters(self) -> Iterator[Tensor]:
         return self._network.parameters()
 
-    def init_state(self, streams: int) -> ModelState:
+    def init_state(self, streams: int) -> StepState:
         return self._network.init_state(streams)
 
     def step(self, *args: Any, **kwargs: Any) -> SlotOutput:
