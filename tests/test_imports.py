@@ -60,7 +60,7 @@ RULES = {
     "streamavis.io": rule(
         BASE + " streamavis.redaction streamavis.clock streamavis.audio_ring streamavis.protocols",
         "numpy av cv2 msgspec",
-        late="sounddevice",
+        late="sounddevice cv2_enumerate_cameras",
     ),
     "streamavis.viz": rule(BASE + " streamavis.words streamavis.audio_ring", "numpy cv2"),
     "streamavis.status": rule("streamavis.types"),
@@ -106,6 +106,7 @@ RULES = {
 }
 # Where the name that is imported and the name that is installed differ.
 DISTRIBUTIONS = {"zmq": "pyzmq", "cv2": "opencv-python", "cupy": "cupy-cuda13x"}
+DISTRIBUTIONS |= {"cv2_enumerate_cameras": "cv2-enumerate-cameras"}
 OUR_PACKAGES = {name.partition(".")[0] for name in RULES}
 WITHOUT_EXTRAS = ["errors", "types", "masks", "words", "wire"]
 

@@ -1,4 +1,4 @@
-"""What V4L2 cameras there are and what they can do: asked of the drivers, as v4l2-ctl does."""
+"""What cameras there are; on Linux also what they can do: asked of the drivers."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from streamavis.io.live.opencv_camera import found_cameras
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -54,9 +56,15 @@ class LocalCamera:
 def list_cameras(
     dev: Path = Path("/dev"), ioctl: Callable[[Any, int, bytearray], int] | None = None
 ) -> list[LocalCamera]:
-    """Every node that gives pictures (a camera has others, for metadata), in order."""
+    """Every node that gives pictures (a camera has others, for metadata), in order.
+
+    On macOS and Windows: every camera by number and name; what modes it has is not known there.
+
+    Raises:
+        MissingExtraError: there, cv2-enumerate-cameras is not installed.
+    """
     if sys.platform != "linux" and ioctl is None:
-        return []
+        return [LocalCamera(f"/dev/video{number}", name, ()) for number, name in found_cameras()]
     ask = ioctl or _ioctl
     nodes = sorted(dev.glob("video[0-9]*"), key=lambda node: int(node.name.removeprefix("video")))
     found = []

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from streamavis.errors import InputError
 from streamavis.io.live.address import Kind, parse_camera, parse_sound
 from streamavis.io.live.microphone import microphone_device
 from streamavis.io.live.network import network_device
+from streamavis.io.live.opencv_camera import opencv_device
 from streamavis.io.live.paced import paced_device
 from streamavis.io.live.v4l2 import v4l2_device
 from streamavis.io.locate import locate
@@ -30,7 +32,7 @@ def camera_device(address: str, *, with_sound: bool = True) -> Device:
         return paced_device(parsed, "video", with_sound=with_sound)
     if parsed.kind is Kind.NETWORK:
         return network_device(parsed, "video", with_sound=with_sound)
-    return v4l2_device(parsed)
+    return v4l2_device(parsed) if sys.platform == "linux" else opencv_device(parsed)
 
 
 def check_camera(address: str, patience_s: float) -> None:

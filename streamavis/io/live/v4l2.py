@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from fractions import Fraction
 from pathlib import Path
@@ -31,19 +30,12 @@ if TYPE_CHECKING:
 __all__ = ["pumped_device", "v4l2_device"]
 
 _OPTION_NAMES = {"size": "video_size", "fps": "framerate", "format": "input_format"}
-_NOT_LINUX = "is read through V4L2, which only Linux has; give a network address or a file"
 _OLDEST_NS = 1_000_000_000
 _MOST_CORRUPT = 300
 
 
 def v4l2_device(address: DeviceAddress) -> Device:
-    """The camera at `camera:N` or `v4l2:NODE`.
-
-    Raises:
-        InputError: this is not Linux.
-    """
-    if sys.platform != "linux":
-        raise InputError(f"{address.name}: {_NOT_LINUX}")
+    """The camera at `camera:N` or `v4l2:NODE`, on Linux."""
     options = {_OPTION_NAMES[key]: value for key, value in address.options}
     request = ChildRequest("packets", address.target, "v4l2", options)
 
