@@ -32,37 +32,53 @@ def rule(ours: str = "", others: str = "", late: str = "") -> Rule:
 
 
 BASE = "streamavis.errors streamavis.types streamavis.masks"
+STREAM = BASE + " streamavis.clock streamavis.status streamavis.protocols"
+SESSION = STREAM + " streamavis.audio_ring streamavis.runtime"
 ENGINE = "numpy torch scipy av cv2 sounddevice safetensors"
 RULES = {
     # Its errors belong to the tree of errors, which imports nothing.
     "streamavis_kernels": rule("streamavis.errors", "numpy torch", late="cupy"),
     "streamavis.errors": rule(),
-    "streamavis.types": rule(late="numpy streamavis.masks"),
-    "streamavis.masks": rule(BASE, "numpy pycocotools"),
+    "streamavis.types": rule("streamavis.masks", late="numpy"),
+    "streamavis.masks": rule("streamavis.errors", "numpy pycocotools"),
+    "streamavis.clock": rule("streamavis.errors"),
+    "streamavis.audio_ring": rule(BASE + " streamavis.clock", "numpy msgspec"),
     "streamavis.words": rule(BASE),
     "streamavis.redaction": rule(),
     "streamavis.limits": rule(),
     "streamavis.wire": rule(BASE + " streamavis.limits", "numpy zmq msgspec msgpack pycocotools"),
     "streamavis.metrics": rule(BASE, "numpy scipy pycocotools msgspec"),
     "streamavis.weights": rule(),
-    "streamavis.audio": rule(BASE + " streamavis_kernels streamavis.model", "numpy torch"),
-    "streamavis.model": rule(BASE + " streamavis_kernels streamavis.audio", "numpy torch"),
+    "streamavis.device": rule(BASE, "torch"),
+    "streamavis.layers": rule(BASE, "torch"),
+    "streamavis.audio": rule(BASE + " streamavis_kernels streamavis.layers", "numpy torch"),
+    "streamavis.model": rule(
+        BASE + " streamavis_kernels streamavis.layers streamavis.audio", "numpy torch"
+    ),
     "streamavis.checkpoint": rule(
         BASE + " streamavis.model streamavis.audio streamavis.weights", "numpy torch safetensors"
     ),
     "streamavis.io": rule(
-        BASE + " streamavis.redaction streamavis.runtime.clock streamavis.runtime.audio_ring",
+        BASE + " streamavis.redaction streamavis.clock streamavis.audio_ring",
         "numpy av cv2 msgspec",
         late="sounddevice",
     ),
-    "streamavis.viz": rule(BASE + " streamavis.words streamavis.runtime.audio_ring", "numpy cv2"),
+    "streamavis.viz": rule(BASE + " streamavis.words streamavis.audio_ring", "numpy cv2"),
+    "streamavis.status": rule("streamavis.types"),
+    "streamavis.protocols": rule("streamavis.types streamavis.status"),
     "streamavis.runtime": rule(
-        BASE + " streamavis_kernels streamavis.model streamavis.audio streamavis.io streamavis.wire"
-        " streamavis.viz streamavis.words streamavis.checkpoint",
-        "numpy torch scipy cv2 msgspec",
+        STREAM + " streamavis_kernels streamavis.audio_ring", "numpy torch scipy cv2 msgspec"
     ),
+    "streamavis.sinks": rule(
+        STREAM + " streamavis.audio_ring streamavis.limits streamavis.wire streamavis.viz"
+        " streamavis.io",
+        "numpy cv2 msgspec",
+    ),
+    "streamavis.session": rule(SESSION, "numpy torch"),
+    "streamavis.warmup": rule(SESSION + " streamavis.session streamavis_kernels", "numpy"),
+    "streamavis.admission": rule(SESSION + " streamavis.warmup", "torch"),
     "streamavis.api": rule(
-        BASE + " streamavis.runtime streamavis.io streamavis.model streamavis.checkpoint"
+        SESSION + " streamavis.session streamavis.warmup streamavis.io streamavis.checkpoint"
     ),
     # The top of the library: it opens everything below, and loads it on first use.
     "streamavis": rule("streamavis.environment", late="streamavis"),
@@ -139,7 +155,7 @@ def test_every_import_is_in_the_table() -> None:
         ),
         ("streamavis.io.media", "from ..runtime.engine import Engine", "may not import"),
         ("streamavis.io.media", "import sounddevice", "inside a function only"),
-        ("streamavis.model.nano", "from streamavis.runtime import clock", "may not import"),
+        ("streamavis.model.nano", "from streamavis.runtime import engine", "may not import"),
         ("streamavis_kernels.op", "import streamavis", "may not import streamavis"),
         ("streamavis_kernels.op", "from streamavis.types import Track", "may not import"),
         ("streamavis_kernels.op", "import cupy", "inside a function only"),
@@ -166,7 +182,7 @@ def test_a_forbidden_import_is_noticed(name: str, source: str, sentence: str) ->
 @pytest.mark.parametrize(
     ("name", "source"),
     [
-        ("streamavis.io.media", "from streamavis.runtime.clock import Clock\nimport av"),
+        ("streamavis.io.media", "from streamavis.clock import Clock\nimport av"),
         ("streamavis.io.microphone", "def open():\n    import sounddevice"),
         ("streamavis.wire.codec", "from .schema import Hello\nfrom ..types import Track"),
         ("streamavis_apps.cli", "def synth():\n    import streamavis_training.synth"),

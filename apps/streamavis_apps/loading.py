@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from streamavis import checkpoint
-from streamavis.runtime.warmup import warm_up
+from streamavis.warmup import warm_up
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from streamavis_apps.machine import Machine
 
-    from streamavis.runtime.stats import LatencySummary
+    from streamavis.status import LatencySummary
 
 __all__ = ["PipelineFigures", "run"]
 

@@ -9,15 +9,15 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from streamavis.clock import Clock, MonotonicClock
 from streamavis.errors import InputAddressError, InputError, OutputError, StoppedError
 from streamavis.io.live import LiveSource
 from streamavis.io.live.devices import check_camera, recorded_size, sound_device
-from streamavis.runtime.clock import Clock, MonotonicClock
+from streamavis.sinks.metrics_server import loopback, serve_metrics
 from streamavis.wire import Hello
 from streamavis.words import knows
 from streamavis_apps.commands.options import View
 from streamavis_apps.exits import ExitCode, Stop, stop_on_signals
-from streamavis_apps.live.metrics import loopback, serve_metrics
 from streamavis_apps.live.panel import LiveBoard
 from streamavis_apps.live.sinks import Outputs, Wanted
 from streamavis_apps.live.views import BROWSER
@@ -131,8 +131,8 @@ def ready(plan: Live, console: Console, stop: Stop) -> Iterator[Running]:
         # No camera runs while torch loads, which holds up every other thread for seconds: what
         # came meanwhile would only wait for the first result.
         # Brings torch: a bad address is told without it.
-        from streamavis.runtime.admission import admit, measure
-        from streamavis.runtime.warmup import warm_up
+        from streamavis.admission import admit, measure
+        from streamavis.warmup import warm_up
         from streamavis_apps.loading import load_warm
 
         model = load_warm(plan.model, [_USUAL] * len(cameras), console)
@@ -241,7 +241,7 @@ def _engine(
 ) -> Engine:
     from streamavis.runtime.engine import Engine, Feed
     from streamavis.runtime.governor import Governor
-    from streamavis.runtime.session import Session
+    from streamavis.session import Session
 
     feeds = []
     for place, (name, source) in enumerate(sources.items()):

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from safetensors import SafetensorError, safe_open
-
 from streamavis import checkpoint
 from streamavis.errors import CheckpointError
 from streamavis.model import AVISM, StreamAVIS
@@ -58,7 +56,7 @@ def load(
         network, _ = checkpoint.convert(state, window=window)
         if ear is None and checkpoint.holds_vggish(state):
             ear = checkpoint.vggish_from_reference(state)
-    elif _kind(path) == "avism":
+    elif checkpoint.kind_of(path) == "avism":
         network = checkpoint.load_avism(path)
         ear = ear or checkpoint.load_vggish(path)
     elif mode == "offline":
@@ -75,11 +73,3 @@ def load(
             f"{path} holds no VGGish, which it needs to hear causally; give its published weights"
         )
     return Loaded(StreamAVIS.from_avism(network, ear).eval().requires_grad_(False), None)
-
-
-def _kind(path: Path) -> str | None:
-    try:
-        with safe_open(str(path), "pt") as file:
-            return (file.metadata() or {}).get("kind")
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} is not a safetensors file: {error}") from error

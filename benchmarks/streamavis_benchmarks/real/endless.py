@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from streamavis.runtime.session import Session
+from streamavis.session import Session
 from streamavis.types import SAMPLE_RATE, AudioChunk, VideoFrame
 from streamavis_benchmarks.real.composed import add_scores, frame_truth
 from streamavis_benchmarks.real.measured import Measured

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from streamavis.runtime.session import StepModel
+    from streamavis.runtime.step import StepModel
     from streamavis.runtime.tracks import TrackConfig
 
 __all__ = ["HIT", "Box", "Measured", "Setting", "Tile", "Unit", "assign", "box_iou"]

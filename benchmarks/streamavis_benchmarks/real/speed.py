@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import torch
 
-from streamavis.runtime.session import Session
+from streamavis.session import Session
 from streamavis.types import SAMPLE_RATE, AudioChunk, VideoFrame
 
 if TYPE_CHECKING:

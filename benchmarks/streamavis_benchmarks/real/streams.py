@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from streamavis.io.media import MediaSource
-from streamavis.runtime.session import Session
+from streamavis.session import Session
 from streamavis.types import SAMPLE_RATE, AudioChunk, VideoFrame
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from streamavis.runtime.session import StepModel
+    from streamavis.runtime.step import StepModel
     from streamavis.runtime.tracks import TrackConfig
     from streamavis.types import FrameResult
 

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from streamavis.runtime.post import SlotOutput
-    from streamavis.runtime.session import StepModel
+    from streamavis.runtime.step import StepModel
     from streamavis_benchmarks.real.measured import Unit
 
 __all__ = ["GRID", "KEEP", "Choice", "choose", "sweep", "write"]
 
-GRID = tuple(round(0.25 + 0.05 * n, 2) for n in range(12))  # of score_on
+GRID = tuple(round(0.25 + 0.05 * n, 2) for n in range(15))  # of score_on
 KEEP = 0.75  # score_off over score_on: a known object is in view down to this part of a birth's
 _PRECISION = 0.7  # of reports on whole pictures, that a choice has to reach
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from streamavis.runtime.post import SlotOutput
-    from streamavis.runtime.session import StepModel
+    from streamavis.runtime.step import StepModel
     from streamavis_benchmarks.real.measured import Unit
 
 __all__ = ["Job", "StoppedError", "Weights", "do_all"]

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from streamavis.runtime.session import ModelState, StepConfig, StepModel
+    from streamavis.runtime.step import ModelState, StepConfig, StepModel
 
 __all__ = ["WrappedNetwork"]
 

@@ -19,12 +19,12 @@ from streamavis_apps.machine import machine
 from streamavis_apps.terminal import Terminal
 
 from streamavis import checkpoint
+from streamavis.clock import MonotonicClock
 from streamavis.io.live import LiveSource
-from streamavis.runtime.clock import MonotonicClock
 from streamavis.runtime.engine import Engine, Feed
 from streamavis.runtime.governor import Governor
-from streamavis.runtime.session import Session
-from streamavis.runtime.sinks import PublishSink
+from streamavis.session import Session
+from streamavis.sinks.publish import PublishSink
 from streamavis.wire import Hello, Subscriber
 from streamavis_benchmarks.faults.figures import figures_of, missed_goals, table_of
 from streamavis_benchmarks.faults.watch import FaultPlan, Seen, Watched, endure, is_good
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from streamavis.runtime.session import StepModel
+    from streamavis.runtime.step import StepModel
     from streamavis_benchmarks.faults.watch import Fault
 
 __all__ = ["LiveSoak", "run_live"]

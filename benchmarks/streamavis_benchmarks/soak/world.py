@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from streamavis.clock import Clock
     from streamavis.io.live import Captured
-    from streamavis.runtime.clock import Clock
     from streamavis.runtime.post import SlotOutput
-    from streamavis.runtime.session import ModelState, StepConfig, StepModel
+    from streamavis.runtime.step import ModelState, StepConfig, StepModel
     from streamavis_benchmarks.faults.watch import Fault
 
 __all__ = ["FAULTS", "FaultyModel", "World"]
