@@ -27,6 +27,8 @@ _WIDEST = 100
 _LEFT = 26  # of the descriptions, where they stand beside the names
 _TWO_COLUMNS = 80  # narrower, they stand below
 _INDENT = 2
+_LARGEST_NUMBER = 1e9  # 32 years in seconds; no wait can be longer than 292 years
+_LARGEST_WHOLE = 2**63 - 1  # of a seed
 _COMMENT = re.compile(r"\s*\[dim\](.*?)\[/\]\s*$")
 _PLAIN_NAMES = {int: "N", float: "NUMBER", str: "TEXT"}
 
@@ -41,7 +43,21 @@ class Row:
 
 
 class HelpCommand(TyperCommand):
-    """A command whose help is `page`."""
+    """A command whose help is `page`, and whose numbers are of a size that something can hold."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Refuse infinity, and what no clock or random generator takes, where a range is open."""
+        rest: list[str] = super().parse_args(ctx, args)
+        for param in self.params:
+            value = ctx.params.get(param.name)
+            if getattr(param, "min", None) is None or not isinstance(value, int | float):
+                continue
+            largest = _LARGEST_NUMBER if isinstance(value, float) else _LARGEST_WHOLE
+            if not abs(value) <= largest:
+                raise typer.BadParameter(
+                    f"{value:g} is too large; at most {largest:g}.", ctx=ctx, param=param
+                )
+        return rest
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the page."""
