@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from streamavis.checkpoint.configured import BACKBONES, check_fit, parsed
 from streamavis.checkpoint.vggish import vggish_from_reference
+from streamavis.checkpoint.writing import write_tensors
 from streamavis.errors import CheckpointError, UnknownModelError
 from streamavis.model.avism import AVISM, AVISMConfig
 from streamavis.model.streamavis import StreamAVIS, StreamAVISConfig
@@ -106,10 +106,7 @@ def save(
         "config": json.dumps(_written(model.config)),
         **(notes or {}),
     }
-    try:
-        save_file(tensors, str(path), header)
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} cannot be written: {error}") from error
+    write_tensors(tensors, path, header)
 
 
 def metadata(name_or_path: str | Path) -> dict[str, str]:
