@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import sys
+import textwrap
 from dataclasses import dataclass
 from enum import Enum
 from io import StringIO
@@ -88,7 +89,9 @@ def page(command: Any, usage: str, width: int) -> Text:
         usage: the line that shows how it is called.
         width: of the terminal, at least 40.
     """
-    lines = [Text.assemble(("Usage: ", "bold"), usage), Text()]
+    first, *more = textwrap.wrap(f"Usage: {usage}", width, subsequent_indent=" " * _INDENT)
+    lines = [Text.assemble(("Usage:", "bold"), first.removeprefix("Usage:"))]
+    lines += [*map(Text, more), Text()]
     lines += _prose(command.help or "", width)
     for panel, rows in _panels(command).items():
         lines += [Text(), Text(panel, "bold")]
