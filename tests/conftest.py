@@ -84,5 +84,5 @@ def running() -> Iterator[Callable[[Rig], Rig]]:
     yield start
     for rig, thread in rigs:
         rig.engine.stop()
-        thread.join()
+        thread.join(60)
     assert_no_threads()
