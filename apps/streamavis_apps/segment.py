@@ -19,6 +19,7 @@ from streamavis.io.locate import locate
 from streamavis.io.media import MediaSource
 from streamavis.io.pictures import fitted
 from streamavis.io.record import Recorder
+from streamavis.model.segmentation import segment
 from streamavis.types import SAMPLE_RATE, WINDOW_SAMPLES, FrameResult, Track
 from streamavis.viz import draw
 from streamavis_apps.exits import ExitCode, stop_on_signals
@@ -127,7 +128,7 @@ def _segment(
                 fitted(frame.image, info.height, info.width)
                 for frame in frames_at(source, plan.fps)
             )
-            found = model.segment(pictures, rows, threshold=plan.threshold, progress=show)
+            found = segment(model, pictures, rows, threshold=plan.threshold, progress=show)
         _write_results(plan, found)
         for n, _ in enumerate(_annotate(plan, model, found, has_audio=info.has_audio)):
             show("writing", n + 1)
