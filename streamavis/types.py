@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from streamavis.masks import Rle, decode
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -145,14 +147,6 @@ SourceItem: TypeAlias = VideoFrame | AudioChunk | AudioGap | SourceEvent
 
 
 @dataclass(slots=True)
-class Rle:
-    """A binary mask as COCO's compressed run-length encoding (column-major)."""
-
-    size: tuple[int, int]  # height, width
-    counts: str  # COCO's ASCII alphabet
-
-
-@dataclass(slots=True)
 class Track:
     """One object in one frame."""
 
@@ -175,8 +169,6 @@ class Track:
     @property
     def mask(self) -> NDArray[np.bool_]:
         """(H, W) bool, decoded on every access."""
-        from streamavis.masks import decode
-
         return decode(self.rle)
 
 

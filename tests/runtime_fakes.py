@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, pad
 
-from streamavis.runtime.clock import ManualClock
-from streamavis.runtime.delivery import EngineReport
+from streamavis.clock import ManualClock
+from streamavis.status import EngineReport
 from streamavis.types import SAMPLE_RATE, AudioChunk, FrameResult, SourceItem, VideoFrame
 
 CLASSES = ("red thing", "green thing", "blue thing")

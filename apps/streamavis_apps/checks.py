@@ -262,7 +262,7 @@ def microphones() -> Check:
 def display() -> Check:
     """Whether `--view window` works."""
     try:
-        from streamavis.runtime.window import display_problem
+        from streamavis.sinks.window.sink import display_problem
     except (ImportError, OSError) as error:
         return Check("devices", "display", f"cannot be tried: {error}", State.NONE)
     problem = display_problem()

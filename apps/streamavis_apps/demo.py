@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from streamavis.errors import OutputError
-from streamavis.runtime.window import display_problem
+from streamavis.sinks.window.sink import display_problem
 from streamavis_apps.commands.options import AUTO, Compute, View, Web
 from streamavis_apps.exits import ExitCode, stop_on_signals
 from streamavis_apps.replay import Replay, finish, ready

@@ -9,10 +9,11 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from streamavis.clock import Clock, MonotonicClock
 from streamavis.errors import InputAddressError, InputError, OutputError, StoppedError
 from streamavis.io.live import LiveSource
 from streamavis.io.live.devices import check_camera, recorded_size, sound_device
-from streamavis.runtime.clock import Clock, MonotonicClock
+from streamavis.sinks.metrics_server import loopback, serve_metrics
 from streamavis.wire import Hello
 from streamavis.words import knows
 from streamavis_apps.commands.options import AUTO, Compute, View
@@ -20,7 +21,6 @@ from streamavis_apps.exits import ExitCode, Stop, stop_on_signals
 from streamavis_apps.live_board import LiveBoard
 from streamavis_apps.live_sinks import Outputs, Wanted
 from streamavis_apps.live_views import BROWSER
-from streamavis_apps.metrics import loopback, serve_metrics
 from streamavis_apps.sources import is_stdout
 from streamavis_apps.summary import print_summary
 from streamavis_apps.terminal import Terminal
@@ -132,8 +132,8 @@ def ready(plan: Live, console: Console, stop: Stop) -> Iterator[Running]:
         # No camera runs while torch loads, which holds up every other thread for seconds: what
         # came meanwhile would only wait for the first result.
         # Brings torch: a bad address is told without it.
-        from streamavis.runtime.admission import admit, measure
-        from streamavis.runtime.warmup import warm_up
+        from streamavis.admission import admit, measure
+        from streamavis.warmup import warm_up
         from streamavis_apps.loading import load_warm
 
         model = load_warm(plan.model, [_USUAL] * len(cameras), console, plan.compute)
@@ -240,9 +240,9 @@ def _engine(
     clock: Clock,
     stop: Stop,
 ) -> Engine:
-    from streamavis.runtime.engine import Engine, Feed
+    from streamavis.runtime.engine import Engine, Feed, Policy
     from streamavis.runtime.governor import Governor
-    from streamavis.runtime.session import Session
+    from streamavis.session import Session
 
     feeds = []
     for place, (name, source) in enumerate(sources.items()):
@@ -258,8 +258,9 @@ def _engine(
         session = Session(model, stream=name, has_audio=info.has_audio, clock=clock)
         sinks = outputs.of(hello, info, stream=name, place=place, several=len(sources) > 1)
         feeds.append(Feed(source, session, [*sinks, board.sink(name)], outputs.stride))
-    return Engine.live(
+    return Engine(
         feeds,
+        Policy(live=True),
         clock=clock,
         boot_id=outputs.boot_id,
         cancelled=stop.event,

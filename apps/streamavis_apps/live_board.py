@@ -10,7 +10,7 @@ from rich.live import Live as Screen
 from rich.table import Table
 from rich.text import Text
 
-from streamavis.runtime.health import Arrivals
+from streamavis.runtime.input_health import Arrivals
 from streamavis_apps.board import sounding_names
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from streamavis.runtime.delivery import EngineReport
+    from streamavis.status import EngineReport
     from streamavis.types import FrameResult, Notice, VideoFrame
 
 __all__ = ["LiveBoard"]

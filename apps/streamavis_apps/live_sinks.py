@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import secrets
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from streamavis.errors import OutputPathError
-from streamavis.runtime.recording import RecordSink
-from streamavis.runtime.sinks import JsonlSink, PublishSink
-from streamavis.viz import draw
+from streamavis.sinks.outputs import SinkPlan, open_sinks
 from streamavis_apps.commands.options import View, Web
 from streamavis_apps.live_views import BROWSER, open_view
-from streamavis_apps.publishing import keys_for
 from streamavis_apps.sources import is_stdout
 
 if TYPE_CHECKING:
@@ -22,12 +19,14 @@ if TYPE_CHECKING:
 
     from streamavis.io.live.capture import Device
     from streamavis.io.media import MediaInfo
-    from streamavis.runtime.delivery import Sink
+    from streamavis.protocols import Sink
     from streamavis.wire import Hello
     from streamavis_apps.exits import Stop
     from streamavis_apps.live_views import Views
 
 __all__ = ["Outputs", "Wanted", "address_of", "path_of"]
+
+_STARTABLE = Path("streamavis.mp4")  # what `r` in a window starts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,38 +102,46 @@ class Outputs:
             WireError: the address is refused or in use.
         """
         wanted = self._wanted
-        sinks: list[Sink] = []
         of_stream = f" of {stream}" if several else ""
-        # The address first: when it is in use, no file has been replaced yet.
-        if wanted.publish is not None:
-            address = address_of(wanted.publish, stream, place) if several else wanted.publish
-            keys = keys_for(address, wanted.keys, wanted.insecure)
-            wire = PublishSink(address, stream, hello, keys=keys, insecure=wanted.insecure)
-            sinks.append(wire)
-            self.told[f"results{of_stream}"] = wire.endpoint
-        if wanted.jsonl is not None:
-            shared = is_stdout(wanted.jsonl) or not several  # each line names its stream
-            path = wanted.jsonl if shared else path_of(wanted.jsonl, stream)
-            sinks.append(JsonlSink(path, stamps=True))
-            self.told[f"lines{of_stream}"] = str(path)
-        recording: RecordSink | None = None
-        if wanted.record is not None or (self._views is not None and self._views.records):
-            path = wanted.record or Path("streamavis.mp4")
-            recording = RecordSink(
-                path_of(path, stream) if several else path,
-                draw=draw,
-                size=(info.height, info.width),
-                fps=info.fps,
-                has_audio=hello.has_audio,
-                start=wanted.record is not None,
-            )
-            sinks.append(recording)
-            if wanted.record is not None:
-                self.told[f"video{of_stream}"] = recording.recording
+        startable = _STARTABLE if self._views is not None and self._views.records else None
+        plan = SinkPlan(
+            publish=wanted.publish,
+            keys=wanted.keys,
+            insecure=wanted.insecure,
+            jsonl=wanted.jsonl,
+            stamps=True,
+            record=wanted.record,
+            startable=startable,
+        )
+        if several:
+            plan = _as_one_of_several(plan, stream, place)
+        found = open_sinks(plan, hello, stream=stream)
+        if found.wire is not None:
+            self.told[f"results{of_stream}"] = found.wire.endpoint
+        if plan.jsonl is not None:
+            self.told[f"lines{of_stream}"] = str(plan.jsonl)
+        if found.recording is not None and wanted.record is not None:
+            self.told[f"video{of_stream}"] = found.recording.recording
         if self._views is not None:
             lent = info.name == BROWSER
-            sinks.append(self._views.sink(stream, hello, recording, lent=lent))
-        return sinks
+            found.sinks.append(self._views.sink(stream, hello, found.recording, lent=lent))
+        return found.sinks
+
+
+def _as_one_of_several(plan: SinkPlan, stream: str, place: int) -> SinkPlan:
+    """`plan` with a path and an address of the stream's own."""
+
+    def own(path: Path | None) -> Path | None:
+        return None if path is None else path_of(path, stream)
+
+    return replace(
+        plan,
+        publish=None if plan.publish is None else address_of(plan.publish, stream, place),
+        # On standard output each line names its stream.
+        jsonl=plan.jsonl if is_stdout(plan.jsonl) else own(plan.jsonl),
+        record=own(plan.record),
+        startable=own(plan.startable),
+    )
 
 
 def path_of(path: Path, stream: str) -> Path:

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from streamavis.io.live.capture import Device
-    from streamavis.runtime.delivery import Sink
-    from streamavis.runtime.recording import RecordSink
+    from streamavis.protocols import Sink
+    from streamavis.sinks.record import RecordSink
     from streamavis.wire import Hello
     from streamavis_apps.commands.options import Web
     from streamavis_apps.exits import Stop
@@ -69,7 +69,7 @@ class _Windows:
     def sink(
         self, stream: str, hello: Hello, recording: RecordSink | None, *, lent: bool = False
     ) -> Sink:
-        from streamavis.runtime.window import WindowSink
+        from streamavis.sinks.window.sink import WindowSink
 
         window = WindowSink(f"StreamAVIS {stream}", on_quit=self._stop.event.set)
         self._closing.callback(window.dismiss)

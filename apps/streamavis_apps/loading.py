@@ -8,7 +8,7 @@ import torch
 
 from streamavis import checkpoint
 from streamavis.device import place
-from streamavis.runtime.warmup import warm_up
+from streamavis.warmup import warm_up
 from streamavis_apps.commands.options import AUTO, Compute
 
 if TYPE_CHECKING:

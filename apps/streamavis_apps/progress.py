@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from streamavis.runtime.delivery import EngineReport
+    from streamavis.status import EngineReport
     from streamavis.types import FrameResult
 
 __all__ = ["ReplayProgress"]

@@ -5,22 +5,20 @@ from __future__ import annotations
 import re
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import streamavis
+from streamavis.clock import PausableClock
 from streamavis.errors import OutputError, OutputPathError, TruncatedInputError
 from streamavis.io.container import BEST, Tracks
 from streamavis.io.media import MediaSource
-from streamavis.runtime.clock import PausableClock
-from streamavis.runtime.recording import RecordSink
-from streamavis.runtime.sinks import JsonlSink, PublishSink
-from streamavis.runtime.window import WindowSink
-from streamavis.viz import draw
+from streamavis.sinks.outputs import SinkPlan, open_sinks
+from streamavis.sinks.window.sink import WindowSink
 from streamavis.wire import Hello
 from streamavis_apps.commands.options import AUTO, Compute
 from streamavis_apps.exits import ExitCode, Stop, stop_on_signals
 from streamavis_apps.progress import ReplayProgress
-from streamavis_apps.publishing import keys_for
 from streamavis_apps.sources import is_stdout
 from streamavis_apps.summary import print_summary
 from streamavis_apps.terminal import Terminal
@@ -29,7 +27,6 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
     from rich.console import Console
 
@@ -37,7 +34,7 @@ if TYPE_CHECKING:
     from streamavis.api import OpenSource
     from streamavis.io.media import MediaInfo
     from streamavis.model import StreamAVIS
-    from streamavis.runtime.delivery import Sink
+    from streamavis.sinks.record import RecordSink
     from streamavis_apps.commands.options import Web
     from streamavis_apps.replay_again import Passes
     from streamavis_apps.web.view import WebView
@@ -124,7 +121,6 @@ def ready(plan: Replay, stop: Stop, console: Console) -> Iterator[Ready]:
         StreamAVISError: input, model or an output is not usable; says which and why.
     """
     _check_paths(plan)
-    sinks: list[Sink] = []
     clock = PausableClock()
     with (
         _window(plan, stop, clock) as window,
@@ -140,19 +136,9 @@ def ready(plan: Replay, stop: Stop, console: Console) -> Iterator[Ready]:
             size = (media.info.height, media.info.width)
             model = load_warm(plan.model, [size], console, plan.compute)
         hello = _hello(plan, model, media.info)
-        outputs: dict[str, str] = {}
-        wire: PublishSink | None = None
-        # The address first: when it is in use, no earlier output has been replaced yet.
-        if plan.publish is not None:
-            keys = keys_for(plan.publish, plan.keys, plan.insecure)
-            wire = PublishSink(plan.publish, plan.stream, hello, keys=keys, insecure=plan.insecure)
-            sinks.append(wire)
-        if plan.jsonl is not None:
-            sinks.append(JsonlSink(plan.jsonl, stamps=plan.stamps))
-            outputs["results"] = str(plan.jsonl)
-        recording = _recording(plan, media) if plan.record or window else None
-        if recording is not None:
-            sinks.append(recording)
+        outputs = {} if plan.jsonl is None else {"results": str(plan.jsonl)}
+        found = open_sinks(_sinks(plan, media), hello, stream=plan.stream)
+        sinks, wire, recording = found.sinks, found.wire, found.recording
         if window is not None:
             window.recording = recording
             window.introduce(hello.model, hello.classes)
@@ -267,21 +253,21 @@ def _check_paths(plan: Replay) -> None:
         )
 
 
-def _recording(plan: Replay, media: MediaSource) -> RecordSink:
-    """What `--record` writes, and what `r` in the window starts and stops.
+def _sinks(plan: Replay, media: MediaSource) -> SinkPlan:
+    """The outputs of a plan, and what `r` in the window starts and stops.
 
     A pipe is read once, so its sound is recorded as it is heard instead of copied.
     """
-    info = media.info
-    return RecordSink(
-        plan.record or f"streamavis-{plan.stream}.mp4",
-        draw=draw,
-        size=(info.height, info.width),
-        fps=info.fps,
-        sound=plan.source if info.has_audio and not media.once else None,
+    return SinkPlan(
+        publish=plan.publish,
+        keys=plan.keys,
+        insecure=plan.insecure,
+        jsonl=plan.jsonl,
+        stamps=plan.stamps,
+        record=plan.record,
+        startable=Path(f"streamavis-{plan.stream}.mp4") if plan.window else None,
+        sound=plan.source if media.info.has_audio and not media.once else None,
         tracks=plan.tracks,
-        has_audio=info.has_audio,
-        start=plan.record is not None,
     )
 
 

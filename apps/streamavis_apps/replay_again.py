@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from streamavis import Stream
-    from streamavis.runtime.session import StepModel
+    from streamavis.runtime.step import StepModel
     from streamavis.wire import Hello
     from streamavis_apps.exits import Stop
     from streamavis_apps.web.playback import Playback

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from streamavis.clock import MonotonicClock
 from streamavis.io.live import LiveSource
-from streamavis.runtime.clock import MonotonicClock
 from streamavis.types import AudioChunk, AudioGap, SourceEvent, Stage, VideoFrame
 from streamavis_apps.checks import Check, State
 from streamavis_apps.live_reading import closing_when

@@ -12,8 +12,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from streamavis.runtime.delivery import EngineReport
-    from streamavis.runtime.stats import LatencySummary
+    from streamavis.status import EngineReport, LatencySummary
 
 __all__ = ["print_summary", "stages_of"]
 

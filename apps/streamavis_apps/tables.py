@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from streamavis.runtime.stats import LatencySummary
+    from streamavis.status import LatencySummary
     from streamavis.types import FrameResult, Track
     from streamavis.wire import Age
     from streamavis_apps.board import Board

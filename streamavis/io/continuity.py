@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from streamavis.runtime.clock import MAX_GAP_FRAMES, MAX_GAP_S, RESTART_NS
+from streamavis.clock import MAX_GAP_FRAMES, MAX_GAP_S, RESTART_NS
 
 if TYPE_CHECKING:
     from av.packet import Packet

@@ -16,10 +16,10 @@ from torch import Tensor, nn
 
 from streamavis.audio.causal import CausalAudioEncoder
 from streamavis.errors import ArgumentError, ShapeError
+from streamavis.layers import MLP
 from streamavis.model import backbones
 from streamavis.model.avism_stages import StageRecorder
 from streamavis.model.backbone import normalise
-from streamavis.model.layers import MLP
 from streamavis.model.localizer import FrameFusion, Localized, Localizer
 from streamavis.model.msdeform import MSDeformPixelDecoder
 from streamavis.model.network import Network

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from streamavis.audio.causal import CausalAudioEncoder
-from streamavis.audio.features import AudioFeatures, DeafEncoder
+from streamavis.audio.features import AudioFeatures, NullAudioEncoder
 from streamavis.audio.trailing import VGGishEncoder, VGGishWeights
 from streamavis.audio.vggish import FEATURES
 from streamavis.errors import ArgumentError, ShapeError, StreamStateError
@@ -486,10 +486,10 @@ def _pixel_decoder(
     )
 
 
-def _audio_encoder(c: StreamAVISConfig) -> CausalAudioEncoder | VGGishEncoder | DeafEncoder:
+def _audio_encoder(c: StreamAVISConfig) -> CausalAudioEncoder | VGGishEncoder | NullAudioEncoder:
     classes = len(c.classes)
     if c.audio == "vggish":
         return VGGishEncoder(classes, weights=c.vggish, taught=c.sounding == "taught")
     if c.audio == "none":
-        return DeafEncoder(c.audio_channels, classes)
+        return NullAudioEncoder(c.audio_channels, classes)
     return CausalAudioEncoder(c.audio_channels, classes, c.audio_widths)

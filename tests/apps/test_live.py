@@ -18,17 +18,16 @@ from streamavis_apps.exits import ExitCode, Stop
 from streamavis_apps.live import Live, named, run
 from streamavis_apps.live_board import LiveBoard
 from streamavis_apps.live_sinks import Wanted, address_of, path_of
-from streamavis_apps.metrics import serve_metrics
 
+from streamavis.admission import Cost, admit, measure
+from streamavis.clock import ManualClock
 from streamavis.errors import CapacityError, InputError, OutputError, WireError
 from streamavis.io.live import LiveSource
 from streamavis.io.media import MediaSource
-from streamavis.runtime.admission import Cost, admit, measure
-from streamavis.runtime.clock import ManualClock
-from streamavis.runtime.delivery import EngineReport
-from streamavis.runtime.heartbeat import Pulse
-from streamavis.runtime.prometheus import as_json, as_text
 from streamavis.runtime.queues import LiveQueue
+from streamavis.sinks.metrics_server import serve_metrics
+from streamavis.sinks.prometheus import as_json, as_text
+from streamavis.status import EngineReport, Pulse
 from streamavis.types import FrameResult, InputStatus, Notice, Track
 
 GRAPH = "lavfi:testsrc2=size=160x96:rate=20{end}[out0];sine=frequency=440{end}[out1]"

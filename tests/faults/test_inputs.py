@@ -8,11 +8,11 @@ import pytest
 from live_rig import MS, Rig, see
 from runtime_fakes import CLASSES, NS, FakeModel, Tap, our_threads, until
 
+from streamavis.clock import ManualClock
 from streamavis.io.live import Device, LiveSource
-from streamavis.runtime.clock import ManualClock
-from streamavis.runtime.engine import Engine, Feed
-from streamavis.runtime.session import Session
-from streamavis.runtime.sinks import PublishSink
+from streamavis.runtime.engine import Engine, Feed, Policy
+from streamavis.session import Session
+from streamavis.sinks.publish import PublishSink
 from streamavis.types import AudioChunk, SourceEvent, VideoFrame
 from streamavis.wire import Hello, Status
 
@@ -155,7 +155,7 @@ def test_a_hundred_breaks_leave_no_thread_behind(hangs):
     most, over = 0, threading.Event()
     with LiveSource(device, "none", clock) as source:
         session = Session(FakeModel(), stream="cam", has_audio=False, clock=clock)
-        engine = Engine.live([Feed(source, session)], clock=clock)
+        engine = Engine([Feed(source, session)], Policy(live=True), clock=clock)
         runner = threading.Thread(target=engine.run)
         runner.start()
 

@@ -12,19 +12,19 @@ import weakref
 import pytest
 from runtime_fakes import NS, FakeModel, FakeSource, ListSink, assert_no_threads, clip
 
+from streamavis.clock import ManualClock
 from streamavis.errors import ModelOutputError, TruncatedInputError
-from streamavis.runtime.clock import ManualClock
-from streamavis.runtime.engine import Engine
-from streamavis.runtime.session import Session
+from streamavis.runtime.engine import Engine, Feed, Policy
+from streamavis.session import Session
 from streamavis.types import AudioChunk, Heard, VideoFrame
 
 BROKEN_OFF = TruncatedInputError("clip.mp4: breaks off")
 
 
 def engine(source, *sinks, model: FakeModel | None = None, **options) -> Engine:
-    options.setdefault("speed", None)
+    policy = Policy(options.pop("live", False), options.pop("speed", None))
     session = Session(model or FakeModel(), stream="cam", clock=options.get("clock"))
-    return Engine(source, session, sinks=sinks, **options)
+    return Engine([Feed(source, session, sinks)], policy, **options)
 
 
 def without_times(result):
@@ -146,18 +146,18 @@ def test_an_error_that_comes_while_nobody_looks_is_raised(monkeypatch):
         yield
 
     eng = engine(source())
-    (lane,) = eng._lanes
-    get = lane._queue.get
+    (stream,) = eng._streams
+    get = stream._intake._queue.get
 
     def late_get(timeout_s):
         """Time is up with nothing there, and right after that the source breaks."""
         if go_on.is_set():
             return get(timeout_s)
         go_on.set()
-        lane._feeder.join()
+        stream._intake._thread.join()
         return None
 
-    monkeypatch.setattr(lane._queue, "get", late_get)
+    monkeypatch.setattr(stream._intake._queue, "get", late_get)
     with pytest.raises(TruncatedInputError):
         eng.run()
 
@@ -373,5 +373,5 @@ def test_without_a_microphone_nothing_is_said_about_what_is_in_the_air():
 
     heard = []
     deaf = Session(FakeModel(), stream="cam", has_audio=False)
-    Engine(FakeSource(clip(3, sound=False)), deaf, sinks=[Ears()], speed=None).run()
+    Engine([Feed(FakeSource(clip(3, sound=False)), deaf, [Ears()])], Policy(speed=None)).run()
     assert heard == []

@@ -20,7 +20,7 @@ import torch
 from streamavis import metrics
 from streamavis.errors import InputError
 from streamavis.model import AVISM
-from streamavis.runtime.session import Session
+from streamavis.session import Session
 from streamavis.types import SAMPLE_RATE, AudioChunk, VideoFrame
 from streamavis_training.split import ClassMap, match_classes
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from streamavis.audio.vggish import VGGish
-    from streamavis.runtime.session import StepModel
+    from streamavis.runtime.step import StepModel
     from streamavis.runtime.tracks import TrackConfig
     from streamavis.types import FrameResult, Track
     from streamavis_training.split import Clip, Split

@@ -57,7 +57,7 @@ def pipeline(
     [bold]Example[/]
       streamavis bench pipeline clip.mp4 --json bench.json
     """
-    from streamavis_apps.bench import run
+    from streamavis_benchmarks.pipeline import run
 
     raise typer.Exit(run(file, model=model, threads=threads, json_path=json))
 
@@ -80,7 +80,7 @@ def world(
     [bold]Example[/]
       streamavis bench world --clips 40 --seed 2026
     """
-    from streamavis_apps.world_bench import run
+    from streamavis_benchmarks.world import run
 
     raise typer.Exit(run(model, clips=clips, seed=seed, fps=fps, jobs=jobs, json_path=json))
 
@@ -125,14 +125,14 @@ def soak(
       streamavis bench soak --seconds 600 --faults --json soak-live.json
     """
     if seconds is not None:
-        from streamavis_apps.soak_live import Soak, run_live
-        from streamavis_apps.soak_world import FAULTS
+        from streamavis_benchmarks.soak.live import Soak, run_live
+        from streamavis_benchmarks.soak.world import FAULTS
 
         plan = Soak(
             minutes=seconds / 60, faults=FAULTS if faults else (), every_s=every, model=model
         )
         raise typer.Exit(run_live(plan, json_path=json))
-    from streamavis_apps.soak_model import run
+    from streamavis_benchmarks.soak.model import run
 
     raise typer.Exit(run(model, steps=steps, size=(size.height, size.width), json_path=json))
 
@@ -154,7 +154,7 @@ def overlay(
     [bold]Example[/]
       streamavis bench overlay --size 1920x1080
     """
-    from streamavis_apps.overlay_bench import run
+    from streamavis_benchmarks.overlay import run
 
     raise typer.Exit(run(size=size, tracks=tracks, frames=frames, json_path=json))
 
@@ -179,7 +179,7 @@ def kernels(
     [bold]Example[/]
       streamavis bench kernels --threads 2 --json kernels.json
     """
-    from streamavis_apps.kernel_bench import run
+    from streamavis_benchmarks.kernels import run
 
     code = run(
         size=(size.height, size.width),

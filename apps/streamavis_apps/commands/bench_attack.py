@@ -28,7 +28,7 @@ def attack(
       streamavis bench attack
       streamavis bench attack --row "wire: prefixes" --seconds 10 --json attack.json
     """
-    from streamavis_apps.attack_bench import ROWS, run
+    from streamavis_benchmarks.attack import ROWS, run
 
     for name in row or []:
         if name not in ROWS:

@@ -71,7 +71,7 @@ def data(
       streamavis bench data AVISeg/train=3 coco/val2017=1 --clips 4
       streamavis bench data world --step 0.25 --json data.json
     """
-    from streamavis_apps.data_bench import Plan, run
+    from streamavis_benchmarks.data import Plan, run
 
     plan = Plan(
         sources=sources,

@@ -41,7 +41,7 @@ def model(
     [bold]Example[/]
       streamavis bench model --offline --rounds 5 --json avism.json
     """
-    from streamavis_apps.model_bench import run
+    from streamavis_benchmarks.offline.model import run
 
     if not offline:
         raise typer.BadParameter("Say which network: --offline.")
@@ -71,6 +71,6 @@ def segment(
     [bold]Example[/]
       streamavis bench segment --frames 600
     """
-    from streamavis_apps.segment_bench import run
+    from streamavis_benchmarks.offline.segment import run
 
     raise typer.Exit(run(model=weights, size=size, frames=frames, threads=threads, json_path=json))

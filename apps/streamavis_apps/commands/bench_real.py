@@ -83,7 +83,7 @@ def real(
       streamavis bench real --data data --composed composed/test --jobs 2 --json real.json
       streamavis bench real --data data --split val --fast --score-on 0.4 --score-off 0.3
     """
-    from streamavis_apps.real_bench.run import Plan, run
+    from streamavis_benchmarks.real.run import Plan, run
 
     plan = Plan(
         model=model,
@@ -129,6 +129,6 @@ def thresholds(
     [bold]Example[/]
       streamavis bench thresholds --data data --composed composed/val --write
     """
-    from streamavis_apps.real_bench.tune import run
+    from streamavis_benchmarks.real.tune import run
 
     raise typer.Exit(run(model, data, composed, pictures=pictures, write=write))

@@ -64,8 +64,8 @@ def training(
     """
     if (data is None) != (val is None):
         raise typer.BadParameter("give both --data and --val, or neither for the tables alone.")
-    from streamavis_apps.training_bench.run import Plan, run
-    from streamavis_apps.training_bench.work import Short
+    from streamavis_benchmarks.training.run import Plan, run
+    from streamavis_benchmarks.training.work import Short
 
     short = None
     if data is not None and val is not None:

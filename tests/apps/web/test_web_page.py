@@ -8,7 +8,7 @@ from runtime_fakes import CLASSES
 from streamavis_apps.web.view import WebView
 from web_rig import HELLO, SIZE, shot, track, until
 
-from streamavis.runtime.delivery import EngineReport
+from streamavis.status import EngineReport
 from streamavis.types import SAMPLE_RATE, AudioChunk, AudioGap, Heard, SourceEvent
 from streamavis.viz import colour_of
 
