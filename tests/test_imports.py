@@ -46,6 +46,12 @@ RULES = {
     "streamavis.redaction": rule(),
     "streamavis.limits": rule(),
     "streamavis.wire": rule(BASE + " streamavis.limits", "numpy zmq msgspec msgpack pycocotools"),
+    "streamavis.palette": rule("streamavis.types"),
+    "streamavis.recordings": rule(
+        BASE + " streamavis.wire streamavis.palette streamavis.words",
+        "numpy msgspec",
+        late="mcap zstandard",
+    ),
     "streamavis.metrics": rule(BASE, "numpy scipy pycocotools msgspec"),
     "streamavis.weights": rule(),
     "streamavis.device": rule(BASE, "torch"),
@@ -62,7 +68,9 @@ RULES = {
         "numpy av cv2 msgspec",
         late="sounddevice",
     ),
-    "streamavis.viz": rule(BASE + " streamavis.words streamavis.audio_ring", "numpy cv2"),
+    "streamavis.viz": rule(
+        BASE + " streamavis.words streamavis.palette streamavis.audio_ring", "numpy cv2"
+    ),
     "streamavis.runtime": rule(
         BASE + " streamavis_kernels streamavis.clock streamavis.audio_ring streamavis.io"
         " streamavis.wire streamavis.viz",

@@ -26,8 +26,8 @@ from streamavis_apps.web.server import Server
 from streamavis_apps.web.settings import Controls
 from streamavis_apps.web.viewer import NoPictures, Viewer
 
-from streamavis.errors import InputError, SchemaError
 from streamavis.clock import ManualClock
+from streamavis.errors import InputError, SchemaError
 from streamavis.types import AudioChunk, AudioGap, VideoFrame
 from streamavis.wire import Hello
 

@@ -13,13 +13,17 @@ __all__ = [
     "AudioTrack",
     "Fps",
     "Insecure",
+    "InsecureReader",
     "Jobs",
     "Json",
     "Keys",
     "Listen",
     "Model",
+    "PublisherAddress",
+    "ReaderKey",
     "Seed",
     "Size",
+    "StreamName",
     "Threads",
     "Token",
     "VideoTrack",
@@ -99,6 +103,29 @@ Insecure = Annotated[
     typer.Option(
         "--insecure", help="--publish beyond this machine without keys: anybody may read."
     ),
+]
+
+
+PublisherAddress = Annotated[
+    str, typer.Argument(metavar="ADDRESS", help="A publisher, e.g. tcp://127.0.0.1:5555.")
+]
+
+StreamName = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="This stream only; otherwise what the address has."),
+]
+
+ReaderKey = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="This reader's key file, made by `streamavis keys add NAME` over there.",
+    ),
+]
+
+InsecureReader = Annotated[
+    bool,
+    typer.Option("--insecure", help="Believe whoever answers on another machine, in clear."),
 ]
 
 
