@@ -38,7 +38,8 @@ RULES = {
     # Its errors belong to the tree of errors, which imports nothing.
     "streamavis_kernels": rule("streamavis.errors", "numpy torch", late="cupy"),
     "streamavis.errors": rule(),
-    "streamavis.types": rule("streamavis.masks", late="numpy"),
+    "streamavis.types": rule("streamavis.masks", late="numpy supervision streamavis.forms"),
+    "streamavis.forms": rule(BASE, "numpy", late="supervision"),
     "streamavis.masks": rule("streamavis.errors", "numpy pycocotools"),
     "streamavis.clock": rule("streamavis.errors"),
     "streamavis.audio_ring": rule(BASE + " streamavis.clock", "numpy msgspec"),
@@ -102,7 +103,7 @@ RULES = {
 # Where the name that is imported and the name that is installed differ.
 DISTRIBUTIONS = {"zmq": "pyzmq", "cv2": "opencv-python", "cupy": "cupy-cuda13x"}
 OUR_PACKAGES = {name.partition(".")[0] for name in RULES}
-WITHOUT_EXTRAS = ["errors", "types", "masks", "words", "wire"]
+WITHOUT_EXTRAS = ["errors", "masks", "words", "wire"]
 
 
 def within(name: str, parent: str) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 import msgspec
 
-from streamavis.errors import ArgumentError, InputError, SchemaError
+from streamavis.errors import ArgumentError, InputError, MissingExtraError, SchemaError
 from streamavis.types import FrameResult
 from streamavis.wire.codec import restore
 from streamavis.wire.schema import KINDS, Hello, Kind, Message
@@ -67,8 +67,10 @@ class Recording:
             InputError: it is absent, or no MCAP file.
             MissingExtraError: mcap is not installed.
         """
-        import mcap.stream_reader  # noqa: F401  # missing: told before anything else
-
+        try:
+            import mcap.stream_reader  # noqa: F401
+        except ModuleNotFoundError as error:
+            raise MissingExtraError(error.name or "mcap", "mcap") from error
         self.path = Path(path)
         self.cut = ""
         self.refused = 0

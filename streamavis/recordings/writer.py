@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import msgspec
 
-from streamavis.errors import MisuseError, OutputError
+from streamavis.errors import MissingExtraError, MisuseError, OutputError
 from streamavis.recordings import foxglove
 from streamavis.recordings.schemas import FOXGLOVE, wire_schema
 from streamavis.types import SAMPLE_RATE, FrameResult
@@ -49,8 +49,10 @@ class McapWriter:
             OutputError: there is a file already, or it cannot be written.
             MissingExtraError: mcap is not installed.
         """
-        from mcap.writer import Writer
-
+        try:
+            from mcap.writer import Writer
+        except ModuleNotFoundError as error:
+            raise MissingExtraError(error.name or "mcap", "mcap") from error
         self.path = Path(path)
         self.messages = 0  # of the wire
         try:
