@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from streamavis.masks import Rle, decode
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
+    from supervision import Detections
 
 __all__ = [
     "MASK_STRIDE",
@@ -233,6 +234,28 @@ class FrameResult:
         if not self.tracks:
             return np.zeros((0, *self.size), np.bool_)
         return np.stack([track.mask for track in self.tracks])
+
+    def to_numpy(self) -> dict[str, NDArray[Any]]:
+        """One array for each property of the tracks: `streamavis.forms.to_numpy`."""
+        from streamavis import forms
+
+        return forms.to_numpy(self)
+
+    def to_coco(self) -> dict[str, Any]:
+        """A COCO data set of one image: `streamavis.forms.to_coco`, which takes options."""
+        from streamavis import forms
+
+        return forms.to_coco(self)
+
+    def to_supervision(self) -> Detections:
+        """`supervision.Detections` with masks and track ids: `streamavis.forms.to_supervision`.
+
+        Raises:
+            MissingExtraError: supervision is not installed.
+        """
+        from streamavis import forms
+
+        return forms.to_supervision(self)
 
 
 def message_fields(result: FrameResult, names: Sequence[str]) -> dict[str, object]:

@@ -39,7 +39,8 @@ RULES = {
     # Its errors belong to the tree of errors, which imports nothing.
     "streamavis_kernels": rule("streamavis.errors", "numpy torch", late="cupy"),
     "streamavis.errors": rule(),
-    "streamavis.types": rule("streamavis.masks", late="numpy"),
+    "streamavis.types": rule("streamavis.masks", late="numpy supervision streamavis.forms"),
+    "streamavis.forms": rule(BASE, "numpy", late="supervision"),
     "streamavis.masks": rule("streamavis.errors", "numpy pycocotools"),
     "streamavis.clock": rule("streamavis.errors"),
     "streamavis.audio_ring": rule(BASE + " streamavis.clock", "numpy msgspec"),
@@ -47,6 +48,12 @@ RULES = {
     "streamavis.redaction": rule(),
     "streamavis.limits": rule(),
     "streamavis.wire": rule(BASE + " streamavis.limits", "numpy zmq msgspec msgpack pycocotools"),
+    "streamavis.palette": rule("streamavis.types"),
+    "streamavis.recordings": rule(
+        BASE + " streamavis.wire streamavis.palette streamavis.words",
+        "numpy msgspec",
+        late="mcap zstandard",
+    ),
     "streamavis.metrics": rule(BASE, "numpy scipy pycocotools msgspec"),
     "streamavis.weights": rule(),
     "streamavis.layers": rule(BASE, "torch"),
@@ -62,7 +69,9 @@ RULES = {
         "numpy av cv2 msgspec",
         late="sounddevice",
     ),
-    "streamavis.viz": rule(BASE + " streamavis.words streamavis.audio_ring", "numpy cv2"),
+    "streamavis.viz": rule(
+        BASE + " streamavis.words streamavis.palette streamavis.audio_ring", "numpy cv2"
+    ),
     "streamavis.status": rule("streamavis.types"),
     "streamavis.protocols": rule("streamavis.types streamavis.status"),
     "streamavis.runtime": rule(
@@ -107,7 +116,7 @@ RULES = {
 # Where the name that is imported and the name that is installed differ.
 DISTRIBUTIONS = {"zmq": "pyzmq", "cv2": "opencv-python", "cupy": "cupy-cuda13x"}
 OUR_PACKAGES = {name.partition(".")[0] for name in RULES}
-WITHOUT_EXTRAS = ["errors", "types", "masks", "words", "wire"]
+WITHOUT_EXTRAS = ["errors", "masks", "words", "wire"]
 
 
 def within(name: str, parent: str) -> bool:
