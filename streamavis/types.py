@@ -27,11 +27,13 @@ __all__ = [
     "FrameResult",
     "Heard",
     "InputStatus",
+    "Intrinsics",
     "Modality",
     "ModelHealth",
     "Notice",
     "NoticeKind",
     "Rle",
+    "SoundBearing",
     "SourceEvent",
     "SourceItem",
     "SourceState",
@@ -118,6 +120,32 @@ class Heard:
         """Name and probability of the `count` likeliest kinds, the likeliest first."""
         named = zip(classes, self.probabilities, strict=False)
         return sorted(named, key=lambda kind: -kind[1])[:count]
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class Intrinsics:
+    """A pinhole camera with OpenCV's distortion, for pictures of the source frame's size."""
+
+    fx: float  # focal length, pixels
+    fy: float
+    cx: float  # principal point, pixels
+    cy: float
+    distortion: tuple[float, float, float, float, float] = (
+        0.0,
+        0.0,
+        0.0,
+        0.0,
+        0.0,
+    )  # k1, k2, p1, p2, k3
+
+
+@dataclass(slots=True, frozen=True)
+class SoundBearing:
+    """Where the sound comes from, on screen or off, as an array of microphones hears it."""
+
+    time_ns: int  # stream clock, of the end of the sound it is computed from
+    azimuth: float | None  # degrees, 0 in front, to the right positive; None: unknown
+    confidence: float  # 0..1, that the azimuth is right
 
 
 @dataclass(slots=True, frozen=True)

@@ -42,6 +42,7 @@ RULES = {
     "streamavis.words": rule(BASE),
     "streamavis.redaction": rule(),
     "streamavis.limits": rule(),
+    "streamavis.bearing": rule(BASE, "numpy"),
     "streamavis.wire": rule(BASE + " streamavis.limits", "numpy zmq msgspec msgpack pycocotools"),
     "streamavis.metrics": rule(BASE, "numpy scipy pycocotools msgspec"),
     "streamavis.weights": rule(),
@@ -78,7 +79,7 @@ RULES = {
 }
 # Where the name that is imported and the name that is installed differ.
 DISTRIBUTIONS = {"zmq": "pyzmq", "cv2": "opencv-python", "cupy": "cupy-cuda13x"}
-WITHOUT_EXTRAS = ["errors", "types", "masks", "words", "wire"]
+WITHOUT_EXTRAS = ["errors", "types", "masks", "words", "wire", "bearing"]
 
 
 def within(name: str, parent: str) -> bool:
