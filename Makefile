@@ -67,7 +67,7 @@ system: ## install the system libraries that are missing (root or sudo, apt-get)
 
 clean: ## remove .venv, builds and caches
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	find streamavis kernels apps training tests -name __pycache__ -prune -exec rm -rf {} +
+	find streamavis kernels apps training benchmarks tests -name __pycache__ -prune -exec rm -rf {} +
 
 # Touched last: an interrupted set-up starts again, a finished one costs nothing.
 $(STAMP): pyproject.toml constraints.txt

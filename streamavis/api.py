@@ -9,19 +9,21 @@ from typing import TYPE_CHECKING, Protocol, Self
 from streamavis import checkpoint
 from streamavis.errors import ArgumentError
 from streamavis.io.media import MediaInfo, MediaSource
-from streamavis.runtime.engine import Engine, Source
-from streamavis.runtime.session import Session
-from streamavis.runtime.warmup import warm_up
+from streamavis.protocols import Source
+from streamavis.runtime.engine import Engine
+from streamavis.session import Session
+from streamavis.warmup import warm_up
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Iterator, Sequence
     from types import TracebackType
 
-    from streamavis.runtime.clock import Clock
-    from streamavis.runtime.delivery import EngineReport, Sink
-    from streamavis.runtime.session import StepModel
+    from streamavis.clock import Clock
+    from streamavis.protocols import Sink
+    from streamavis.runtime.step import StepModel
     from streamavis.runtime.tracks import TrackConfig
+    from streamavis.status import EngineReport
     from streamavis.types import FrameResult
 
 __all__ = ["OpenSource", "Stream", "open"]

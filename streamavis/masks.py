@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from pycocotools import mask as coco
 
 from streamavis.errors import ShapeError
-from streamavis.types import Rle
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["decode", "encode", "from_runs"]
+__all__ = ["Rle", "decode", "encode", "from_runs"]
+
+
+@dataclass(slots=True)
+class Rle:
+    """A binary mask as COCO's compressed run-length encoding (column-major)."""
+
+    size: tuple[int, int]  # height, width
+    counts: str  # COCO's ASCII alphabet
 
 
 def encode(mask: NDArray[np.bool_]) -> Rle:

@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from streamavis.masks import Rle, decode
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -173,14 +175,6 @@ SourceItem: TypeAlias = VideoFrame | AudioChunk | AudioGap | SourceEvent
 
 
 @dataclass(slots=True)
-class Rle:
-    """A binary mask as COCO's compressed run-length encoding (column-major)."""
-
-    size: tuple[int, int]  # height, width
-    counts: str  # COCO's ASCII alphabet
-
-
-@dataclass(slots=True)
 class Track:
     """One object in one frame."""
 
@@ -203,8 +197,6 @@ class Track:
     @property
     def mask(self) -> NDArray[np.bool_]:
         """(H, W) bool, decoded on every access."""
-        from streamavis.masks import decode
-
         return decode(self.rle)
 
 
@@ -220,7 +212,10 @@ class Candidate:
 
 @dataclass(slots=True)
 class FrameResult:
-    """What is seen and heard in one frame: the wire's `frame` message, field by field."""
+    """What is seen and heard in one frame: the wire's `frame` message, field by field.
+
+    Iterating over a result gives its tracks.
+    """
 
     stream: str
     epoch: int  # rises when continuity broke; track ids start anew
@@ -236,3 +231,24 @@ class FrameResult:
     boot_id: str = ""  # random per engine start
     wall_time: float = 0.0  # seconds since 1970, metadata only
     stamps: dict[str, int] = field(default_factory=dict)  # Stage -> monotonic ns
+
+    def __iter__(self) -> Iterator[Track]:
+        return iter(self.tracks)
+
+    def __getitem__(self, label: str) -> list[Track]:
+        """The tracks of one class; an empty list where there are none."""
+        return [track for track in self.tracks if track.label == label]
+
+    @property
+    def sounding(self) -> list[Track]:
+        """The tracks that make a sound; an empty list also where the sound is unknown."""
+        return [track for track in self.tracks if track.is_sounding]
+
+    @property
+    def masks(self) -> NDArray[np.bool_]:
+        """(N, H, W) bool, one mask for each of `tracks` in order, decoded on every access."""
+        import numpy as np
+
+        if not self.tracks:
+            return np.zeros((0, *self.size), np.bool_)
+        return np.stack([track.mask for track in self.tracks])

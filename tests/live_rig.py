@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from runtime_fakes import NS, FakeModel, ListSink, Tap, until
 
-from streamavis.runtime.clock import ManualClock
+from streamavis.clock import ManualClock
 from streamavis.runtime.engine import Engine, Feed
-from streamavis.runtime.session import Session
+from streamavis.session import Session
 
 MS = 1_000_000
 

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, pad
 
-from streamavis.runtime.clock import ManualClock
-from streamavis.runtime.delivery import EngineReport
+from streamavis.clock import ManualClock
+from streamavis.status import EngineReport
 from streamavis.types import SAMPLE_RATE, AudioChunk, FrameResult, SourceItem, VideoFrame
 
 CLASSES = ("red thing", "green thing", "blue thing")
@@ -74,6 +74,10 @@ class FakeModel:
     on_step: Callable[[int], object] | None = None  # called with the step's number, first
     calls: list[tuple[Tensor, Tensor, Tensor]] = field(default_factory=list)
     state: FakeState | None = None
+    compute_dtype: torch.dtype = torch.float32
+
+    def to(self, device: torch.device) -> FakeModel:
+        return self
 
     def parameters(self) -> Iterator[Tensor]:
         return iter(())

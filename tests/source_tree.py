@@ -22,7 +22,8 @@ needs_clone = pytest.mark.skipif(
 )
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGE_ROOTS = [ROOT, ROOT / "kernels", ROOT / "apps", ROOT / "training"]
+WHEEL_ROOTS = [ROOT, ROOT / "kernels", ROOT / "apps", ROOT / "training"]
+PACKAGE_ROOTS = [*WHEEL_ROOTS, ROOT / "benchmarks"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Import:
 
 @dataclass(frozen=True)
 class Module:
-    """A Python file of one of the four packages."""
+    """A Python file of one of the packages."""
 
     name: str
     path: Path
@@ -85,7 +86,7 @@ def _called(node: ast.Call) -> str:
 
 
 def modules() -> list[Module]:
-    """Every module of the four packages, tracked by git or not."""
+    """Every module of the packages, tracked by git or not."""
     found = []
     for root in PACKAGE_ROOTS:
         for path in sorted(root.glob("streamavis*/**/*.py")):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -92,3 +93,58 @@ def test_the_first_weight_that_does_not_fit_is_named(tmp_path):
 def test_an_unknown_name_lists_what_is_shipped():
     with pytest.raises(UnknownModelError, match=r"'colossus'; expected .*a shipped name .*nano"):
         checkpoint.load("colossus")
+
+
+def test_a_folder_holds_weights_and_configuration_as_model_hubs_have_them(tmp_path):
+    model = network()
+    checkpoint.save(model, tmp_path, half=False)
+    assert {path.name for path in tmp_path.iterdir()} == {"model.safetensors", "config.json"}
+    written = json.loads((tmp_path / "config.json").read_text())
+    assert (written["kind"], written["config"]["classes"]) == (
+        "streamavis",
+        ["bell", "drum", "bird"],
+    )
+    assert checkpoint.load(tmp_path).config == model.config
+    assert checkpoint.kind_of(checkpoint.find(tmp_path)) == "streamavis"
+
+
+def test_the_configuration_may_be_beside_the_weights_alone(tmp_path):
+    """A hub's own tools write no header into the weights."""
+    model = network()
+    checkpoint.save(model, tmp_path, half=False)
+    save_file(dict(model.state_dict()), tmp_path / "model.safetensors")
+    loaded = checkpoint.load(tmp_path)
+    assert loaded.config == model.config
+    assert all(map(torch.equal, loaded.state_dict().values(), model.state_dict().values()))
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({}, "is a folder with no .safetensors file; expected model.safetensors"),
+        ({"a.safetensors": b"", "b.safetensors": b""}, "with a.safetensors, b.safetensors; exp"),
+        ({"one.safetensors": b""}, "not a safetensors file"),
+    ],
+)
+def test_a_folder_without_a_model_is_named(tmp_path, files, message):
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    with pytest.raises(CheckpointError, match=message):
+        checkpoint.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("{", "not readable as JSON"), ("[1]", "holds a list"), (" " * 2**21, "bytes")],
+)
+def test_a_configuration_that_is_none_is_named(tmp_path, text, message):
+    save_file(dict(network().state_dict()), tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(CheckpointError, match=message):
+        checkpoint.load(tmp_path)
+
+
+def test_a_shipped_name_is_not_shadowed_by_a_folder_of_that_name(tmp_path, monkeypatch):
+    (tmp_path / "nano").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert checkpoint.find("nano").name == "nano.safetensors"

@@ -18,8 +18,8 @@ import streamavis
 from streamavis.errors import CheckpointError, InputError, TruncatedInputError
 from streamavis.io.media import MediaInfo, MediaSource
 from streamavis.io.record import Recorder
-from streamavis.runtime.recording import RecordSink
-from streamavis.runtime.sinks import JsonlSink
+from streamavis.sinks.jsonl import JsonlSink
+from streamavis.sinks.record import RecordSink
 
 TEST_SOURCE = (
     "lavfi:testsrc2=size=160x90:rate=10:duration=2[out0];sine=frequency=440:duration=2[out1]"

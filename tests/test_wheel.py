@@ -12,7 +12,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from source_tree import PACKAGE_ROOTS, ROOT
+from source_tree import PACKAGE_ROOTS, ROOT, WHEEL_ROOTS
 
 # Import names of every extra: none of them may be needed to read results on a robot.
 EXTRAS = (
@@ -49,7 +49,7 @@ def run(*command: str | Path, cwd: Path, **environment: str) -> str:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built without a network from a copy: no stale `build/`, and none left behind."""
     copy = tmp_path_factory.mktemp("source")
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, copy)
     for root in PACKAGE_ROOTS:
         for package in root.glob("streamavis*/__init__.py"):
@@ -70,7 +70,7 @@ def unpacked(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_it_holds_every_file_of_the_packages(unpacked: Path) -> None:
     expected = {
         path.relative_to(root)
-        for root in PACKAGE_ROOTS
+        for root in WHEEL_ROOTS
         for package in root.glob("streamavis*/__init__.py")
         for path in package.parent.rglob("*")
         if path.is_file() and path.suffix != ".pyc"

@@ -34,6 +34,11 @@ _EXTRAS = {
     **dict.fromkeys(("tensorboard", "torchaudio"), "train"),
 }
 
+_NO_BENCHMARKS = (
+    "benchmarks come with a clone of the repository, not with the wheel; "
+    "in a clone, install it with: pip install -e '.[engine]'"
+)
+
 
 class ExitCode(IntEnum):
     """What the shell sees; `streamavis --help` lists them."""
@@ -53,6 +58,8 @@ def describe(error: BaseException) -> str | None:
         return "interrupted"
     if isinstance(error, ModuleNotFoundError) and error.name is not None:
         package = error.name.partition(".")[0]
+        if package == "streamavis_benchmarks":
+            return _NO_BENCHMARKS
         if package in _EXTRAS:
             return str(MissingExtraError(package, _EXTRAS[package]))
     if isinstance(error, OSError) and error.strerror:

@@ -4,10 +4,10 @@ B frames, A hops, K classes, C channels. The encoder lives on the absolute 10 ms
 stream: a frame's token depends on the samples that end with the last complete hop, so two frames
 within one hop hear the same.
 
-Every frame is heard anew, so that a gap or a jump needs no care and a stream keeps no state of its
-ear. Keeping spectra from frame to frame was measured and left: at 10 frames/s it saves 0.23 of
-58 ms a step (`nano`, one core of an AMD EPYC; the whole ear takes 1.1), and the convolutions,
-which stride over 16 hops, cannot be kept between frames that are not 16 hops apart.
+The encoder keeps no state: every frame's window is computed from its samples, so gaps and jumps
+need no special case. Keeping spectra from frame to frame saves 0.23 of 58 ms a step at 10 frames/s
+(`nano`, one core of an AMD EPYC; the whole encoder takes 1.1 ms). The convolutions stride over 16
+hops, so their outputs can be reused only between frames that are 16 hops apart.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from streamavis.audio.features import AudioFeatures
 from streamavis.audio.log_mel import BANDS, HOP, SPECTRUM_SAMPLES, log_mel
 from streamavis.errors import ShapeError
-from streamavis.model.layers import MLP, ConvNorm
+from streamavis.layers import MLP, ConvNorm
 from streamavis.types import SAMPLE_RATE, WINDOW_SAMPLES
 
 __all__ = ["HOPS", "CausalAudioEncoder", "last_hops"]

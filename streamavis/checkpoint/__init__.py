@@ -3,6 +3,7 @@
 from streamavis.checkpoint.files import (
     configuration,
     find,
+    kind_of,
     load,
     load_avism,
     load_vggish,
@@ -22,6 +23,7 @@ __all__ = [
     "find",
     "holds_vggish",
     "initialise",
+    "kind_of",
     "load",
     "load_avism",
     "load_vggish",

@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from streamavis.checkpoint.configured import BACKBONES, check_fit, parsed
+from streamavis.checkpoint.folder import WEIGHTS, header_beside, weights_in, write_header
 from streamavis.checkpoint.vggish import vggish_from_reference
 from streamavis.errors import CheckpointError, UnknownModelError
 from streamavis.model.avism import AVISM, AVISMConfig
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "configuration",
     "find",
+    "kind_of",
     "load",
     "load_avism",
     "load_vggish",
@@ -56,10 +58,10 @@ def shipped() -> list[str]:
 
 
 def find(name_or_path: str | Path) -> Path:
-    """Path of a shipped name ("nano") or of a weights file.
+    """Path of the weights of a shipped name ("nano"), a weights file or a model's folder.
 
     Raises:
-        CheckpointError: there is no such file.
+        CheckpointError: there is no such file, or the folder holds no model.
         UnknownModelError: it is neither a path nor a shipped name.
     """
     path = Path(name_or_path)
@@ -67,7 +69,12 @@ def find(name_or_path: str | Path) -> Path:
         return path
     if str(name_or_path) in shipped():
         return Path(str(resources.files("streamavis") / "weights" / f"{name_or_path}.safetensors"))
-    known = f"expected a .safetensors file or a shipped name ({', '.join(shipped()) or 'none'})"
+    if path.is_dir():
+        return weights_in(path)
+    known = (
+        "expected a .safetensors file, a folder with one, or a shipped name "
+        f"({', '.join(shipped()) or 'none'})"
+    )
     if path.suffix or path.parent != Path():
         raise CheckpointError(f"{name_or_path}: no such file; {known}")
     raise UnknownModelError(f"no model is called {str(name_or_path)!r}; {known}")
@@ -81,11 +88,12 @@ def save(
     half: bool = True,
     vggish: VGGish | None = None,
 ) -> None:
-    """Write weights and configuration to one safetensors file.
+    """Write weights and configuration to one safetensors file, or to a folder.
 
     Args:
         model: its weights and buffers are written.
-        path: replaced if it exists.
+        path: of the file, replaced if it exists; or of a folder that exists, which gets
+            `model.safetensors` and `config.json`, as model hubs have them.
         notes: kept in the file's metadata beside the configuration (data, command, seed).
         half: store float16; it is loaded as float32 again.
         vggish: what an offline network hears with, kept beside it for `load_vggish`.
@@ -106,7 +114,11 @@ def save(
         "config": json.dumps(_written(model.config)),
         **(notes or {}),
     }
+    path = Path(path)
     try:
+        if path.is_dir():
+            write_header(path, header)
+            path /= WEIGHTS
         save_file(tensors, str(path), header)
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} cannot be written: {error}") from error
@@ -193,12 +205,26 @@ def _written(config: StreamAVISConfig | AVISMConfig) -> dict[str, Any]:
     return values | {"backbone": {"kind": kind, **values["backbone"]}}
 
 
-def _header(path: Path, kind: str, cure: str) -> dict[str, str]:
+def kind_of(path: Path) -> str | None:
+    """Which network a weights file holds: "streamavis", "avism"; None: it does not say.
+
+    Raises:
+        CheckpointError: not a safetensors file.
+    """
+    return _read_header(path).get("kind")
+
+
+def _read_header(path: Path) -> dict[str, str]:
     try:
         with safe_open(str(path), "pt") as file:
             header = file.metadata() or {}
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} is not a safetensors file: {error}") from error
+    return header if "kind" in header else header | header_beside(path)
+
+
+def _header(path: Path, kind: str, cure: str) -> dict[str, str]:
+    header = _read_header(path)
     found = header.get("kind")
     if found != kind:
         raise CheckpointError(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from av.container import OutputContainer
 
-    from streamavis.runtime.audio_ring import AudioRing
+    from streamavis.audio_ring import AudioRing
 
 __all__ = ["LiveSoundtrack"]
 

@@ -17,6 +17,8 @@ from av.video.reformatter import (
     VideoReformatter,
 )
 
+from streamavis.audio_ring import AudioRing
+from streamavis.clock import RESTART_NS
 from streamavis.errors import OutputError
 from streamavis.io.claim import Claim
 from streamavis.io.container import BEST, Tracks, open_media
@@ -24,8 +26,6 @@ from streamavis.io.live_sound import LiveSoundtrack
 from streamavis.io.locate import file_url
 from streamavis.io.pictures import fitted
 from streamavis.io.soundtrack import Soundtrack
-from streamavis.runtime.audio_ring import AudioRing
-from streamavis.runtime.clock import RESTART_NS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 from av import AudioResampler
 
+from streamavis.audio_ring import NS_PER_SAMPLE
 from streamavis.errors import ArgumentError
-from streamavis.runtime.audio_ring import NS_PER_SAMPLE
 from streamavis.types import SAMPLE_RATE, AudioChunk
 
 if TYPE_CHECKING:

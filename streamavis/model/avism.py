@@ -16,12 +16,13 @@ from torch import Tensor, nn
 
 from streamavis.audio.causal import CausalAudioEncoder
 from streamavis.errors import ArgumentError, ShapeError
+from streamavis.layers import MLP
 from streamavis.model import backbones
 from streamavis.model.avism_stages import StageRecorder
 from streamavis.model.backbone import normalise
-from streamavis.model.layers import MLP
 from streamavis.model.localizer import FrameFusion, Localized, Localizer
 from streamavis.model.msdeform import MSDeformPixelDecoder
+from streamavis.model.network import Network
 from streamavis.model.object_decoder import ObjectDecoder
 from streamavis.model.resnet import ResNet, ResNetConfig, resnet50, resnet101
 from streamavis.model.segmentation import Segments, segment
@@ -148,7 +149,7 @@ class Lesson:
     count_logits: Tensor | None  # (B, T, levels)
 
 
-class AVISM(nn.Module):
+class AVISM(Network):
     """The offline network."""
 
     def __init__(self, config: AVISMConfig, *, compat: bool = False) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from streamavis_kernels import frame_prep
 from torch import Tensor, nn
 
-from streamavis.model.layers import ConvNorm, ResidualBlock
+from streamavis.layers import ConvNorm, ResidualBlock
 
 __all__ = ["PIXEL_MEAN", "PIXEL_STD", "STRIDE", "NanoBackbone", "NanoConfig", "normalise"]
 

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from streamavis.model.layers import Attention, FeedForward, sine_position
+from streamavis.layers import Attention, FeedForward, sine_position
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from streamavis.model.layers import Attention
+from streamavis.layers import Attention
 
 if TYPE_CHECKING:
     from streamavis.model.pixel_decoder import PixelFeatures

@@ -11,19 +11,69 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Tensor, nn
 
-from streamavis.model.layers import MLP, ClassHead, classify, mask_pool
+from streamavis.layers import MLP
 
 if TYPE_CHECKING:
     from streamavis.audio.features import AudioFeatures
     from streamavis.model.pixel_decoder import PixelFeatures
 
-__all__ = ["IdentityHead", "Pose", "SlotHeads", "Sounding", "SoundingHead", "class_sounding"]
+__all__ = [
+    "ClassHead",
+    "IdentityHead",
+    "Pose",
+    "SlotHeads",
+    "Sounding",
+    "SoundingHead",
+    "class_sounding",
+    "classify",
+    "mask_pool",
+]
 
 _MATCH_LOGIT = 4.0  # between a class that is surely not heard and one that surely is
+_SHARPNESS, _LOGIT_RANGE = 2.0, 8.0  # of a mask that features are averaged under
 _SURE = 1e-6  # no probability is nearer to 0 or 1: logits stay finite
 
 # How a slot is known to sound: a head that was taught, or, as in AVISM, by being found at all.
 Sounding = Literal["taught", "found"]
+
+
+def mask_pool(mask_logits: Tensor, features: Tensor) -> Tensor:
+    """Mean of a map under each soft mask, which takes no gradient.
+
+    Args:
+        mask_logits: (N, V, H, W); features: (N, C, H, W).
+
+    Returns:
+        (N, V, C)
+    """
+    logits = mask_logits.detach().clamp(-_LOGIT_RANGE, _LOGIT_RANGE)
+    weight = (logits * _SHARPNESS).sigmoid().flatten(2)
+    weight = weight / (weight.sum(-1, keepdim=True) + 1e-3)
+    return weight @ features.flatten(2).transpose(1, 2)
+
+
+class ClassHead(nn.Module):
+    """What an object is, from its query and from what lies under its mask.
+
+    The second is not in AVISM; a small network learns classes from it far sooner.
+    """
+
+    def __init__(self, channels: int, classes: int) -> None:
+        super().__init__()
+        self.look = nn.Linear(channels, channels)
+        self.classify = nn.Linear(channels, classes + 1)
+
+    def forward(self, queries: Tensor, mask_logits: Tensor, stride8: Tensor) -> Tensor:
+        """(N, Q, C), (N, Q, H4, W4), (N, C, H8, W8) -> (N, Q, K+1)."""
+        under = mask_pool(nn.functional.avg_pool2d(mask_logits.detach(), 2), stride8)
+        return self.classify(queries + self.look(under))
+
+
+def classify(head: nn.Module, queries: Tensor, mask_logits: Tensor, stride8: Tensor) -> Tensor:
+    """(N, Q, K+1) of a `ClassHead`, or of a linear head, which sees the queries alone (AVISM)."""
+    if isinstance(head, ClassHead):
+        return head(queries, mask_logits, stride8)
+    return head(queries)
 
 
 class IdentityHead(nn.Module):

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Tensor, nn
 
+from streamavis.layers import MLP, sine_of_points
 from streamavis.model.frame_decoder import FrameDecoderLayer, FramePrediction, draw, refine
 from streamavis.model.fusion_deformable import DeformableFusion
 from streamavis.model.fusion_dense import AudioCentricFusion, DenseFusion
-from streamavis.model.layers import MLP, ClassHead, classify, sine_of_points
+from streamavis.model.heads import ClassHead, classify
 
 if TYPE_CHECKING:
     from streamavis.model.pixel_decoder import PixelFeatures

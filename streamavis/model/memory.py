@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from streamavis.model.layers import Attention
+from streamavis.layers import Attention
 
 __all__ = ["Counters", "MemoryAttention", "MemoryPlan", "MemoryRules", "Ring", "plan_clip"]
 

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from streamavis_kernels import audio_deform_attn
 from torch import Tensor, nn
 
-from streamavis.model.layers import ConvNorm
+from streamavis.layers import ConvNorm
 from streamavis.model.pixel_decoder import (
     DeformableLayer,
     PixelFeatures,

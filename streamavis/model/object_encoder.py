@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from streamavis.model.layers import FeedForward
+from streamavis.layers import FeedForward
 from streamavis.model.memory import MemoryAttention, MemoryPlan, MemoryRules, Ring
 
 __all__ = ["MemoryLayer", "ObjectEncoder"]

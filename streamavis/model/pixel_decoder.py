@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from streamavis_kernels import audio_deform_attn
 from torch import Tensor, nn
 
-from streamavis.model.layers import ConvNorm, FeedForward, sine_position
+from streamavis.layers import ConvNorm, FeedForward, sine_position
 
 __all__ = [
     "DeformableLayer",

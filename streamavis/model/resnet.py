@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from streamavis.model.layers import ConvNorm
+from streamavis.layers import ConvNorm
 
 __all__ = ["Bottleneck", "FrozenBatchNorm", "ResNet", "ResNetConfig", "resnet50", "resnet101"]
 

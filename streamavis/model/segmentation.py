@@ -99,7 +99,7 @@ def segment(
     progress: Callable[[str, int], None] = lambda stage, frames: None,
 ) -> Segments:
     """Segment a recording; see `AVISM.segment`."""
-    device = model.class_embed.weight.device
+    device = model.device
     pace = _PUBLISHED if model.compat else _CPU if device.type == "cpu" else _GPU
     spool = SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115, closed below
     with spool:
@@ -113,9 +113,10 @@ def segment(
                     "give one row per frame"
                 )
             small = _resized(pictures, model.config.short_side, device)
-            features, found = model.locate(small, audio_features[done : done + len(pictures)])
-            queries.append(model.localizer.norm(found.queries[-1]))
-            maps = model.video_mask_features(features.stride4).permute(0, 2, 3, 1)
+            with model.computing():
+                features, found = model.locate(small, audio_features[done : done + len(pictures)])
+                queries.append(model.localizer.norm(found.queries[-1]))
+                maps = model.video_mask_features(features.stride4).permute(0, 2, 3, 1).float()
             spool.write(maps.contiguous().cpu().numpy().data)
             height, width = small.shape[-2:]
             sizes = _Sizes(pictures.shape[1:3], (height, width), maps.shape[1:])
@@ -126,11 +127,12 @@ def segment(
                 f"audio_features has {len(audio_features)} rows for {done} frames; give at least "
                 "one frame, and one row for each"
             )
-        prediction = model.read(model.track(torch.cat(queries)[None], audio_features[None]))
+        with model.computing():
+            prediction = model.read(model.track(torch.cat(queries)[None], audio_features[None]))
         least = -math.inf if pace.published else threshold
-        candidates = _Candidates.of(prediction.class_logits[0], least, top)
+        candidates = _Candidates.of(prediction.class_logits[0].float(), least, top)
         drawn = candidates.queries if pace.published else np.unique(candidates.queries)
-        masks = _Masks(prediction.mask_embed[0], np.sort(drawn), sizes, pace)
+        masks = _Masks(prediction.mask_embed[0].float(), np.sort(drawn), sizes, pace)
         spool.seek(0)
         for t in range(0, done, pace.frames):
             count = min(pace.frames, done - t)

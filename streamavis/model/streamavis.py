@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from streamavis.audio.causal import CausalAudioEncoder
-from streamavis.audio.features import AudioFeatures, DeafEncoder
+from streamavis.audio.features import AudioFeatures, NullAudioEncoder
 from streamavis.audio.trailing import VGGishEncoder, VGGishWeights
 from streamavis.audio.vggish import FEATURES
 from streamavis.errors import ArgumentError, ShapeError, StreamStateError
@@ -25,6 +25,7 @@ from streamavis.model.heads import IdentityHead, SlotHeads, Sounding, SoundingHe
 from streamavis.model.localizer import FrameFusion, Localized, Localizer
 from streamavis.model.memory import Counters, MemoryPlan, MemoryRules, Ring, plan_clip
 from streamavis.model.msdeform import MSDeformPixelDecoder
+from streamavis.model.network import Network
 from streamavis.model.object_encoder import ObjectEncoder
 from streamavis.model.pixel_decoder import PixelDecoder, PixelFeatures
 from streamavis.model.pixel_hybrid import HybridPixelDecoder
@@ -156,7 +157,7 @@ class _Seen:
     queries: Tensor  # (B, T, Q, C), normalised
 
 
-class StreamAVIS(nn.Module):
+class StreamAVIS(Network):
     """The causal network."""
 
     def __init__(self, config: StreamAVISConfig) -> None:
@@ -262,8 +263,9 @@ class StreamAVIS(nn.Module):
         """
         active = self._check(frames[:, None], audio[:, None], times_s[:, None], active, state)
         reset = torch.zeros_like(active)
-        heard = self._hear(audio[:, None], times_s[:, None])
-        clip = self._run(frames[:, None], heard, times_s[:, None], active, reset, state, keep=1)
+        heard = self._hear(audio[:, None], times_s[:, None])  # in float32: spectra need it
+        with self.computing():
+            clip = self._run(frames[:, None], heard, times_s[:, None], active, reset, state, keep=1)
         values = {f.name: getattr(clip, f.name) for f in fields(StepOutput)}
         first: dict[str, Any] = {k: None if x is None else x[:, 0] for k, x in values.items()}
         return StepOutput(**first)
@@ -484,10 +486,10 @@ def _pixel_decoder(
     )
 
 
-def _audio_encoder(c: StreamAVISConfig) -> CausalAudioEncoder | VGGishEncoder | DeafEncoder:
+def _audio_encoder(c: StreamAVISConfig) -> CausalAudioEncoder | VGGishEncoder | NullAudioEncoder:
     classes = len(c.classes)
     if c.audio == "vggish":
         return VGGishEncoder(classes, weights=c.vggish, taught=c.sounding == "taught")
     if c.audio == "none":
-        return DeafEncoder(c.audio_channels, classes)
+        return NullAudioEncoder(c.audio_channels, classes)
     return CausalAudioEncoder(c.audio_channels, classes, c.audio_widths)

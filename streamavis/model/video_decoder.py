@@ -12,7 +12,7 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 
-from streamavis.model.layers import Attention, FeedForward
+from streamavis.layers import Attention, FeedForward
 from streamavis.model.memory import MemoryAttention, MemoryPlan, MemoryRules, Ring
 
 __all__ = ["SlotCarry", "SlotStart", "VideoDecoder", "VideoDecoderLayer"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from streamavis.model.layers import Attention, FeedForward
+from streamavis.layers import Attention, FeedForward
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

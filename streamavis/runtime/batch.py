@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from streamavis.errors import ArgumentError
-from streamavis.runtime.session import step
+from streamavis.runtime.step import step
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from streamavis.runtime.post import SlotOutput
-    from streamavis.runtime.session import ModelState, Session, StepInput
+    from streamavis.runtime.step import ModelState, StepInput, StreamSession
 
 __all__ = ["Batch"]
 
@@ -67,7 +67,7 @@ class Batch:
     itself is stepped as `Session.see` does, in its own slot.
     """
 
-    def __init__(self, sessions: Sequence[Session]) -> None:
+    def __init__(self, sessions: Sequence[StreamSession]) -> None:
         """Give every session a slot; their pasts move into it.
 
         Raises:

@@ -14,22 +14,22 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+from streamavis.clock import Clock, MonotonicClock
 from streamavis.errors import ArgumentError, MisuseError, TruncatedInputError
 from streamavis.runtime.batch import Batch
-from streamavis.runtime.clock import Clock, MonotonicClock
-from streamavis.runtime.delivery import EngineReport, Phase
 from streamavis.runtime.governor import LEVELS, Governor
 from streamavis.runtime.heartbeat import Heartbeats
-from streamavis.runtime.lane import Context, Lane, Policy, Source
+from streamavis.runtime.lane import Context, Lane, Policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
 
-    from streamavis.runtime.delivery import Sink
-    from streamavis.runtime.session import Session
+    from streamavis.protocols import Sink, Source
+    from streamavis.runtime.step import StreamSession
+    from streamavis.status import EngineReport, Phase
     from streamavis.types import FrameResult, VideoFrame
 
-__all__ = ["Engine", "EngineReport", "Feed", "Source"]
+__all__ = ["Engine", "Feed"]
 
 _POLL_S = 0.1  # how often a waiting engine looks whether it was cancelled
 _LOOK_S = 0.1  # how often somebody looks after live streams
@@ -44,7 +44,7 @@ class Feed:
     """One of an engine's streams: where it comes from, its past, where its results go."""
 
     source: Source
-    session: Session
+    session: StreamSession
     sinks: Sequence[Sink] = ()
     stride: Callable[[], int] = lambda: 1  # asked at every live frame: look at one in so many
 
@@ -60,7 +60,7 @@ class Engine:
     def __init__(
         self,
         source: Source,
-        session: Session,
+        session: StreamSession,
         *,
         sinks: Sequence[Sink] = (),
         live: bool = False,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from streamavis.types import Notice
 
 if TYPE_CHECKING:
-    from streamavis.runtime.clock import Clock
+    from streamavis.clock import Clock
     from streamavis.types import NoticeKind
 
 __all__ = ["Journal"]

@@ -7,60 +7,34 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING
 
 import torch
 
-from streamavis.runtime.delivery import EngineReport, serve
+from streamavis.protocols import Delayed, Lossy, Stoppable
+from streamavis.runtime.delivery import serve
 from streamavis.runtime.health import Health
 from streamavis.runtime.journal import Journal
 from streamavis.runtime.pacing import arriving, live, paced
 from streamavis.runtime.queues import DropCause, LiveQueue, ReplayQueue
 from streamavis.runtime.stats import Statistics
 from streamavis.runtime.supervisor import MAX_REBUILDS, Remedy, Supervisor
+from streamavis.status import EngineReport
 from streamavis.types import AudioChunk, AudioGap, SourceEvent, Stage, VideoFrame
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
-    from streamavis.runtime.clock import Clock
-    from streamavis.runtime.delivery import Phase, Sink
+    from streamavis.clock import Clock
+    from streamavis.protocols import Sink, Source
     from streamavis.runtime.governor import Level
     from streamavis.runtime.heartbeat import Heartbeats
     from streamavis.runtime.post import SlotOutput
-    from streamavis.runtime.session import Session, StepInput
+    from streamavis.runtime.step import StepInput, StreamSession
+    from streamavis.status import Phase
     from streamavis.types import FrameResult, Heard, SourceItem
 
-__all__ = ["Context", "Delayed", "Lane", "Lossy", "Policy", "Source", "Stoppable"]
-
-
-class Source(Protocol):
-    """What comes in, in order: of a recording all sound up to t comes before the frame at t."""
-
-    def __iter__(self) -> Iterator[SourceItem]: ...
-
-
-@runtime_checkable
-class Stoppable(Protocol):
-    """A source that can be told from another thread to end its iteration soon."""
-
-    def stop(self) -> None: ...
-
-
-@runtime_checkable
-class Delayed(Protocol):
-    """A source that measures how much later than a picture its sound is available."""
-
-    @property
-    def audio_delay_s(self) -> float: ...
-
-
-@runtime_checkable
-class Lossy(Protocol):
-    """A source that had to leave out frames before anybody took them."""
-
-    @property
-    def dropped_frames(self) -> int: ...
+__all__ = ["Context", "Lane", "Policy"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +68,7 @@ class Lane:
     def __init__(
         self,
         source: Source,
-        session: Session,
+        session: StreamSession,
         sinks: Sequence[Sink],
         policy: Policy,
         by: Context,

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Iterable, Iterator
 
-    from streamavis.runtime.clock import Clock
+    from streamavis.clock import Clock
     from streamavis.runtime.stats import Statistics
     from streamavis.types import SourceItem
 

@@ -20,7 +20,7 @@ from streamavis.types import VideoFrame
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from streamavis.runtime.clock import Clock
+    from streamavis.clock import Clock
     from streamavis.types import SourceItem
 
 __all__ = ["DropCause", "LiveQueue", "QueueCounts", "ReplayQueue"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from streamavis.runtime.audio_ring import AudioRing, level_dbfs
+from streamavis.audio_ring import AudioRing, level_dbfs
 from streamavis.types import SAMPLE_RATE
 from streamavis.viz.palette import INK
 

@@ -18,6 +18,13 @@ def test_a_missing_engine_package_names_its_extra():
     assert line == "av is not installed; install it with: pip install 'streamavis[engine]'"
 
 
+def test_missing_benchmarks_say_that_a_clone_has_them():
+    module = "streamavis_benchmarks.pipeline"
+    line = describe(ModuleNotFoundError(f"No module named {module!r}", name=module))
+    assert line is not None
+    assert line.startswith("benchmarks come with a clone of the repository, not with the wheel")
+
+
 def test_system_errors_name_the_file():
     assert describe(PermissionError(13, "Permission denied", "out.jsonl")) == (
         "out.jsonl: Permission denied"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from streamavis_apps.exits import Stop
-from streamavis_apps.launch import launch
+from streamavis_apps.train.launch import launch
 
 from streamavis.errors import InputError, StreamAVISError
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from app_media import FRAMES, count_frames, write_clip, write_network
 from streamavis_apps.app import app
-from streamavis_apps.live import named
+from streamavis_apps.live.live import named
 from typer.testing import CliRunner
 
 from streamavis.redaction import display_name, redacted

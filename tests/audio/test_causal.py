@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamavis.audio.causal import HOPS, CausalAudioEncoder, last_hops
-from streamavis.audio.features import DeafEncoder
+from streamavis.audio.features import NullAudioEncoder
 from streamavis.audio.log_mel import HOP, SPECTRUM_SAMPLES, log_mel
 from streamavis.audio.trailing import VGGishEncoder, trailing_example
 from streamavis.audio.vggish import VGGish
@@ -97,7 +97,7 @@ def test_wrong_windows_are_named(ear):
 
 
 def test_the_deaf_say_the_same_of_every_sound():
-    deaf = DeafEncoder(32, 3)
+    deaf = NullAudioEncoder(32, 3)
     times = torch.zeros(2, dtype=torch.float64)
     out = deaf(torch.rand(2, WINDOW_SAMPLES), times)
     assert out.tokens.shape == (2, 32)

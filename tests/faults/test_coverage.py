@@ -26,7 +26,7 @@ FAULTS = {
         "faults/test_inputs.py::test_the_microphone_gone_while_no_results_come_is_told_as_well",
     ],
     "sound server killed or hanging, end to end": [
-        "faults/test_bench_live.py::test_a_microphone_and_a_disk_break_and_the_recording_stays_readable",
+        "benchmarks/test_bench_live.py::test_a_microphone_and_a_disk_break_and_the_recording_stays_readable",
     ],
     "microphone overflow": [
         "runtime/test_live_engine.py::test_a_gap_of_the_sound_is_known_by_its_length",
@@ -77,8 +77,8 @@ FAULTS = {
     "bad files": ["io/test_bad_media.py::test_what_cannot_be_opened_says_why"],
     "disk full": ["faults/test_outputs.py::test_a_full_disk_costs_its_output_and_one_notice"],
     "long runs": [
-        "faults/test_soak.py::test_a_short_soak_is_told_of_every_fault_and_recovers",
-        "faults/test_bench_live.py::test_every_picture_is_accounted_for_whatever_the_camera_does",
+        "benchmarks/test_soak.py::test_a_short_soak_is_told_of_every_fault_and_recovers",
+        "benchmarks/test_bench_live.py::test_every_picture_is_accounted_for_whatever_the_camera_does",
     ],
 }  # fmt: skip
 

@@ -8,11 +8,11 @@ import pytest
 from live_rig import MS, Rig, see
 from runtime_fakes import CLASSES, NS, FakeModel, Tap, our_threads, until
 
+from streamavis.clock import ManualClock
 from streamavis.io.live import Device, LiveSource
-from streamavis.runtime.clock import ManualClock
 from streamavis.runtime.engine import Engine, Feed
-from streamavis.runtime.session import Session
-from streamavis.runtime.sinks import PublishSink
+from streamavis.session import Session
+from streamavis.sinks.publish import PublishSink
 from streamavis.types import AudioChunk, SourceEvent, VideoFrame
 from streamavis.wire import Hello, Status
 

@@ -12,12 +12,12 @@ import pytest
 from live_rig import Rig, assert_adds_up
 from runtime_fakes import CLASSES, NS, FakeModel, Tap, assert_no_threads
 
+from streamavis.clock import MonotonicClock
 from streamavis.io.media import MediaSource
-from streamavis.runtime.clock import MonotonicClock
 from streamavis.runtime.engine import Engine, Feed
-from streamavis.runtime.recording import RecordSink
-from streamavis.runtime.session import Session
-from streamavis.runtime.sinks import PublishSink
+from streamavis.session import Session
+from streamavis.sinks.publish import PublishSink
+from streamavis.sinks.record import RecordSink
 from streamavis.wire import Hello, Subscriber
 
 DEADLINE_S = 60.0

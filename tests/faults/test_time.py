@@ -9,7 +9,7 @@ from live_rig import MS, Rig, assert_adds_up
 from runtime_fakes import NS, FakeModel, FakeSource, clip
 
 from streamavis.runtime.engine import Engine
-from streamavis.runtime.session import Session
+from streamavis.session import Session
 
 
 @pytest.mark.parametrize("step_s", [3600.0, -3600.0])

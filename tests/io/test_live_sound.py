@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streamavis.audio_ring import NS_PER_SAMPLE, AudioRing
 from streamavis.io.media import MediaSource
 from streamavis.io.record import Recorder
-from streamavis.runtime.audio_ring import NS_PER_SAMPLE, AudioRing
 from streamavis.types import SAMPLE_RATE, AudioChunk, VideoFrame
 
 S = 1_000_000_000
@@ -148,7 +148,7 @@ def test_a_kill_costs_less_than_the_last_second(tmp_path):
 import os, signal
 import numpy as np
 from streamavis.io.record import Recorder
-from streamavis.runtime.audio_ring import AudioRing
+from streamavis.audio_ring import AudioRing
 from streamavis.types import AudioChunk
 ring, rng = AudioRing(10), np.random.default_rng(0)
 recorder = Recorder({str(path)!r}, 64, 48, fps=25, sound=ring)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from clips import Pictures, Sound, grey, sine, write_clip
 
+from streamavis.audio_ring import NS_PER_SAMPLE, AudioRing
 from streamavis.io.media import MediaSource
-from streamavis.runtime.audio_ring import NS_PER_SAMPLE, AudioRing
 from streamavis.types import AudioChunk, VideoFrame
 
 S = 1_000_000_000

@@ -14,9 +14,9 @@ from streamavis_kernels import audio_deform_attn, deform_attn
 from streamavis_kernels.sampling import reference
 
 from streamavis.checkpoint import avism_from_reference
+from streamavis.layers import sine_position
 from streamavis.model.avism import AVISM
 from streamavis.model.avism_stages import StageRecorder
-from streamavis.model.layers import sine_position
 from streamavis.model.pixel_decoder import PixelFeatures
 from streamavis.model.swin import Swin, SwinConfig
 

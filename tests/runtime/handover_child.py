@@ -16,8 +16,8 @@ import torch
 from runtime_fakes import clip
 
 from streamavis import checkpoint
-from streamavis.runtime.clock import ManualClock
-from streamavis.runtime.session import Session
+from streamavis.clock import ManualClock
+from streamavis.session import Session
 from streamavis.types import AudioChunk, AudioGap, FrameResult, VideoFrame
 
 

@@ -13,7 +13,7 @@ from runtime_fakes import NS, FakeModel, picture
 
 from streamavis.errors import ShapeError
 from streamavis.runtime.batch import Batch
-from streamavis.runtime.session import Session
+from streamavis.session import Session
 from streamavis.types import AudioChunk, VideoFrame
 
 sys.path.append(str(Path(__file__).parents[1] / "model"))

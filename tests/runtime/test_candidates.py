@@ -11,7 +11,7 @@ from runtime_fakes import FakeModel, FakeSource, ListSink, clip
 
 from streamavis.runtime.candidates import candidates
 from streamavis.runtime.engine import Engine
-from streamavis.runtime.session import Session
+from streamavis.session import Session
 
 
 @dataclass

@@ -12,10 +12,10 @@ import weakref
 import pytest
 from runtime_fakes import NS, FakeModel, FakeSource, ListSink, assert_no_threads, clip
 
+from streamavis.clock import ManualClock
 from streamavis.errors import ModelOutputError, TruncatedInputError
-from streamavis.runtime.clock import ManualClock
 from streamavis.runtime.engine import Engine
-from streamavis.runtime.session import Session
+from streamavis.session import Session
 from streamavis.types import AudioChunk, Heard, VideoFrame
 
 BROKEN_OFF = TruncatedInputError("clip.mp4: breaks off")

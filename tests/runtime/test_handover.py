@@ -19,12 +19,12 @@ from hypothesis import strategies as st
 from runtime_fakes import NS, FakeConfig, FakeModel, clip
 
 from streamavis import checkpoint
+from streamavis.clock import ManualClock
 from streamavis.errors import StreamStateError
 from streamavis.model import StreamAVIS
 from streamavis.runtime import handover
-from streamavis.runtime.clock import ManualClock
-from streamavis.runtime.session import Session
 from streamavis.runtime.tracks import TrackConfig
+from streamavis.session import Session
 from streamavis.types import AudioChunk, VideoFrame
 
 sys.path.append(str(Path(__file__).parents[1] / "model"))

@@ -11,11 +11,11 @@ import pytest
 from handover_child import follow
 from runtime_fakes import FakeModel, clip
 
+from streamavis.clock import ManualClock
 from streamavis.errors import StreamStateError
 from streamavis.runtime import handover
-from streamavis.runtime.clock import ManualClock
 from streamavis.runtime.handover import Array
-from streamavis.runtime.session import Session
+from streamavis.session import Session
 
 sys.path.append(str(Path(__file__).parents[1] / "model"))
 from tiny import network

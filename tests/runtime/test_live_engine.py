@@ -9,9 +9,9 @@ import pytest
 from live_rig import MS, Rig, assert_adds_up, see, settled
 from runtime_fakes import NS, FakeModel, ListSink, assert_no_threads, picture, until
 
-from streamavis.runtime.clock import ManualClock
+from streamavis.clock import ManualClock
 from streamavis.runtime.engine import Engine, Feed
-from streamavis.runtime.session import Session
+from streamavis.session import Session
 from streamavis.types import AudioChunk, AudioGap, SourceEvent, VideoFrame
 
 

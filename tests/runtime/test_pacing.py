@@ -3,7 +3,7 @@ import threading
 import numpy as np
 import pytest
 
-from streamavis.runtime.clock import ManualClock
+from streamavis.clock import ManualClock
 from streamavis.runtime.pacing import live, paced
 from streamavis.runtime.stats import Statistics
 from streamavis.types import AudioChunk, Stage, VideoFrame

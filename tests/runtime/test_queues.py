@@ -4,7 +4,7 @@ import threading
 import numpy as np
 import pytest
 
-from streamavis.runtime.clock import ManualClock
+from streamavis.clock import ManualClock
 from streamavis.runtime.queues import DropCause, LiveQueue, ReplayQueue
 from streamavis.types import AudioChunk, VideoFrame
 

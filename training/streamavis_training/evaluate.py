@@ -16,7 +16,7 @@ from pycocotools import mask as coco
 from scipy.optimize import linear_sum_assignment
 
 from streamavis.masks import encode
-from streamavis.runtime.session import Session
+from streamavis.session import Session
 from streamavis.types import SAMPLE_RATE, AudioChunk, FrameResult, Rle, Track, VideoFrame
 from streamavis_training.synth import clip_seed
 from streamavis_training.world import WorldClip, WorldConfig, clip
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from streamavis.runtime.session import StepModel
+    from streamavis.runtime.step import StepModel
 
 __all__ = [
     "FrameTruth",

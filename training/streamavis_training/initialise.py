@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from safetensors import SafetensorError, safe_open
-
 from streamavis import checkpoint
 from streamavis.errors import CheckpointError
 from streamavis.model import StreamAVIS
@@ -76,7 +74,7 @@ def initialise(network: nn.Module, source: str | Path) -> InitReport:
 
 def _tensors(path: Path, network: nn.Module) -> dict[str, Tensor]:
     if path.suffix == ".safetensors":
-        kind = _kind(path)
+        kind = checkpoint.kind_of(path)
         if kind == "avism" and isinstance(network, StreamAVIS):
             avism, vggish = checkpoint.load_avism(path), checkpoint.load_vggish(path)
             return dict(StreamAVIS.from_avism(avism, vggish).state_dict())
@@ -88,14 +86,6 @@ def _tensors(path: Path, network: nn.Module) -> dict[str, Tensor]:
         return read(path).ema
     except CheckpointError:
         return checkpoint.read_foreign(path)
-
-
-def _kind(path: Path) -> str | None:
-    try:
-        with safe_open(str(path), "pt") as file:
-            return (file.metadata() or {}).get("kind")
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} is not a safetensors file: {error}") from error
 
 
 def _some(names: list[str], most: int) -> str:

@@ -15,7 +15,17 @@ from streamavis_apps.commands import (
     bench_real,
     bench_training,
 )
-from streamavis_apps.commands.options import Fps, Jobs, Json, Model, Seed, Size, Threads, parse_size
+from streamavis_apps.commands.options import (
+    Fps,
+    Jobs,
+    Json,
+    Model,
+    PictureSize,
+    Seed,
+    Size,
+    Threads,
+    parse_size,
+)
 from streamavis_apps.help_page import HelpCommand, HelpGroup
 
 __all__ = ["Device", "app", "kernels", "overlay", "pipeline", "soak", "world"]
@@ -59,7 +69,7 @@ def pipeline(
     [bold]Example[/]
       streamavis bench pipeline clip.mp4 --json bench.json
     """
-    from streamavis_apps.bench import run
+    from streamavis_benchmarks.pipeline import run
 
     raise typer.Exit(run(file, model=model, threads=threads, json_path=json))
 
@@ -82,7 +92,7 @@ def world(
     [bold]Example[/]
       streamavis bench world --clips 40 --seed 2026
     """
-    from streamavis_apps.world_bench import run
+    from streamavis_benchmarks.world import run
 
     raise typer.Exit(run(model, clips=clips, seed=seed, fps=fps, jobs=jobs, json_path=json))
 
@@ -127,23 +137,21 @@ def soak(
       streamavis bench soak --seconds 600 --faults --json soak-live.json
     """
     if seconds is not None:
-        from streamavis_apps.soak_live import Soak, run_live
-        from streamavis_apps.soak_world import FAULTS
+        from streamavis_benchmarks.soak.live import LiveSoak, run_live
+        from streamavis_benchmarks.soak.world import FAULTS
 
-        plan = Soak(
+        plan = LiveSoak(
             minutes=seconds / 60, faults=FAULTS if faults else (), every_s=every, model=model
         )
         raise typer.Exit(run_live(plan, json_path=json))
-    from streamavis_apps.soak_model import run
+    from streamavis_benchmarks.soak.model import run
 
     raise typer.Exit(run(model, steps=steps, size=(size.height, size.width), json_path=json))
 
 
 @app.command("overlay", cls=HelpCommand)
 def overlay(
-    size: Annotated[
-        Size, typer.Option(parser=parse_size, metavar="WxH", help="Picture size.")
-    ] = "1280x720",  # type: ignore[assignment]
+    size: PictureSize = "1280x720",  # type: ignore[assignment]
     tracks: Annotated[int, typer.Option(min=1, max=50, help="Objects in view.")] = 5,
     frames: Annotated[int, typer.Option(min=10, help="How often it is drawn.")] = 200,
     json: Json = None,
@@ -156,16 +164,14 @@ def overlay(
     [bold]Example[/]
       streamavis bench overlay --size 1920x1080
     """
-    from streamavis_apps.overlay_bench import run
+    from streamavis_benchmarks.overlay import run
 
     raise typer.Exit(run(size=size, tracks=tracks, frames=frames, json_path=json))
 
 
 @app.command("kernels", cls=HelpCommand)
 def kernels(
-    size: Annotated[
-        Size, typer.Option(parser=parse_size, metavar="WxH", help="Picture size.")
-    ] = "640x360",  # type: ignore[assignment]
+    size: PictureSize = "640x360",  # type: ignore[assignment]
     batch: Annotated[int, typer.Option(min=1, max=64, help="Pictures at once.")] = 1,
     device: Annotated[Device, typer.Option(help="Where to run.")] = Device.CPU,
     threads: Threads = None,
@@ -181,7 +187,7 @@ def kernels(
     [bold]Example[/]
       streamavis bench kernels --threads 2 --json kernels.json
     """
-    from streamavis_apps.kernel_bench import run
+    from streamavis_benchmarks.kernels import run
 
     code = run(
         size=(size.height, size.width),

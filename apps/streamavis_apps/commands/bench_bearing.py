@@ -37,7 +37,7 @@ def bearing(
       streamavis bench bearing --json bearing.json
       streamavis bench bearing --directions 36 --distance 2
     """
-    from streamavis_apps.bearing_bench import Plan, run
+    from streamavis_benchmarks.bearing import Plan, run
 
     plan = Plan(directions=directions, seconds=seconds, distance_m=distance, rate=rate, seed=seed)
     raise typer.Exit(run(plan, json_path=json))

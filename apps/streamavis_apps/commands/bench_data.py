@@ -71,9 +71,9 @@ def data(
       streamavis bench data AVISeg/train=3 coco/val2017=1 --clips 4
       streamavis bench data world --step 0.25 --json data.json
     """
-    from streamavis_apps.data_bench import Plan, run
+    from streamavis_benchmarks.data import DataBenchPlan, run
 
-    plan = Plan(
+    plan = DataBenchPlan(
         sources=sources,
         classes=None if classes is None else tuple(filter(None, classes.split(","))),
         network=None if network is Network.NONE else network.value,

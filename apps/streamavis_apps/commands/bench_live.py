@@ -10,7 +10,7 @@ import typer
 from streamavis_apps.commands.options import Json, Model, Threads
 
 if TYPE_CHECKING:
-    from streamavis_apps.live_bench.measure import Camera
+    from streamavis_benchmarks.live.measure import Camera
 
 __all__ = ["Microphone", "live"]
 
@@ -89,10 +89,10 @@ def live(
       streamavis bench live --camera 160x96@15 --camera 640x360@10 --claps
       streamavis bench live --faults --seconds 600 --every 30 --record --json live-faults.json
     """
-    from streamavis_apps.fault_watch import FaultPlan
-    from streamavis_apps.live_bench.bench import Bench, run
-    from streamavis_apps.live_bench.faults import faults_of
-    from streamavis_apps.live_bench.measure import Run
+    from streamavis_benchmarks.faults.watch import FaultPlan
+    from streamavis_benchmarks.live.bench import Bench, run
+    from streamavis_benchmarks.live.faults import faults_of
+    from streamavis_benchmarks.live.measure import Run
 
     heard = mic is Microphone.RIG
     minutes = (seconds or (600.0 if faults else 30.0)) / 60
@@ -117,7 +117,7 @@ def live(
 
 
 def _camera(text: str) -> "Camera":
-    from streamavis_apps.live_bench.measure import Camera
+    from streamavis_benchmarks.live.measure import Camera
 
     match = _CAMERA.fullmatch(text)
     if match is None or not 0 < float(match[3]) <= 120:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from streamavis_apps.commands.options import Json, Size, Threads, parse_size
+from streamavis_apps.commands.options import Json, PictureSize, Threads
 
 __all__ = ["model", "segment"]
 
@@ -18,7 +18,6 @@ Offline = Annotated[
         show_default="an untrained R50",
     ),
 ]
-PictureSize = Annotated[Size, typer.Option(parser=parse_size, metavar="WxH", help="Picture size.")]
 
 
 def model(
@@ -41,7 +40,7 @@ def model(
     [bold]Example[/]
       streamavis bench model --offline --rounds 5 --json avism.json
     """
-    from streamavis_apps.model_bench import run
+    from streamavis_benchmarks.offline.model import run
 
     if not offline:
         raise typer.BadParameter("Say which network: --offline.")
@@ -71,6 +70,6 @@ def segment(
     [bold]Example[/]
       streamavis bench segment --frames 600
     """
-    from streamavis_apps.segment_bench import run
+    from streamavis_benchmarks.offline.segment import run
 
     raise typer.Exit(run(model=weights, size=size, frames=frames, threads=threads, json_path=json))

@@ -8,10 +8,10 @@ import typer
 
 from streamavis_apps.commands.options import Model
 
-__all__ = ["Choice", "real", "thresholds"]
+__all__ = ["BenchSplit", "real", "thresholds"]
 
 
-class Choice(StrEnum):
+class BenchSplit(StrEnum):
     """Which part of the data."""
 
     VAL = "val"
@@ -46,8 +46,8 @@ def real(
             show_default="the model without a microphone",
         ),
     ] = None,
-    split: Annotated[Choice, typer.Option(help="val to choose by, test for final figures.")] = (
-        Choice.TEST
+    split: Annotated[BenchSplit, typer.Option(help="val to choose by, test for final figures.")] = (
+        BenchSplit.TEST
     ),
     minutes: Annotated[
         float,
@@ -83,9 +83,9 @@ def real(
       streamavis bench real --data data --composed composed/test --jobs 2 --json real.json
       streamavis bench real --data data --split val --fast --score-on 0.4 --score-off 0.3
     """
-    from streamavis_apps.real_bench.run import Plan, run
+    from streamavis_benchmarks.real.run import RealPlan, run
 
-    plan = Plan(
+    plan = RealPlan(
         model=model,
         data=data,
         composed=composed,
@@ -129,6 +129,6 @@ def thresholds(
     [bold]Example[/]
       streamavis bench thresholds --data data --composed composed/val --write
     """
-    from streamavis_apps.real_bench.tune import run
+    from streamavis_benchmarks.real.tune import run
 
     raise typer.Exit(run(model, data, composed, pictures=pictures, write=write))

@@ -64,8 +64,8 @@ def training(
     """
     if (data is None) != (val is None):
         raise typer.BadParameter("give both --data and --val, or neither for the tables alone.")
-    from streamavis_apps.training_bench.run import Plan, run
-    from streamavis_apps.training_bench.work import Short
+    from streamavis_benchmarks.training.run import StudyPlan, run
+    from streamavis_benchmarks.training.work import Short
 
     short = None
     if data is not None and val is not None:
@@ -80,5 +80,5 @@ def training(
             teacher_settings=tuple(teacher_set or ()),
             student_settings=tuple(student_set or ()),
         )
-    plan = Plan(out, short, list(only or []), seeds, minutes, report, json)
+    plan = StudyPlan(out, short, list(only or []), seeds, minutes, report, json)
     raise typer.Exit(run(plan))

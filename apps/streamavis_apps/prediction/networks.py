@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from safetensors import SafetensorError, safe_open
-
 from streamavis import checkpoint
 from streamavis.errors import CheckpointError
 from streamavis.model import AVISM, StreamAVIS
@@ -15,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from streamavis.audio.vggish import VGGish
+    from streamavis.device import Placement
 
 __all__ = ["PUBLISHED", "Loaded", "Mode", "load"]
 
@@ -36,7 +35,12 @@ class Loaded:
 
 
 def load(
-    path: Path, mode: Mode | None = None, vggish: Path | None = None, *, window: int = 6
+    path: Path,
+    mode: Mode | None = None,
+    vggish: Path | None = None,
+    *,
+    window: int = 6,
+    placement: Placement | None = None,
 ) -> Loaded:
     """Load weights of ours, or convert published ones in memory.
 
@@ -46,10 +50,20 @@ def load(
             it was made.
         vggish: published weights of VGGish; None: those in `path`, if it has any.
         window: frames of an offline network's window, which published weights do not tell.
+        placement: where it runs; None: on the CPU, in float32.
 
     Raises:
         CheckpointError: the file is not usable, or holds no offline network where one is asked for.
     """
+    loaded = _read(path, mode, vggish, window)
+    if placement is None:
+        return loaded
+    network = loaded.network.to(placement.device)
+    network.compute_dtype = placement.dtype
+    return Loaded(network, None if loaded.vggish is None else loaded.vggish.to(placement.device))
+
+
+def _read(path: Path, mode: Mode | None, vggish: Path | None, window: int) -> Loaded:
     ear = None
     if vggish is not None:
         ear = checkpoint.vggish_from_reference(checkpoint.read_foreign(vggish))
@@ -58,7 +72,7 @@ def load(
         network, _ = checkpoint.convert(state, window=window)
         if ear is None and checkpoint.holds_vggish(state):
             ear = checkpoint.vggish_from_reference(state)
-    elif _kind(path) == "avism":
+    elif checkpoint.kind_of(path) == "avism":
         network = checkpoint.load_avism(path)
         ear = ear or checkpoint.load_vggish(path)
     elif mode == "offline":
@@ -75,11 +89,3 @@ def load(
             f"{path} holds no VGGish, which it needs to hear causally; give its published weights"
         )
     return Loaded(StreamAVIS.from_avism(network, ear).eval().requires_grad_(False), None)
-
-
-def _kind(path: Path) -> str | None:
-    try:
-        with safe_open(str(path), "pt") as file:
-            return (file.metadata() or {}).get("kind")
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} is not a safetensors file: {error}") from error

@@ -16,7 +16,7 @@ from streamavis_apps.web.sound import BrowserSound
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from streamavis.runtime.clock import Clock
+    from streamavis.clock import Clock
     from streamavis.types import AudioChunk
 
 __all__ = ["BrowserCapture", "BrowserSource"]

@@ -88,7 +88,7 @@ def parse_text(data: str) -> Text:
     """
     try:
         return _TEXTS.decode(data)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise SchemaError(f"a text from the browser is refused: {error}") from error
 
 

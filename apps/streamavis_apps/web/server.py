@@ -197,7 +197,7 @@ class Server:
                 if message.type is not WSMsgType.TEXT:
                     raise SchemaError("viewers send texts only")
                 told = _FROM_VIEWER.decode(message.data)
-            except (SchemaError, msgspec.MsgspecError) as error:
+            except (SchemaError, msgspec.MsgspecError, RecursionError) as error:
                 await _close(socket, WSCloseCode.POLICY_VIOLATION, str(error))
                 return
             if isinstance(told, _Drawn):

@@ -10,7 +10,7 @@ from streamavis.types import AudioChunk, AudioGap, Modality, VideoFrame
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from streamavis.runtime.clock import Clock
+    from streamavis.clock import Clock
 
 __all__ = ["Capture", "Captured", "Device", "TellsTiming"]
 

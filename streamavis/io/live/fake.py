@@ -11,7 +11,7 @@ from streamavis.io.live.capture import Capture, Captured, Device
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from streamavis.runtime.clock import Clock
+    from streamavis.clock import Clock
     from streamavis.types import Modality
 
 __all__ = ["FakeDevice"]

@@ -23,8 +23,8 @@ from streamavis.io.live.steady import SteadySound
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from streamavis.clock import Clock
     from streamavis.io.live.address import Address
-    from streamavis.runtime.clock import Clock
 
 __all__ = ["list_microphones", "microphone_device"]
 

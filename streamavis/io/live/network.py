@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from av.stream import Stream
     from av.video.stream import VideoStream
 
+    from streamavis.clock import Clock
     from streamavis.io.live.address import Address
-    from streamavis.runtime.clock import Clock
     from streamavis.types import Modality
 
 __all__ = ["COUNTED_FORMATS", "network_device"]

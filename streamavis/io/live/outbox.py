@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING
 
-from streamavis.runtime.audio_ring import NS_PER_SAMPLE
+from streamavis.audio_ring import NS_PER_SAMPLE
 from streamavis.types import AudioChunk, AudioGap, SourceEvent, SourceItem, VideoFrame
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     import av
 
+    from streamavis.clock import Clock
     from streamavis.io.live.address import Address
-    from streamavis.runtime.clock import Clock
     from streamavis.types import Modality
 
 __all__ = ["paced_device"]

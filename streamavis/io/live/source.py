@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
+from streamavis.clock import Clock, MonotonicClock
 from streamavis.errors import InputError, StoppedError
 from streamavis.io.live.capture import TellsTiming
 from streamavis.io.live.delay import DelayMeter
@@ -12,7 +13,6 @@ from streamavis.io.live.devices import camera_device, sound_device
 from streamavis.io.live.outbox import Outbox
 from streamavis.io.live.supervisor import Supervisor
 from streamavis.io.media import MediaInfo
-from streamavis.runtime.clock import Clock, MonotonicClock
 from streamavis.types import AudioChunk, AudioGap, SourceEvent, SourceItem
 
 if TYPE_CHECKING:

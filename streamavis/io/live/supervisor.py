@@ -17,8 +17,8 @@ from streamavis.types import AudioChunk, SourceEvent, VideoFrame
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from streamavis.clock import Clock
     from streamavis.io.live.capture import Capture, Captured, Device
-    from streamavis.runtime.clock import Clock
     from streamavis.types import Modality, SourceItem, SourceState
 
 __all__ = ["Supervisor", "retry_delay_s"]

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from av.video.codeccontext import VideoCodecContext
 
+    from streamavis.clock import Clock
     from streamavis.io.live.address import Address
-    from streamavis.runtime.clock import Clock
     from streamavis.types import ClockSource
 
 __all__ = ["pumped_device", "v4l2_device"]

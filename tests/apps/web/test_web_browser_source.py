@@ -10,8 +10,8 @@ from streamavis_apps.web.feed import Begin, Block, Picture, Trouble
 from streamavis_apps.web.pictures import to_jpeg
 from streamavis_apps.web.sound import BrowserSound
 
+from streamavis.clock import ManualClock
 from streamavis.errors import InputError
-from streamavis.runtime.clock import ManualClock
 from streamavis.types import SAMPLE_RATE, AudioChunk, AudioGap, VideoFrame
 
 MS = 1_000_000

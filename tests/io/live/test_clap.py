@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from streamavis.clock import ManualClock
 from streamavis.errors import InputError
 from streamavis.io.live import ClapMeter, FakeDevice, LiveSource
-from streamavis.runtime.clock import ManualClock
 from streamavis.types import AudioChunk, VideoFrame
 
 NS = 1_000_000_000

@@ -7,10 +7,10 @@ from contextlib import suppress
 import numpy as np
 import pytest
 from rich.console import Console
-from streamavis_apps import calibrate
 from streamavis_apps.exits import ExitCode, Stop
-from streamavis_apps.rigs import Claps, MjpegCamera, SoundServer, Speaker, TsSender, missing
-from streamavis_apps.rigs.sounds import looped
+from streamavis_apps.setup import calibrate
+from streamavis_benchmarks.rigs import Claps, MjpegCamera, SoundServer, Speaker, TsSender, missing
+from streamavis_benchmarks.rigs.sounds import looped
 
 from streamavis.errors import InputError
 

@@ -2,10 +2,10 @@ import traceback
 
 import pytest
 
+from streamavis.clock import MonotonicClock
 from streamavis.errors import InputError
 from streamavis.io.live import Kind, LiveSource, parse_camera, parse_sound
 from streamavis.io.live.devices import camera_device
-from streamavis.runtime.clock import MonotonicClock
 
 
 @pytest.mark.parametrize(

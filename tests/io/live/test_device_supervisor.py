@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from runtime_fakes import assert_no_threads, our_threads, until
 
+from streamavis.clock import ManualClock
 from streamavis.errors import InputError, StoppedError
 from streamavis.io.live import FakeDevice, LiveSource
 from streamavis.io.live.supervisor import Supervisor, retry_delay_s
-from streamavis.runtime.clock import ManualClock
 from streamavis.types import AudioChunk, AudioGap, SourceEvent, VideoFrame
 
 NS = 1_000_000_000

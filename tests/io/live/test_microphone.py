@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from live_reader import Reader
-from streamavis_apps.rigs import MjpegCamera, SoundServer, Speaker, beeps, missing
+from streamavis_benchmarks.rigs import MjpegCamera, SoundServer, Speaker, beeps, missing
 
 from streamavis.errors import InputError
 from streamavis.io.child.messages import Failed, MessageReader, SoundMessage, encode

@@ -4,7 +4,7 @@ import av
 import numpy as np
 import pytest
 from live_reader import Reader
-from streamavis_apps.rigs import MjpegCamera, TsSender, stamp_of
+from streamavis_benchmarks.rigs import MjpegCamera, TsSender, stamp_of
 
 from streamavis.errors import InputError
 from streamavis.io.child.messages import Request

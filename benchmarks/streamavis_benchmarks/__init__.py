@@ -1,0 +1,1 @@
+"""Programs that measure StreamAVIS: for a clone of the repository, not in the wheel."""

@@ -1,0 +1,1 @@
+"""Faults on purpose: broken, watched, and held to their goals."""

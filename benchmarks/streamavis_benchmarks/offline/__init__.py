@@ -1,0 +1,1 @@
+"""What the offline network takes: time per part, and memory of a long recording."""
