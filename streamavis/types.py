@@ -188,6 +188,9 @@ class Track:
     centroid: tuple[float, float]  # x, y
     area: int  # pixels
     rle: Rle
+    # Azimuth (right) and elevation (up) of the centroid, degrees; None: the camera is not known.
+    bearing: tuple[float, float] | None = None
+    bearing_agrees: bool | None = None  # with the sound's bearing; None: one of them is unknown
 
     @property
     def is_sounding(self) -> bool:
@@ -227,7 +230,10 @@ class FrameResult:
     video: VideoState
     clock: ClockSource
     tracks: list[Track]
-    v: str = "1.1"
+    frame_id: str = ""  # of the camera's axes, as ROS has it
+    capture_wall_time: float | None = None  # s since 1970, of `capture_time_ns`; None: unknown
+    sound_bearing: SoundBearing | None = None  # None: there is no array of microphones
+    v: str = "1.2"
     boot_id: str = ""  # random per engine start
     wall_time: float = 0.0  # seconds since 1970, metadata only
     stamps: dict[str, int] = field(default_factory=dict)  # Stage -> monotonic ns
