@@ -41,12 +41,13 @@ RULES = {
     "streamavis.errors": rule(),
     "streamavis.types": rule("streamavis.masks", late="numpy supervision streamavis.forms"),
     "streamavis.forms": rule(BASE, "numpy", late="supervision"),
-    "streamavis.masks": rule("streamavis.errors", "numpy pycocotools"),
+    "streamavis.masks": rule("streamavis.errors", late="numpy pycocotools"),
     "streamavis.clock": rule("streamavis.errors"),
     "streamavis.audio_ring": rule(BASE + " streamavis.clock", "numpy msgspec"),
     "streamavis.words": rule(BASE),
     "streamavis.redaction": rule(),
     "streamavis.limits": rule(),
+    "streamavis.bearing": rule(BASE, "numpy"),
     "streamavis.wire": rule(BASE + " streamavis.limits", "numpy zmq msgspec msgpack pycocotools"),
     "streamavis.palette": rule("streamavis.types"),
     "streamavis.recordings": rule(
@@ -116,7 +117,7 @@ RULES = {
 # Where the name that is imported and the name that is installed differ.
 DISTRIBUTIONS = {"zmq": "pyzmq", "cv2": "opencv-python", "cupy": "cupy-cuda13x"}
 OUR_PACKAGES = {name.partition(".")[0] for name in RULES}
-WITHOUT_EXTRAS = ["errors", "masks", "words", "wire"]
+WITHOUT_EXTRAS = ["errors", "masks", "words", "wire", "bearing"]
 
 
 def within(name: str, parent: str) -> bool:
