@@ -58,14 +58,14 @@ RULES = {
         BASE + " streamavis.model streamavis.audio streamavis.weights", "numpy torch safetensors"
     ),
     "streamavis.io": rule(
-        BASE + " streamavis.redaction streamavis.clock streamavis.audio_ring",
+        BASE + " streamavis.redaction streamavis.clock streamavis.audio_ring streamavis.limits",
         "numpy av cv2 msgspec",
         late="sounddevice",
     ),
     "streamavis.viz": rule(BASE + " streamavis.words streamavis.audio_ring", "numpy cv2"),
     "streamavis.runtime": rule(
         BASE + " streamavis_kernels streamavis.clock streamavis.audio_ring streamavis.io"
-        " streamavis.wire streamavis.viz",
+        " streamavis.wire streamavis.viz streamavis.limits",
         "numpy torch scipy cv2 msgspec",
     ),
     "streamavis.session": rule(SESSION, "numpy torch"),
