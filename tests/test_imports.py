@@ -32,13 +32,15 @@ def rule(ours: str = "", others: str = "", late: str = "") -> Rule:
 
 
 BASE = "streamavis.errors streamavis.types streamavis.masks"
-SESSION = BASE + " streamavis.clock streamavis.audio_ring streamavis.runtime"
+STREAM = BASE + " streamavis.clock streamavis.status streamavis.protocols"
+SESSION = STREAM + " streamavis.audio_ring streamavis.runtime"
 ENGINE = "numpy torch scipy av cv2 sounddevice safetensors"
 RULES = {
     # Its errors belong to the tree of errors, which imports nothing.
     "streamavis_kernels": rule("streamavis.errors", "numpy torch", late="cupy"),
     "streamavis.errors": rule(),
-    "streamavis.types": rule("streamavis.masks", late="numpy"),
+    "streamavis.types": rule("streamavis.masks", late="numpy supervision streamavis.forms"),
+    "streamavis.forms": rule(BASE, "numpy", late="supervision"),
     "streamavis.masks": rule("streamavis.errors", "numpy pycocotools"),
     "streamavis.clock": rule("streamavis.errors"),
     "streamavis.audio_ring": rule(BASE + " streamavis.clock", "numpy msgspec"),
@@ -46,9 +48,14 @@ RULES = {
     "streamavis.redaction": rule(),
     "streamavis.limits": rule(),
     "streamavis.wire": rule(BASE + " streamavis.limits", "numpy zmq msgspec msgpack pycocotools"),
+    "streamavis.palette": rule("streamavis.types"),
+    "streamavis.recordings": rule(
+        BASE + " streamavis.wire streamavis.palette streamavis.words",
+        "numpy msgspec",
+        late="mcap zstandard",
+    ),
     "streamavis.metrics": rule(BASE, "numpy scipy pycocotools msgspec"),
     "streamavis.weights": rule(),
-    "streamavis.device": rule(BASE, "torch"),
     "streamavis.layers": rule(BASE, "torch"),
     "streamavis.audio": rule(BASE + " streamavis_kernels streamavis.layers", "numpy torch"),
     "streamavis.model": rule(
@@ -58,21 +65,38 @@ RULES = {
         BASE + " streamavis.model streamavis.audio streamavis.weights", "numpy torch safetensors"
     ),
     "streamavis.io": rule(
-        BASE + " streamavis.redaction streamavis.clock streamavis.audio_ring streamavis.limits",
+        BASE + " streamavis.redaction streamavis.clock streamavis.audio_ring streamavis.protocols"
+        " streamavis.limits",
         "numpy av cv2 msgspec",
         late="sounddevice",
     ),
-    "streamavis.viz": rule(BASE + " streamavis.words streamavis.audio_ring", "numpy cv2"),
+    "streamavis.viz": rule(
+        BASE + " streamavis.words streamavis.palette streamavis.audio_ring", "numpy cv2"
+    ),
+    "streamavis.status": rule("streamavis.types"),
+    "streamavis.protocols": rule("streamavis.types streamavis.status"),
     "streamavis.runtime": rule(
-        BASE + " streamavis_kernels streamavis.clock streamavis.audio_ring streamavis.io"
-        " streamavis.wire streamavis.viz streamavis.limits",
+        STREAM + " streamavis_kernels streamavis.audio_ring streamavis.limits",
         "numpy torch scipy cv2 msgspec",
     ),
-    "streamavis.session": rule(SESSION, "numpy torch"),
+    "streamavis.sinks": rule(
+        STREAM + " streamavis.audio_ring streamavis.limits streamavis.wire streamavis.viz"
+        " streamavis.io",
+        "numpy cv2 msgspec",
+    ),
+    "streamavis.device": rule(BASE, "torch"),
+    "streamavis.offline": rule(
+        BASE + " streamavis.device streamavis.io streamavis.model streamavis.audio"
+        " streamavis.checkpoint",
+        "numpy torch",
+    ),
+    "streamavis.pushing": rule(BASE + " streamavis.io", "numpy torch av"),
+    "streamavis.session": rule(SESSION + " streamavis.pushing", "numpy torch"),
     "streamavis.warmup": rule(SESSION + " streamavis.session streamavis_kernels", "numpy"),
     "streamavis.admission": rule(SESSION + " streamavis.warmup", "torch"),
     "streamavis.api": rule(
         SESSION + " streamavis.session streamavis.warmup streamavis.io streamavis.checkpoint"
+        " streamavis.device streamavis.offline streamavis.model"
     ),
     # The top of the library: it opens everything below, and loads it on first use.
     "streamavis": rule("streamavis.environment", late="streamavis"),
@@ -94,7 +118,7 @@ RULES = {
 # Where the name that is imported and the name that is installed differ.
 DISTRIBUTIONS = {"zmq": "pyzmq", "cv2": "opencv-python", "cupy": "cupy-cuda13x"}
 OUR_PACKAGES = {name.partition(".")[0] for name in RULES}
-WITHOUT_EXTRAS = ["errors", "types", "masks", "words", "wire"]
+WITHOUT_EXTRAS = ["errors", "masks", "words", "wire"]
 
 
 def within(name: str, parent: str) -> bool:

@@ -25,7 +25,9 @@ from streamavis_apps.commands import (
     inspect,
     keys,
     live,
+    play,
     predict,
+    record,
     replay,
     reproduce,
     segment,
@@ -114,6 +116,8 @@ app.command("demo", cls=HelpCommand)(demo.command)
 app.command("replay", cls=HelpCommand)(replay.command)
 app.command("live", cls=HelpCommand)(live.command)
 app.command("view", cls=HelpCommand)(view.command)
+app.command("record", cls=HelpCommand)(record.command)
+app.command("play", cls=HelpCommand)(play.command)
 app.command("devices", cls=HelpCommand)(devices.command)
 app.command("calibrate", cls=HelpCommand)(calibrate.command)
 app.command("synth", cls=HelpCommand)(synth.command)

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 from streamavis_apps.web.browser import BrowserSource
-from streamavis_apps.web.view import WebView
+from streamavis_apps.web.web_view import WebView
 from streamavis_benchmarks.attack import bench as attack_bench
 from streamavis_benchmarks.attack import peers as attack_peers
 from streamavis_benchmarks.attack.bench import ROWS, judge, run

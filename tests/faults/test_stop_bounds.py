@@ -9,10 +9,10 @@ from types import SimpleNamespace
 import pytest
 from live_rig import Rig
 from runtime_fakes import FakeModel, assert_no_threads
-from streamavis_apps import live
+from streamavis_apps.live import live
 from streamavis_apps.web import server as served
-from streamavis_apps.web import view as viewed
-from streamavis_apps.web.view import WebView
+from streamavis_apps.web import web_view as viewed
+from streamavis_apps.web.web_view import WebView
 
 DEADLINE_S = 60.0
 STEP_S, ENGINE_S = live._STEP_S, live._ENGINE_S  # before `unhurried` changes them

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from streamavis_apps.web import sparing
 from streamavis_apps.web.sparing import SHARE, Share, SparingLoop
-from streamavis_apps.web.view import WebView
+from streamavis_apps.web.web_view import WebView
 
 
 class Thread:
