@@ -66,7 +66,8 @@ RULES = {
         BASE + " streamavis.model streamavis.audio streamavis.weights", "numpy torch safetensors"
     ),
     "streamavis.io": rule(
-        BASE + " streamavis.redaction streamavis.clock streamavis.audio_ring streamavis.protocols",
+        BASE + " streamavis.redaction streamavis.clock streamavis.audio_ring streamavis.protocols"
+        " streamavis.limits",
         "numpy av cv2 msgspec",
         late="sounddevice",
     ),
@@ -76,7 +77,8 @@ RULES = {
     "streamavis.status": rule("streamavis.types"),
     "streamavis.protocols": rule("streamavis.types streamavis.status"),
     "streamavis.runtime": rule(
-        STREAM + " streamavis_kernels streamavis.audio_ring", "numpy torch scipy cv2 msgspec"
+        STREAM + " streamavis_kernels streamavis.audio_ring streamavis.limits",
+        "numpy torch scipy cv2 msgspec",
     ),
     "streamavis.sinks": rule(
         STREAM + " streamavis.audio_ring streamavis.limits streamavis.wire streamavis.viz"
