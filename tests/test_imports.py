@@ -60,7 +60,7 @@ RULES = {
     "streamavis.layers": rule(BASE, "torch"),
     "streamavis.audio": rule(BASE + " streamavis_kernels streamavis.layers", "numpy torch"),
     "streamavis.model": rule(
-        BASE + " streamavis_kernels streamavis.layers streamavis.audio", "numpy torch"
+        BASE + " streamavis_kernels streamavis.layers streamavis.audio", "numpy torch", late="timm"
     ),
     "streamavis.checkpoint": rule(
         BASE + " streamavis.model streamavis.audio streamavis.weights", "numpy torch safetensors"
