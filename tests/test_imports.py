@@ -97,8 +97,10 @@ RULES = {
     "streamavis.admission": rule(SESSION + " streamavis.warmup", "torch"),
     "streamavis.api": rule(
         SESSION + " streamavis.session streamavis.warmup streamavis.io streamavis.checkpoint"
-        " streamavis.device streamavis.offline streamavis.model"
+        " streamavis.device streamavis.offline streamavis.model streamavis.results"
+        " streamavis.redaction"
     ),
+    "streamavis.results": rule(SESSION + " streamavis.io"),
     # The top of the library: it opens everything below, and loads it on first use.
     "streamavis": rule("streamavis.environment", late="streamavis"),
     "streamavis.environment": rule(),
