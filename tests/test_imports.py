@@ -55,6 +55,7 @@ RULES = {
         "numpy msgspec",
         late="mcap zstandard",
     ),
+    "streamavis.bridges": rule(BASE + " streamavis.wire streamavis.redaction", late="paho"),
     "streamavis.metrics": rule(BASE, "numpy scipy pycocotools msgspec"),
     "streamavis.weights": rule(),
     "streamavis.layers": rule(BASE, "torch"),
@@ -119,7 +120,12 @@ RULES = {
     ),
 }
 # Where the name that is imported and the name that is installed differ.
-DISTRIBUTIONS = {"zmq": "pyzmq", "cv2": "opencv-python", "cupy": "cupy-cuda13x"}
+DISTRIBUTIONS = {
+    "zmq": "pyzmq",
+    "paho": "paho-mqtt",
+    "cv2": "opencv-python",
+    "cupy": "cupy-cuda13x",
+}
 OUR_PACKAGES = {name.partition(".")[0] for name in RULES}
 WITHOUT_EXTRAS = ["errors", "masks", "words", "wire", "bearing"]
 

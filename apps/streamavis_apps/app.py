@@ -15,6 +15,7 @@ import typer
 from streamavis.redaction import redacted
 from streamavis_apps.commands import (
     bench,
+    bridge,
     calibrate,
     compose,
     convert,
@@ -118,6 +119,7 @@ app.command("live", cls=HelpCommand)(live.command)
 app.command("view", cls=HelpCommand)(view.command)
 app.command("record", cls=HelpCommand)(record.command)
 app.command("play", cls=HelpCommand)(play.command)
+app.command("bridge", cls=HelpCommand)(bridge.command)
 app.command("devices", cls=HelpCommand)(devices.command)
 app.command("calibrate", cls=HelpCommand)(calibrate.command)
 app.command("synth", cls=HelpCommand)(synth.command)

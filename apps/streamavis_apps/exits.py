@@ -33,6 +33,7 @@ _EXTRAS = {
     **dict.fromkeys(("av", "cv2", "safetensors", "scipy", "sounddevice", "torch"), "engine"),
     "aiohttp": "web",
     **dict.fromkeys(("mcap", "zstandard"), "mcap"),
+    "paho": "mqtt",
     "supervision": "supervision",
     **dict.fromkeys(("tensorboard", "torchaudio"), "train"),
 }
