@@ -22,6 +22,7 @@ from streamavis_apps.commands import (
     demo,
     devices,
     doctor,
+    follow,
     inspect,
     keys,
     live,
@@ -114,6 +115,7 @@ app.command("demo", cls=HelpCommand)(demo.command)
 app.command("replay", cls=HelpCommand)(replay.command)
 app.command("live", cls=HelpCommand)(live.command)
 app.command("view", cls=HelpCommand)(view.command)
+app.command("follow", cls=HelpCommand)(follow.command)
 app.command("devices", cls=HelpCommand)(devices.command)
 app.command("calibrate", cls=HelpCommand)(calibrate.command)
 app.command("synth", cls=HelpCommand)(synth.command)
