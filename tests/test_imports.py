@@ -39,7 +39,8 @@ RULES = {
     # Its errors belong to the tree of errors, which imports nothing.
     "streamavis_kernels": rule("streamavis.errors", "numpy torch", late="cupy"),
     "streamavis.errors": rule(),
-    "streamavis.types": rule("streamavis.masks", late="numpy"),
+    "streamavis.types": rule("streamavis.masks", late="numpy supervision streamavis.forms"),
+    "streamavis.forms": rule(BASE, "numpy", late="supervision"),
     "streamavis.masks": rule("streamavis.errors", "numpy pycocotools"),
     "streamavis.clock": rule("streamavis.errors"),
     "streamavis.audio_ring": rule(BASE + " streamavis.clock", "numpy msgspec"),
@@ -49,6 +50,12 @@ RULES = {
     "streamavis.bearing": rule(BASE, "numpy"),
     "streamavis.follow": rule(BASE, late="rclpy sensor_msgs trajectory_msgs builtin_interfaces"),
     "streamavis.wire": rule(BASE + " streamavis.limits", "numpy zmq msgspec msgpack pycocotools"),
+    "streamavis.palette": rule("streamavis.types"),
+    "streamavis.recordings": rule(
+        BASE + " streamavis.wire streamavis.palette streamavis.words",
+        "numpy msgspec",
+        late="mcap zstandard",
+    ),
     "streamavis.metrics": rule(BASE, "numpy scipy pycocotools msgspec"),
     "streamavis.weights": rule(),
     "streamavis.layers": rule(BASE, "torch"),
@@ -60,11 +67,13 @@ RULES = {
         BASE + " streamavis.model streamavis.audio streamavis.weights", "numpy torch safetensors"
     ),
     "streamavis.io": rule(
-        BASE + " streamavis.redaction streamavis.clock streamavis.audio_ring",
+        BASE + " streamavis.redaction streamavis.clock streamavis.audio_ring streamavis.protocols",
         "numpy av cv2 msgspec",
         late="sounddevice",
     ),
-    "streamavis.viz": rule(BASE + " streamavis.words streamavis.audio_ring", "numpy cv2"),
+    "streamavis.viz": rule(
+        BASE + " streamavis.words streamavis.palette streamavis.audio_ring", "numpy cv2"
+    ),
     "streamavis.status": rule("streamavis.types"),
     "streamavis.protocols": rule("streamavis.types streamavis.status"),
     "streamavis.runtime": rule(
@@ -111,7 +120,7 @@ DISTRIBUTIONS = {"zmq": "pyzmq", "cv2": "opencv-python", "cupy": "cupy-cuda13x"}
 # Of ROS 2, which is installed beside Python packages, not from a registry.
 NOT_ON_A_REGISTRY = {"rclpy", "sensor_msgs", "trajectory_msgs", "builtin_interfaces"}
 OUR_PACKAGES = {name.partition(".")[0] for name in RULES}
-WITHOUT_EXTRAS = ["errors", "types", "masks", "words", "wire", "bearing", "follow"]
+WITHOUT_EXTRAS = ["errors", "masks", "words", "wire", "bearing", "follow"]
 
 
 def within(name: str, parent: str) -> bool:

@@ -26,7 +26,9 @@ from streamavis_apps.commands import (
     inspect,
     keys,
     live,
+    play,
     predict,
+    record,
     replay,
     reproduce,
     segment,
@@ -116,6 +118,8 @@ app.command("replay", cls=HelpCommand)(replay.command)
 app.command("live", cls=HelpCommand)(live.command)
 app.command("view", cls=HelpCommand)(view.command)
 app.command("follow", cls=HelpCommand)(follow.command)
+app.command("record", cls=HelpCommand)(record.command)
+app.command("play", cls=HelpCommand)(play.command)
 app.command("devices", cls=HelpCommand)(devices.command)
 app.command("calibrate", cls=HelpCommand)(calibrate.command)
 app.command("synth", cls=HelpCommand)(synth.command)

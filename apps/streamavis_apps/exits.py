@@ -31,6 +31,8 @@ _EXTRAS = {
     **dict.fromkeys(("rich", "typer"), "cli"),
     **dict.fromkeys(("av", "cv2", "safetensors", "scipy", "sounddevice", "torch"), "engine"),
     "aiohttp": "web",
+    **dict.fromkeys(("mcap", "zstandard"), "mcap"),
+    "supervision": "supervision",
     **dict.fromkeys(("tensorboard", "torchaudio"), "train"),
 }
 

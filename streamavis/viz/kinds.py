@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import cv2
 
+from streamavis.palette import DIM, GOOD, SOFT, WHITE
 from streamavis.viz.hud import fill
 from streamavis.viz.labels import line_on_ink, put
-from streamavis.viz.palette import DIM, GOOD, SOFT, WHITE
 from streamavis.words import UNKNOWN, percent
 
 if TYPE_CHECKING:

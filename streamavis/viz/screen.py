@@ -15,10 +15,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from streamavis.viz.hud import Item, draw_bar, draw_candidates, fill, plate_of_text
-from streamavis.viz.labels import Look
-from streamavis.viz.overlay import draw_tracks
-from streamavis.viz.palette import (
+from streamavis.palette import (
     ALERT,
     DIM,
     GOOD,
@@ -27,6 +24,9 @@ from streamavis.viz.palette import (
     WARN,
     WHITE,
 )
+from streamavis.viz.hud import Item, draw_bar, draw_candidates, fill, plate_of_text
+from streamavis.viz.labels import Look
+from streamavis.viz.overlay import draw_tracks
 from streamavis.viz.strip import Moment, SoundStrip
 from streamavis.words import clock_time, counted, delay, knows
 

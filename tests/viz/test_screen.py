@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_overlay import disc, grey, result, track
 
+from streamavis.palette import GOOD, WHITE
 from streamavis.types import AudioChunk, Candidate, SourceEvent
 from streamavis.viz.hud import Item, draw_bar, draw_candidates, plate_of_text
 from streamavis.viz.kinds import draw_kinds
 from streamavis.viz.labels import Look
-from streamavis.viz.palette import GOOD, WHITE
 from streamavis.viz.screen import Action, Health, Screen, view_size
 
 NS = 1_000_000_000

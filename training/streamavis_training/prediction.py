@@ -20,6 +20,7 @@ import torch
 from streamavis import metrics
 from streamavis.errors import InputError
 from streamavis.model import AVISM
+from streamavis.model.segmentation import segment
 from streamavis.session import Session
 from streamavis.types import SAMPLE_RATE, AudioChunk, VideoFrame
 from streamavis_training.split import ClassMap, match_classes
@@ -292,7 +293,7 @@ def _segmented(
         rows = feature_rows(clip, channels, vggish, deaf=settings.deaf, device=network.device)
     else:
         rows = _own_rows(network, clip, deaf=settings.deaf)
-    found = network.segment(clip.pictures(), rows, threshold=settings.threshold, progress=progress)
+    found = segment(network, clip.pictures(), rows, threshold=settings.threshold, progress=progress)
     entries = []
     for i in range(len(found)):
         category = classes.ids[int(found.labels[i])]

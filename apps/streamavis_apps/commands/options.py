@@ -19,6 +19,7 @@ __all__ = [
     "DtypeOption",
     "Fps",
     "Insecure",
+    "InsecureReader",
     "Jobs",
     "Json",
     "Keys",
@@ -29,9 +30,12 @@ __all__ = [
     "Names",
     "PictureSize",
     "Publish",
+    "PublisherAddress",
+    "ReaderKey",
     "Seed",
     "Size",
     "Split",
+    "StreamName",
     "Threads",
     "Tiers",
     "Token",
@@ -121,6 +125,29 @@ Insecure = Annotated[
     typer.Option(
         "--insecure", help="--publish beyond this machine without keys: anybody may read."
     ),
+]
+
+
+PublisherAddress = Annotated[
+    str, typer.Argument(metavar="ADDRESS", help="A publisher, e.g. tcp://127.0.0.1:5555.")
+]
+
+StreamName = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="This stream only; otherwise what the address has."),
+]
+
+ReaderKey = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="This reader's key file, made by `streamavis keys add NAME` over there.",
+    ),
+]
+
+InsecureReader = Annotated[
+    bool,
+    typer.Option("--insecure", help="Believe whoever answers on another machine, in clear."),
 ]
 
 

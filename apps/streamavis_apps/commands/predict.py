@@ -39,7 +39,7 @@ def command(
             help="One split: JPEGImages, WAVAudios, and annotations.json in it or DIR.json beside.",
         ),
     ],
-    out: Annotated[Path, typer.Option(metavar="OUT.json", help="Where the predictions go.")],
+    out: Annotated[Path, typer.Option(metavar="FILE.json", help="Where the predictions go.")],
     model: Model = "nano",
     annotations: Annotated[
         Path | None,
