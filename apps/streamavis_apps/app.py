@@ -23,6 +23,7 @@ from streamavis_apps.commands import (
     demo,
     devices,
     doctor,
+    follow,
     inspect,
     keys,
     live,
@@ -117,6 +118,7 @@ app.command("demo", cls=HelpCommand)(demo.command)
 app.command("replay", cls=HelpCommand)(replay.command)
 app.command("live", cls=HelpCommand)(live.command)
 app.command("view", cls=HelpCommand)(view.command)
+app.command("follow", cls=HelpCommand)(follow.command)
 app.command("record", cls=HelpCommand)(record.command)
 app.command("play", cls=HelpCommand)(play.command)
 app.command("bridge", cls=HelpCommand)(bridge.command)
