@@ -20,7 +20,7 @@ __all__ = ["load_warm"]
 def load_warm(name: str, sizes: Sequence[tuple[int, int]], console: Console) -> StreamAVIS:
     """Load the model of this name or file and warm it up on pictures of these sizes (H, W).
 
-    Says what takes so long: on a machine's first run kernels are built, for half a minute.
+    Reports what takes time: on a machine's first run kernels are built, for half a minute.
 
     Raises:
         CheckpointError: the model is unknown, damaged, or of another kind or version.
@@ -28,13 +28,13 @@ def load_warm(name: str, sizes: Sequence[tuple[int, int]], console: Console) -> 
     with console.status(f"loading {name}") as status:
         model = checkpoint.load(name)
         status.update(f"warming up {name}")
-        told: list[str] = []
+        announced: list[str] = []
 
         def building(kernel: str) -> None:
             status.update(f"building kernels (first run): {kernel}")
-            if not told:
+            if not announced:
                 console.print("building kernels (first run); this takes up to a minute")
-            told.append(kernel)
+            announced.append(kernel)
 
         warm_up(model, sizes, on_build=building)
     return model

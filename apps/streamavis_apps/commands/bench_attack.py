@@ -19,7 +19,7 @@ def attack(
     ] = 5.0,
     json: Json = None,
 ) -> None:
-    """What a hostile peer costs a healthy one: publisher and web viewer, on loopback.
+    """Effect of hostile peers on a healthy one: publisher and web viewer, on loopback.
 
     Each row measures a healthy peer alone and beside an attack: the longest time
     without an answer, the age of results or the time to a page, and the server's memory.

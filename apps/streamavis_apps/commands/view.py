@@ -14,7 +14,7 @@ def command(
     ],
     stream: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Follow this stream only; otherwise the first heard."),
+        typer.Option(metavar="NAME", help="Follow this stream only; else the first received."),
     ] = None,
     plain: Annotated[
         bool,
@@ -37,14 +37,17 @@ def command(
     ] = None,
     insecure: Annotated[
         bool,
-        typer.Option("--insecure", help="Believe whoever answers on another machine, in clear."),
+        typer.Option(
+            "--insecure",
+            help="Read from another machine without keys: unencrypted and not authenticated.",
+        ),
     ] = False,
     ready_fd: Annotated[
         int | None,
-        typer.Option(hidden=True, help="Write a byte here once the publisher is heard."),
+        typer.Option(hidden=True, help="Write a byte here at the first message."),
     ] = None,
 ) -> None:
-    """Show who sounds right now, from a publisher here or on another machine.
+    """Show what sounds now, from a publisher here or on another machine.
 
     A live table of the tracks, the state of sound and picture, the age of
     what you see and how many frames were missed. Ends with the stream; one

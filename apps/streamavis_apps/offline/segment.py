@@ -90,7 +90,7 @@ _STAGES = ("hearing", "seeing", "drawing", "writing")
 
 
 class _StoppedError(Exception):
-    """Ctrl-C or SIGTERM asked for an end."""
+    """Ctrl-C or SIGTERM stopped it."""
 
 
 def _segment(
@@ -136,10 +136,10 @@ def _segment(
 
 
 def _vggish(plan: Segmenting) -> VGGish | None:
-    """What the recording is heard with; None where it is not.
+    """The VGGish of the recording; None: not needed.
 
     Raises:
-        InputError: there is nothing to hear it with.
+        InputError: there are no VGGish weights.
     """
     if plan.features is not None or plan.mute:
         return None
@@ -148,15 +148,15 @@ def _vggish(plan: Segmenting) -> VGGish | None:
     kept = checkpoint.load_vggish(plan.model)
     if kept is None:
         raise InputError(
-            f"{plan.model}: holds no VGGish to hear {plan.source.name} with; give its published "
-            "weights as --vggish FILE (`streamavis convert ... --vggish FILE` keeps them in the "
+            f"{plan.model}: holds no VGGish weights for the sound of {plan.source.name}; give "
+            "them as --vggish FILE (`streamavis convert ... --vggish FILE` keeps them in the "
             "model), ready features as --features, or take it as silent with --mute"
         )
     return kept
 
 
 def _rows(plan: Segmenting, model: AVISM, vggish: VGGish | None, heard: Heard) -> torch.Tensor:
-    """(T, A), a row for each frame; zeros where there is nothing to hear."""
+    """(T, A), a row for each frame; zeros where there is no sound."""
     channels = model.config.audio_channels
     if plan.features is not None:
         return ready_features(plan.features, (heard.frames, channels))

@@ -33,8 +33,8 @@ DEFAULT_PORT: Final = 8765
 _QUEUE: Final = 1_024  # connections that wait to be accepted
 _POLL_S: Final = 0.1
 _START_S: Final = 10.0
-_STOP_S: Final = 1.0  # the promise of a stop is 2 s, for everything
-_LAST_WORDS_S: Final = 0.3  # what viewers are granted to take the end of the stream
+_STOP_S: Final = 1.0  # a stop takes 2 s at most in all
+_END_S: Final = 0.3  # for viewers to receive the end-of-stream message
 
 
 class WebView:
@@ -64,9 +64,9 @@ class WebView:
             host: address to listen on, 0.0.0.0 or :: for every network, or the name of one: other
                 names than this machine's own and this one are refused.
             port: TCP port; 0: any that is free.
-            token: asked of everybody; None: a random one where `host` is beyond loopback.
+            token: required of all clients; None: a random one where `host` is beyond loopback.
             controls: settings to start with.
-            source: takes the camera and microphone of a visitor.
+            source: takes the camera and microphone of a browser.
 
         Raises:
             WireError: `host` and `port` cannot be listened on, or `token` can be guessed.
@@ -104,14 +104,14 @@ class WebView:
         self.close()
 
     def sink(
-        self, stream: str, hello: Hello, *, lent: bool = False, playback: Playback | None = None
+        self, stream: str, hello: Hello, *, shared: bool = False, playback: Playback | None = None
     ) -> WebSink:
         """A sink that shows one stream; another run of the same name replaces it.
 
         Args:
             stream: its name.
             hello: what is known of it.
-            lent: its camera is a visitor's; what it showed is forgotten when that leaves.
+            shared: its camera is a browser's; its pictures are deleted when that leaves.
             playback: how viewers steer a recording; None: the stream is live.
         """
         channel = Channel(
@@ -120,7 +120,7 @@ class WebView:
             self.controls,
             self._post,
             self._encoder,
-            lent=self._source if lent else None,
+            shared=self._source if shared else None,
             playback=playback,
         )
         if playback is not None:
@@ -129,7 +129,7 @@ class WebView:
         return WebSink(channel)
 
     def wait(self, cancelled: threading.Event) -> bool:
-        """Wait until somebody watches; False when `cancelled` was set meanwhile."""
+        """Wait for the first viewer; False when `cancelled` was set meanwhile."""
         while not self._server.watched.wait(_POLL_S):
             if cancelled.is_set():
                 return False
@@ -137,11 +137,11 @@ class WebView:
 
     @property
     def watched(self) -> bool:
-        """Whether somebody watches now."""
+        """Whether there are viewers now."""
         return any(channel.viewers for channel in list(self._channels.values()))
 
     def close(self) -> None:
-        """Tell viewers, and give the port back; safe to call twice."""
+        """Send the end to viewers, and close the port; safe to call twice."""
         if self._closed:
             return
         self._closed = True
@@ -159,7 +159,7 @@ class WebView:
         self._server.announce_streams()
 
     def _post(self, call: Callable[..., Any], *args: Any) -> None:
-        with suppress(RuntimeError):  # the loop is closed: nobody watches any more
+        with suppress(RuntimeError):  # the loop is closed: no viewers
             self._loop.call_soon_threadsafe(call, *args)
 
     def _run(self) -> None:
@@ -186,7 +186,7 @@ class WebView:
             ticking = asyncio.create_task(self._server.tick())
             self._started.set()
             await self._stop.wait()
-            await asyncio.sleep(_LAST_WORDS_S if self.watched else 0)
+            await asyncio.sleep(_END_S if self.watched else 0)
             ticking.cancel()
             listening.close()
         finally:
