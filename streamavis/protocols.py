@@ -23,7 +23,8 @@ __all__ = [
     "Delayed",
     "Inspector",
     "Listener",
-    "Lossy",
+    "Pushing",
+    "Receiver",
     "Sink",
     "Source",
     "Stoppable",
@@ -32,7 +33,10 @@ __all__ = [
 
 
 class Source(Protocol):
-    """What comes in, in order: of a recording all sound up to t comes before the frame at t."""
+    """What comes in, in order: of a recording all sound up to t comes before the frame at t.
+
+    A live source's times are those of the engine's clock.
+    """
 
     def __iter__(self) -> Iterator[SourceItem]: ...
 
@@ -52,12 +56,25 @@ class Delayed(Protocol):
     def audio_delay_s(self) -> float: ...
 
 
-@runtime_checkable
-class Lossy(Protocol):
-    """A source that had to leave out frames before anybody took them."""
+class Receiver(Protocol):
+    """Takes what a source captures, from any of its threads, one at a time; never blocks."""
 
-    @property
-    def dropped_frames(self) -> int: ...
+    def put(self, item: SourceItem) -> bool:
+        """Take an item; False: nothing more is wanted."""
+
+    def close(self) -> None:
+        """Nothing more comes."""
+
+
+@runtime_checkable
+class Pushing(Protocol):
+    """A live source that hands over what it captures, on its own threads, instead of yielding it.
+
+    What it captured before it is connected waits, as much as it has room for.
+    """
+
+    def connect(self, receiver: Receiver) -> None:
+        """Give `receiver` what waits, then everything as it is captured; called once."""
 
 
 class Sink(Protocol):

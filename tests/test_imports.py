@@ -49,7 +49,6 @@ RULES = {
     "streamavis.wire": rule(BASE + " streamavis.limits", "numpy zmq msgspec msgpack pycocotools"),
     "streamavis.metrics": rule(BASE, "numpy scipy pycocotools msgspec"),
     "streamavis.weights": rule(),
-    "streamavis.device": rule(BASE, "torch"),
     "streamavis.layers": rule(BASE, "torch"),
     "streamavis.audio": rule(BASE + " streamavis_kernels streamavis.layers", "numpy torch"),
     "streamavis.model": rule(
@@ -59,7 +58,7 @@ RULES = {
         BASE + " streamavis.model streamavis.audio streamavis.weights", "numpy torch safetensors"
     ),
     "streamavis.io": rule(
-        BASE + " streamavis.redaction streamavis.clock streamavis.audio_ring",
+        BASE + " streamavis.redaction streamavis.clock streamavis.audio_ring streamavis.protocols",
         "numpy av cv2 msgspec",
         late="sounddevice",
     ),
@@ -74,11 +73,19 @@ RULES = {
         " streamavis.io",
         "numpy cv2 msgspec",
     ),
-    "streamavis.session": rule(SESSION, "numpy torch"),
+    "streamavis.device": rule(BASE, "torch"),
+    "streamavis.offline": rule(
+        BASE + " streamavis.device streamavis.io streamavis.model streamavis.audio"
+        " streamavis.checkpoint",
+        "numpy torch",
+    ),
+    "streamavis.pushing": rule(BASE + " streamavis.io", "numpy torch av"),
+    "streamavis.session": rule(SESSION + " streamavis.pushing", "numpy torch"),
     "streamavis.warmup": rule(SESSION + " streamavis.session streamavis_kernels", "numpy"),
     "streamavis.admission": rule(SESSION + " streamavis.warmup", "torch"),
     "streamavis.api": rule(
         SESSION + " streamavis.session streamavis.warmup streamavis.io streamavis.checkpoint"
+        " streamavis.device streamavis.offline streamavis.model"
     ),
     # The top of the library: it opens everything below, and loads it on first use.
     "streamavis": rule("streamavis.environment", late="streamavis"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
 from typing import TYPE_CHECKING, Literal
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
         VideoFrame,
     )
 
-__all__ = ["InlineServer", "SinkServer", "ThreadServer", "serve"]
+__all__ = ["InlineServer", "SinkGroup", "SinkServer", "ThreadServer"]
 
 _LOG = logging.getLogger(__name__)
 _WAITING = 8  # results a sink may be behind
@@ -227,15 +228,69 @@ class ThreadServer(SinkServer):
             self._hearts.beat(f"sink {self.name}", doing)
 
 
-def serve(
-    sink: Sink,
-    report: Callable[[], EngineReport],
-    *,
-    clock: Clock | None = None,
-    journal: Journal | None = None,
-    hearts: Heartbeats | None = None,
-) -> SinkServer:
-    """The server a sink needs; the arguments are those of `ThreadServer`."""
-    if sink.inline:
-        return InlineServer(sink, report, clock=clock, journal=journal)
-    return ThreadServer(sink, report, clock=clock, journal=journal, hearts=hearts)
+class SinkGroup:
+    """The sinks of one stream, each with its server."""
+
+    def __init__(
+        self,
+        sinks: Sequence[Sink],
+        report: Callable[[], EngineReport],
+        *,
+        clock: Clock | None,
+        journal: Journal,
+        hearts: Heartbeats,
+    ) -> None:
+        """Prepare to serve `sinks`; the other arguments are those of `ThreadServer`."""
+        self._servers: list[SinkServer] = [
+            InlineServer(sink, report, clock=clock, journal=journal)
+            if sink.inline
+            else ThreadServer(sink, report, clock=clock, journal=journal, hearts=hearts)
+            for sink in sinks
+        ]
+
+    @property
+    def failures(self) -> dict[str, str]:
+        """Sink -> cause."""
+        return {s.name: s.failure for s in self._servers if s.failure}
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Sink -> results it was too slow for."""
+        return {s.name: s.dropped for s in self._servers if s.dropped}
+
+    def start(self) -> None:
+        """Open every sink."""
+        for server in self._servers:
+            server.start()
+
+    def put(self, frame: VideoFrame, result: FrameResult, cancelled: threading.Event) -> None:
+        """Hand a result to every sink; in a replay waits for slow ones, until `cancelled`."""
+        for server in self._servers:
+            server.put(frame, result, cancelled)
+
+    def notice(self, item: AudioChunk | AudioGap | SourceEvent | Heard) -> None:
+        """Pass on what came between pictures."""
+        for server in self._servers:
+            server.notice(item)
+
+    def inspect(self, candidates: Callable[[], Sequence[Candidate]]) -> None:
+        """Give those that ask for them the candidates of the result that is put next."""
+        if asking := [server for server in self._servers if server.inspects]:
+            found = candidates()
+            for server in asking:
+                server.inspect(found)
+
+    def limit_viewers(self, most_hz: float | None) -> None:
+        """Results per second a viewer gets, at the most; None: what it asks for."""
+        for server in self._servers:
+            server.most_hz = most_hz
+
+    def finish(self) -> None:
+        """Let the sinks write what they have and close; `join` waits for it."""
+        for server in self._servers:
+            server.finish()
+
+    def join(self, deadline_s: float) -> None:
+        """Wait for the sinks to close, until `deadline_s` of `time.monotonic`."""
+        for server in self._servers:
+            server.join(max(0.0, deadline_s - time.monotonic()))

@@ -9,7 +9,7 @@ import pytest
 from runtime_fakes import CLASSES, FakeModel, FakeSource, clip
 
 from streamavis.errors import OutputError
-from streamavis.runtime.engine import Engine
+from streamavis.runtime.engine import Engine, Feed, Policy
 from streamavis.session import Session
 from streamavis.sinks.callback import CallbackSink
 from streamavis.sinks.outputs import SinkPlan, open_sinks
@@ -20,7 +20,8 @@ HELLO = Hello(model="fake", classes=CLASSES, size=(90, 160), fps=10.0)
 
 def run(sinks, boot_id: str | None = None):
     session = Session(FakeModel(), stream="cam")
-    return Engine(FakeSource(clip(5)), session, sinks=sinks, speed=None, boot_id=boot_id).run()
+    feed = Feed(FakeSource(clip(5)), session, sinks)
+    return Engine([feed], Policy(speed=None), boot_id=boot_id).run()
 
 
 def test_everything_that_is_named_is_built(tmp_path: Path):

@@ -9,7 +9,7 @@ import pytest
 from runtime_fakes import CLASSES, FakeModel, FakeSource, clip
 
 from streamavis.errors import TruncatedInputError
-from streamavis.runtime.engine import Engine
+from streamavis.runtime.engine import Engine, Feed, Policy
 from streamavis.session import Session
 from streamavis.sinks.publish import PublishSink
 from streamavis.types import FrameResult, SourceEvent
@@ -21,7 +21,11 @@ def publish(source: FakeSource, error: type[Exception] | None = None) -> list[Me
     hello = Hello(model="fake", classes=CLASSES, size=(90, 160), fps=10.0)
     sink = PublishSink("tcp://127.0.0.1:*", "cam", hello)
     session = Session(FakeModel(), stream="cam")
-    engine = Engine(source, session, sinks=[sink], boot_id=sink.boot_id, speed=None)
+    engine = Engine(
+        [Feed(source, session, [sink])],
+        Policy(speed=None),
+        boot_id=sink.boot_id,
+    )
     got: list[Message] = []
     greeted = threading.Event()
 
@@ -36,10 +40,10 @@ def publish(source: FakeSource, error: type[Exception] | None = None) -> list[Me
 
     reader = threading.Thread(target=read)
     reader.start()
-    greeted.wait()
+    greeted.wait(60)
     with nullcontext() if error is None else pytest.raises(error):
         engine.run()
-    reader.join()
+    reader.join(60)
     assert {message.boot_id for message in got} == {engine.boot_id}
     return got
 
@@ -67,7 +71,7 @@ def test_a_source_that_changes_is_told_at_once_and_not_with_the_next_status(monk
     hello = Hello(model="fake", classes=CLASSES, size=(90, 160), has_audio=False)
     sink = PublishSink("tcp://127.0.0.1:*", "cam", hello)
     session = Session(FakeModel(), stream="cam", has_audio=False)
-    report = Engine(FakeSource(clip(3)), session, speed=None).report
+    report = Engine([Feed(FakeSource(clip(3)), session)], Policy(speed=None)).report
     sink.start(lambda: report)
     with Subscriber(sink.endpoint, stream="cam", kinds=("status",)) as subscriber:
         assert subscriber.receive(60.0) is not None, "on joining"
@@ -84,7 +88,11 @@ def test_the_status_follows_the_stream():
     assert sink._status().source == "starting"
     assert sink._status().audio == "absent"
     session = Session(FakeModel(), stream="cam", has_audio=False)
-    engine = Engine(FakeSource(clip(9)), session, sinks=[sink], boot_id=sink.boot_id, speed=None)
+    engine = Engine(
+        [Feed(FakeSource(clip(9)), session, [sink])],
+        Policy(speed=None),
+        boot_id=sink.boot_id,
+    )
     for result in engine.results():
         if result.seq == 4:
             status = sink._status()

@@ -14,7 +14,7 @@ from runtime_fakes import FakeModel, FakeSource, ListSink, clip
 
 from streamavis.errors import OutputError
 from streamavis.io.media import MediaSource
-from streamavis.runtime.engine import Engine
+from streamavis.runtime.engine import Engine, Feed, Policy
 from streamavis.session import Session
 from streamavis.sinks.record import RecordSink
 from streamavis.types import AudioChunk, AudioGap, FrameResult, VideoFrame
@@ -35,7 +35,10 @@ def mark(image, result, /, *, level_dbfs):
 
 def run(sink: RecordSink, frames: int = 20, **options) -> Engine:
     session = Session(FakeModel(), stream="cam")
-    engine = Engine(FakeSource(clip(frames, **options)), session, sinks=[sink], speed=None)
+    engine = Engine(
+        [Feed(FakeSource(clip(frames, **options)), session, [sink])],
+        Policy(speed=None),
+    )
     engine.run()
     return engine
 
@@ -157,7 +160,10 @@ def test_a_full_disk_is_one_event_and_the_engine_goes_on(caplog):
 
     sink, other = RecordSink("/dev/full", draw=busy, fps=10), ListSink()
     session = Session(FakeModel(), stream="cam")
-    engine = Engine(FakeSource(clip(60)), session, sinks=[sink, other], speed=None)
+    engine = Engine(
+        [Feed(FakeSource(clip(60)), session, [sink, other])],
+        Policy(speed=None),
+    )
     engine.run()
     assert len(other.results) == engine.report.processed == 60
     assert "No space" in engine.report.sink_failures["record"]

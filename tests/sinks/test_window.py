@@ -17,7 +17,7 @@ import pytest
 from runtime_fakes import FakeModel, FakeSource, assert_no_threads, clip
 
 from streamavis.errors import OutputError
-from streamavis.runtime.engine import Engine
+from streamavis.runtime.engine import Engine, Feed, Policy
 from streamavis.session import Session
 from streamavis.sinks.window import sink as window
 from streamavis.sinks.window.child import WindowLoop, framed
@@ -131,7 +131,10 @@ def strip_of(shown: np.ndarray) -> np.ndarray:
 def test_a_stream_is_shown_and_its_window_closed(gui):
     sink = WindowSink("title", on_quit=lambda: None)
     session = Session(FakeModel(), stream="cam")
-    engine = Engine(FakeSource(clip(30)), session, sinks=[sink], speed=None)
+    engine = Engine(
+        [Feed(FakeSource(clip(30)), session, [sink])],
+        Policy(speed=None),
+    )
     engine.run()
     assert engine.report.sink_failures == {}
     until(gui, lambda shown: True)
@@ -333,7 +336,7 @@ def display(monkeypatch):
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     yield server
     server.terminate()
-    server.wait()
+    server.wait(60)
 
 
 def test_on_a_real_display_a_key_stops_the_stream(display):

@@ -147,11 +147,16 @@ def watch_clip(
 
 
 def feature_rows(
-    clip: Clip, channels: int, vggish: VGGish | None, *, no_audio: bool = False
+    clip: Clip,
+    channels: int,
+    vggish: VGGish | None,
+    *,
+    no_audio: bool = False,
+    device: torch.device | None = None,
 ) -> torch.Tensor:
     """(T, A) that an AVISM hears of a clip; zeros where the clip has no sound.
 
-    Ready features in the data set come before what `vggish` would compute.
+    Ready features in the data set come before what `vggish`, which is on `device`, would compute.
 
     Raises:
         InputError: the file holds something else, or there is sound and nothing to hear it with.
@@ -166,7 +171,8 @@ def feature_rows(
                 "ready features; give VGGish's published weights"
             )
         with torch.inference_mode():
-            return vggish.per_second(torch.from_numpy(clip.waveform()), count, clip.rate)
+            waveform = torch.from_numpy(clip.waveform()).to(device)
+            return vggish.per_second(waveform, count, clip.rate)
     try:
         rows = np.load(clip.features, allow_pickle=False)
     except (OSError, ValueError) as error:
@@ -282,7 +288,10 @@ def _segmented(
     progress: Callable[[str, int], None],
 ) -> list[dict[str, Any]]:
     if network.audio_encoder is None:
-        rows = feature_rows(clip, network.config.audio_channels, vggish, no_audio=settings.no_audio)
+        channels = network.config.audio_channels
+        rows = feature_rows(
+            clip, channels, vggish, no_audio=settings.no_audio, device=network.device
+        )
     else:
         rows = _own_rows(network, clip, no_audio=settings.no_audio)
     found = network.segment(clip.pictures(), rows, threshold=settings.threshold, progress=progress)

@@ -55,7 +55,7 @@ def data(
         typer.Option(min=0, help="Worker processes. Repeat it.", show_default="0, 1, 2"),
     ] = None,
     json: Annotated[
-        Path | None, typer.Option(metavar="OUT", help="Write the figures here too.")
+        Path | None, typer.Option(metavar="FILE", help="Write the figures here too.")
     ] = None,
 ) -> None:
     """Clips per second of the loader, compared with a training step.

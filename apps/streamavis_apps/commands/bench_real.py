@@ -22,7 +22,7 @@ def real(
     data: Annotated[
         Path,
         typer.Option(
-            metavar="FOLDER", help="Evaluation data: eval_clips, clips, scenes, index*.json."
+            metavar="DIR", help="Evaluation data: eval_clips, clips, scenes, index*.json."
         ),
     ],
     model: Model = "nano",
@@ -65,10 +65,10 @@ def real(
     jobs: Annotated[int, typer.Option(min=1, help="Processes, one thread each.")] = 1,
     threads: Annotated[int, typer.Option(min=1, help="Of the step that is timed.")] = 2,
     sheet: Annotated[
-        Path | None, typer.Option(metavar="OUT.png", help="Draw results on one picture.")
+        Path | None, typer.Option(metavar="FILE.png", help="Draw results on one picture.")
     ] = None,
     json: Annotated[
-        Path | None, typer.Option(metavar="OUT", help="Write the figures here too.")
+        Path | None, typer.Option(metavar="FILE", help="Write the figures here too.")
     ] = None,
 ) -> None:
     """Quality of a model on real pictures and recordings, with the goals.
@@ -106,7 +106,7 @@ def real(
 
 def thresholds(
     data: Annotated[
-        Path, typer.Option(metavar="FOLDER", help="As for `bench real`; its split val is used.")
+        Path, typer.Option(metavar="DIR", help="As for `bench real`; its split val is used.")
     ],
     model: Model = "nano",
     composed: Annotated[

@@ -29,7 +29,7 @@ def check(
     path: Where,
     jobs: Annotated[int, typer.Option(min=1, help="Processes that decode at once.")] = 1,
     json: Annotated[
-        Path | None, typer.Option(metavar="OUT", help="Write the list here too.")
+        Path | None, typer.Option(metavar="FILE", help="Write the list here too.")
     ] = None,
 ) -> None:
     """List every problem of a data set, file by file.
@@ -54,10 +54,10 @@ def check(
 def stats(
     path: Where,
     json: Annotated[
-        Path | None, typer.Option(metavar="OUT", help="Write the figures here too.")
+        Path | None, typer.Option(metavar="FILE", help="Write the figures here too.")
     ] = None,
     html: Annotated[
-        Path | None, typer.Option(metavar="OUT", help="Write a page with charts, one file.")
+        Path | None, typer.Option(metavar="FILE", help="Write a page with charts, one file.")
     ] = None,
 ) -> None:
     """Count what is in a data set: the figures of the AVISeg paper.

@@ -6,11 +6,16 @@ from typing import Annotated
 import typer
 
 from streamavis_apps.commands.options import (
+    Compute,
+    Device,
+    Dtype,
+    DtypeOption,
     Insecure,
     Keys,
     Listen,
     Model,
     Publish,
+    Threads,
     Token,
     View,
     Web,
@@ -81,6 +86,9 @@ def command(
     seconds: Annotated[
         float | None, typer.Option(min=0.1, help="Stop after this time.", show_default="never")
     ] = None,
+    device: Device = "auto",
+    dtype: DtypeOption = Dtype.AUTO,
+    threads: Threads = None,
 ) -> None:
     """Run cameras and microphones live: what is in view and what sounds.
 
@@ -118,5 +126,6 @@ def command(
         metrics=metrics,
         least_hz=min_rate,
         seconds=seconds,
+        compute=Compute(device, dtype.value, threads),
     )
     raise typer.Exit(run(plan))

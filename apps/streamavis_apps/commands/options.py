@@ -1,6 +1,7 @@
 """Option types that several subcommands share."""
 
 import math
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -9,8 +10,13 @@ from typing import Annotated, TypeAlias
 import typer
 
 __all__ = [
+    "AUTO",
     "Address",
     "AudioTrack",
+    "Compute",
+    "Device",
+    "Dtype",
+    "DtypeOption",
     "Fps",
     "Insecure",
     "Jobs",
@@ -22,7 +28,6 @@ __all__ = [
     "Model",
     "Names",
     "PictureSize",
-    "ProcessThreads",
     "Publish",
     "Seed",
     "Size",
@@ -36,13 +41,19 @@ __all__ = [
     "View",
     "Web",
     "check_publish",
+    "parse_device",
     "parse_listen",
     "parse_names",
     "parse_output",
     "parse_recording",
     "parse_size",
     "parse_speed",
+    "parse_threads",
 ]
+
+
+_DEVICE = re.compile(r"auto|cpu|cuda(:\d{1,3})?")
+_MOST_THREADS = 1024
 
 
 class View(StrEnum):
@@ -150,9 +161,58 @@ Seed = Annotated[int, typer.Option(min=0, help="Same seed, same clips.")]
 
 Fps = Annotated[float, typer.Option(min=5, max=30, help="Frames per second.")]
 
+
+def parse_device(text: str) -> str:
+    """Read `--device`; whether it is there is seen when the model is loaded."""
+    if not _DEVICE.fullmatch(text):
+        raise typer.BadParameter(f"{text!r} is none of auto, cpu, cuda and cuda:N.")
+    return text
+
+
+Device = Annotated[
+    str,
+    typer.Option(
+        parser=parse_device,
+        metavar="auto|cpu|cuda[:N]",
+        help="Where the model runs; auto takes a usable GPU.",
+    ),
+]
+
+
+class Dtype(StrEnum):
+    """What the model computes in."""
+
+    AUTO = "auto"
+    FP32 = "fp32"
+    BF16 = "bf16"
+    FP16 = "fp16"
+
+
+DtypeOption = Annotated[
+    Dtype,
+    typer.Option(
+        "--dtype", help="What it computes in; auto is bf16 on a GPU that has it, else fp32."
+    ),
+]
+
+
+def parse_threads(text: str) -> int | None:
+    """Read `--threads`: a number, or `auto` (None)."""
+    if text == "auto":
+        return None
+    if not text.isdecimal() or not 1 <= int(text) <= _MOST_THREADS:
+        raise typer.BadParameter(f"{text!r} is neither auto nor a number from 1.")
+    return int(text)
+
+
 Threads = Annotated[
     int | None,
-    typer.Option(min=1, help="Threads of the model.", show_default="torch's choice"),
+    typer.Option(
+        parser=parse_threads,
+        metavar="auto|N",
+        help="Threads of the model on a CPU.",
+        show_default="auto: the cores there are",
+    ),
 ]
 
 
@@ -170,11 +230,6 @@ Limit = Annotated[
 ]
 
 VideoJobs = Annotated[int, typer.Option(min=1, help="Videos at once, a process each.")]
-
-ProcessThreads = Annotated[
-    int | None,
-    typer.Option(min=1, help="Of each process.", show_default="the cores, shared out"),
-]
 
 Material = Annotated[
     list[Path],
@@ -197,6 +252,19 @@ Tiers = Annotated[
     Names,
     typer.Option(parser=parse_names, metavar="A,B,...", help="Licences of the material."),
 ]
+
+
+@dataclass(frozen=True)
+class Compute:
+    """Where a model runs, in which number format, and with how many threads."""
+
+    device: str = "auto"
+    dtype: str = "auto"
+    threads: int | None = None  # None: torch's choice
+
+
+AUTO = Compute()
+
 
 VideoTrack = Annotated[
     int | None,

@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streamavis_apps.commands.options import Limit, Model, ProcessThreads, Vggish, VideoJobs
+from streamavis_apps.commands.options import (
+    Compute,
+    Device,
+    Dtype,
+    DtypeOption,
+    Limit,
+    Model,
+    Threads,
+    Vggish,
+    VideoJobs,
+)
 
 if TYPE_CHECKING:
     from streamavis_apps.prediction.networks import Mode
@@ -29,7 +39,7 @@ def command(
             help="One split: JPEGImages, WAVAudios, and annotations.json in it or DIR.json beside.",
         ),
     ],
-    out: Annotated[Path, typer.Option(metavar="OUT.json", help="Where the predictions go.")],
+    out: Annotated[Path, typer.Option(metavar="FILE.json", help="Where the predictions go.")],
     model: Model = "nano",
     annotations: Annotated[
         Path | None,
@@ -55,7 +65,9 @@ def command(
     no_audio: Annotated[bool, typer.Option("--no-audio", help="Give the model no sound.")] = False,
     limit: Limit = None,
     jobs: VideoJobs = 1,
-    threads: ProcessThreads = None,
+    device: Device = "auto",
+    dtype: DtypeOption = Dtype.AUTO,
+    threads: Threads = None,
     resume: Annotated[
         bool, typer.Option(help="Go on where an earlier run of the same command stopped.")
     ] = True,
@@ -88,7 +100,7 @@ def command(
         no_audio=no_audio,
         limit=limit,
         jobs=jobs,
-        threads=threads,
+        compute=Compute(device, dtype.value, threads),
         resume=resume,
     )
     raise typer.Exit(run(plan))

@@ -7,11 +7,16 @@ import typer
 
 from streamavis_apps.commands.options import (
     AudioTrack,
+    Compute,
+    Device,
+    Dtype,
+    DtypeOption,
     Insecure,
     Keys,
     Listen,
     Model,
     Publish,
+    Threads,
     Token,
     VideoTrack,
     View,
@@ -77,6 +82,9 @@ def command(
     ] = False,
     video_track: VideoTrack = None,
     audio_track: AudioTrack = None,
+    device: Device = "auto",
+    dtype: DtypeOption = Dtype.AUTO,
+    threads: Threads = None,
 ) -> None:
     """Run a recorded clip through the engine as if it were live.
 
@@ -111,5 +119,6 @@ def command(
         window=view is View.WINDOW,
         web=Web(listen, token) if view is View.WEB else None,
         stamps=stamps,
+        compute=Compute(device, dtype.value, threads),
     )
     raise typer.Exit(run(plan))

@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-from streamavis_apps.commands.options import Limit, ProcessThreads, Vggish, VideoJobs
+from streamavis_apps.commands.options import (
+    Compute,
+    Device,
+    Dtype,
+    DtypeOption,
+    Limit,
+    Threads,
+    Vggish,
+    VideoJobs,
+)
 
 __all__ = ["command"]
 
@@ -29,7 +38,9 @@ def command(
     ] = False,
     limit: Limit = None,
     jobs: VideoJobs = 1,
-    threads: ProcessThreads = None,
+    device: Device = "auto",
+    dtype: DtypeOption = Dtype.AUTO,
+    threads: Threads = None,
 ) -> None:
     """The paper's tables 2, 4, 5 and 7 from the weights that are there.
 
@@ -51,6 +62,6 @@ def command(
         also_causal=also_causal,
         limit=limit,
         jobs=jobs,
-        threads=threads,
+        compute=Compute(device, dtype.value, threads),
     )
     raise typer.Exit(run(plan))

@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-from streamavis_apps.commands.options import AudioTrack, Vggish, VideoTrack
+from streamavis_apps.commands.options import (
+    AudioTrack,
+    Compute,
+    Device,
+    Dtype,
+    DtypeOption,
+    Threads,
+    Vggish,
+    VideoTrack,
+)
 
 __all__ = ["command"]
 
@@ -36,6 +45,9 @@ def command(
     ] = 0.3,
     video_track: VideoTrack = None,
     audio_track: AudioTrack = None,
+    device: Device = "auto",
+    dtype: DtypeOption = Dtype.AUTO,
+    threads: Threads = None,
 ) -> None:
     """Segment a recording with the offline network: slower than live, and better.
 
@@ -65,5 +77,6 @@ def command(
         mute=mute,
         fps=fps,
         threshold=threshold,
+        compute=Compute(device, dtype.value, threads),
     )
     raise typer.Exit(run(plan))

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from streamavis_apps.commands.options import Dtype, parse_device, parse_threads
+
 __all__ = ["Audio", "Fusion", "Slots", "command"]
 
 _PANEL = "The network, for ablation"
@@ -78,7 +80,20 @@ def command(
     steps: Annotated[int | None, typer.Option(min=1, help="Training steps: trainer.steps.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="trainer.seed.")] = None,
     device: Annotated[
-        str | None, typer.Option(help="auto, cpu, cuda or cuda:N: trainer.device.")
+        str | None,
+        typer.Option(parser=parse_device, metavar="auto|cpu|cuda[:N]", help="trainer.device."),
+    ] = None,
+    dtype: Annotated[
+        Dtype, typer.Option(help="What it computes in: trainer.precision; auto: the recipe's.")
+    ] = Dtype.AUTO,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            parser=parse_threads,
+            metavar="auto|N",
+            help="Threads of each process.",
+            show_default="auto: the cores, shared out",
+        ),
     ] = None,
     processes: Annotated[
         int | None,
@@ -148,8 +163,9 @@ def command(
 
     if pack is not None:
         raise typer.Exit(write_packed(out, pack))
+    precision = None if dtype is Dtype.AUTO else dtype.value
     shortcuts = {
-        "trainer": {"steps": steps, "seed": seed, "device": device},
+        "trainer": {"steps": steps, "seed": seed, "device": device, "precision": precision},
         "network": {
             "window": window,
             "memory_stride_s": stride,
@@ -166,7 +182,7 @@ def command(
     built = build(recipe, config, shortcuts, settings or [])
     if show:
         raise typer.Exit(show_fields(built))
-    raise typer.Exit(run(TrainingPlan(out, built, processes, resume, minutes)))
+    raise typer.Exit(run(TrainingPlan(out, built, processes, resume, minutes, threads)))
 
 
 def _text(path: Path | None) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import threading
+import time
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from streamavis.io.live.devices import check_camera, recorded_size, sound_device
 from streamavis.sinks.metrics_server import loopback, serve_metrics
 from streamavis.wire import Hello
 from streamavis.words import detects
-from streamavis_apps.commands.options import View
+from streamavis_apps.commands.options import AUTO, Compute, View
 from streamavis_apps.exits import ExitCode, Stop, stop_on_signals
 from streamavis_apps.live.panel import LiveBoard
 from streamavis_apps.live.sinks import Outputs, Wanted
@@ -34,13 +35,15 @@ if TYPE_CHECKING:
     from streamavis.model import StreamAVIS
     from streamavis.runtime.engine import Engine
 
-__all__ = ["Live", "Running", "follow", "named", "ready", "run"]
+__all__ = ["Live", "Running", "follow", "leave", "named", "ready", "run"]
 
 _NAMED = re.compile(r"([A-Za-z0-9_-]{1,64})=(.+)", re.DOTALL)
 _DRAW_S = 0.2
 _ANSWER_S = 3.0  # what a camera's host is granted, before all else is made ready
 _USUAL = (720, 1280)  # of the pictures the model is warmed up with: height, width
-_LEAVE_S = 0.3  # what a closed device is granted to let go; its thread is left behind after that
+_LEAVE_S = 0.3  # what closed devices are granted to let go; their threads are left behind then
+_STEP_S = 0.5  # what a stop grants the engine to end the step it is in
+_ENGINE_S = 1.3  # and to close its outputs, in all; the page has the rest of the 2 s
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +58,7 @@ class Live:
     metrics: str | None = None  # HOST:PORT
     least_hz: float = 5.0  # results per second every stream must be able to have
     seconds: float | None = None  # how long; None: until stopped
+    compute: Compute = AUTO
 
 
 @dataclass(frozen=True)
@@ -135,16 +139,16 @@ def ready(plan: Live, console: Console, stop: Stop) -> Iterator[Running]:
         from streamavis.warmup import warm_up
         from streamavis_apps.loading import load_warm
 
-        model = load_warm(plan.model, [_USUAL] * len(cameras), console)
+        model = load_warm(plan.model, [_USUAL] * len(cameras), console, plan.compute)
         title = plan.model.rpartition("/")[2]
         console.print(detects(title, model.config.classes), markup=False, soft_wrap=True)
         opened: dict[str, LiveSource] = {}
+        stack.callback(_release, opened)
 
         def open_all(names: list[str]) -> None:
             for name in names:
                 with console.status(f"opening {name}"):
                     opened[name] = _opened(plan, cameras[name], outputs, clock, stop)
-                stack.callback(_release, opened[name])
 
         recordings = list(sizes)
         open_all([name for name in cameras if name not in recordings])
@@ -240,7 +244,7 @@ def _engine(
     clock: Clock,
     stop: Stop,
 ) -> Engine:
-    from streamavis.runtime.engine import Engine, Feed
+    from streamavis.runtime.engine import Engine, Feed, Policy
     from streamavis.runtime.governor import Governor
     from streamavis.session import Session
 
@@ -258,8 +262,9 @@ def _engine(
         session = Session(model, stream=name, has_audio=info.has_audio, clock=clock)
         sinks = outputs.of(hello, info, stream=name, place=place, several=len(sources) > 1)
         feeds.append(Feed(source, session, [*sinks, board.sink(name)], outputs.stride))
-    return Engine.live(
+    return Engine(
         feeds,
+        Policy(live=True),
         clock=clock,
         boot_id=outputs.boot_id,
         cancelled=stop.event,
@@ -267,9 +272,25 @@ def _engine(
     )
 
 
-def _release(source: LiveSource) -> None:
-    source.close()
-    source.join(_LEAVE_S)
+def _release(sources: dict[str, LiveSource]) -> None:
+    """Close them all, and wait for all of them together."""
+    for source in sources.values():
+        source.close()
+    end_s = time.monotonic() + _LEAVE_S
+    for source in sources.values():
+        source.join(max(0.0, end_s - time.monotonic()))
+
+
+def leave(engine: Engine, worker: threading.Thread) -> None:
+    """Stop an engine that `worker` runs, in bounded time: the outputs are closed in any case.
+
+    A step that does not end (a busy machine, a device that hangs) is left behind with its thread.
+    """
+    end_s = time.monotonic() + _ENGINE_S
+    engine.stop()
+    worker.join(_STEP_S)
+    if not engine.leave():
+        worker.join(max(0.0, end_s - time.monotonic()))
 
 
 def follow(live: Running, console: Console, stop: Stop, seconds: float | None = None) -> None:
@@ -297,8 +318,11 @@ def follow(live: Running, console: Console, stop: Stop, seconds: float | None = 
             if left_s <= 0:
                 break
             live.board.draw()
-        live.engine.stop()
-        worker.join()
+        if stop.event.is_set():
+            leave(live.engine, worker)
+        else:
+            live.engine.stop()
+            worker.join()
         live.board.draw()
     reports = live.engine.reports
     for name, report in reports.items():

@@ -10,7 +10,7 @@ from rich.live import Live as Screen
 from rich.table import Table
 from rich.text import Text
 
-from streamavis.runtime.health import Arrivals
+from streamavis.runtime.input_health import Arrivals
 from streamavis_apps.results.board import sounding_names
 
 if TYPE_CHECKING:

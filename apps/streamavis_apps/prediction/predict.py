@@ -14,8 +14,11 @@ import torch
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from streamavis import checkpoint
+from streamavis.device import place
 from streamavis.errors import InputError
+from streamavis_apps.commands.options import AUTO, Compute
 from streamavis_apps.exits import ExitCode, stop_on_signals
+from streamavis_apps.loading import placed
 from streamavis_apps.prediction.networks import Mode, load
 from streamavis_apps.prediction.parts import Part, Parts, digest
 from streamavis_apps.terminal import Terminal
@@ -54,7 +57,7 @@ class PredictionPlan:
     no_audio: bool = False
     limit: int | None = None
     jobs: int = 1
-    threads: int | None = None  # of each; None: torch's choice, shared out
+    compute: Compute = AUTO  # of each process; its cores, shared out, by default
     resume: bool = True
     keep: bool = False  # the parts of each video stay, for a run of more videos or another table
 
@@ -111,7 +114,8 @@ def predict(plan: PredictionPlan, console: Console) -> Outcome:
 
     split = read_split(plan.data, plan.annotations)
     path = checkpoint.find(plan.model)
-    loaded = load(path, plan.mode, plan.vggish, window=plan.window)
+    placement = placed(console, path.name, plan.compute)
+    loaded = load(path, plan.mode, plan.vggish, window=plan.window, placement=placement)
     classes = match_classes(loaded.network.config.classes, split.categories)
     _report_classes(console, classes, loaded, split)
     objects = plan.objects or ("sounding" if split.has_sound else "visible")
@@ -188,8 +192,8 @@ class _StoppedError(Exception):
 
 def _alone(task: _Task, loaded: Loaded, clips: list[Clip], stop: Stop, bar: _Bar) -> Iterator[Clip]:
     """Predict in this process, the videos done; ends after the frame at which it is stopped."""
-    if task.plan.threads is not None:
-        torch.set_num_threads(task.plan.threads)
+    if task.plan.compute.threads is not None:
+        torch.set_num_threads(task.plan.compute.threads)
 
     def watch(stage: str, frames: int) -> None:
         if stop.event.is_set():
@@ -215,7 +219,7 @@ def _together(task: _Task, clips: list[Clip], stop: Stop) -> Iterator[Clip]:
     context = multiprocessing.get_context("spawn")
     halt = context.Event()
     jobs = min(task.plan.jobs, max(len(clips), 1))
-    threads = task.plan.threads or max(1, torch.get_num_threads() // jobs)
+    threads = task.plan.compute.threads or max(1, torch.get_num_threads() // jobs)
     with ProcessPoolExecutor(
         jobs, context, initializer=_prepare, initargs=(task, threads, halt)
     ) as pool:
@@ -249,7 +253,8 @@ def _prepare(task: _Task, threads: int, halt: Event) -> None:
     torch.set_num_threads(threads)
     cv2.setNumThreads(1)
     plan = task.plan
-    loaded = load(task.path, plan.mode, plan.vggish, window=plan.window)
+    placement = place(plan.compute.device, plan.compute.dtype)
+    loaded = load(task.path, plan.mode, plan.vggish, window=plan.window, placement=placement)
     _state.update(task=task, loaded=loaded, halt=halt)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from streamavis import metrics
 from streamavis.errors import CheckpointError, InputError, OutputError
+from streamavis_apps.commands.options import AUTO, Compute
 from streamavis_apps.exits import ExitCode
 from streamavis_apps.machine import machine
 from streamavis_apps.prediction.networks import PUBLISHED, load
@@ -39,7 +40,7 @@ class Reproducing:
     also_causal: bool = False  # offline weights a second time, frame by frame
     limit: int | None = None
     jobs: int = 1
-    threads: int | None = None
+    compute: Compute = AUTO
 
 
 def run(plan: Reproducing, *, console: Console | None = None) -> ExitCode:
@@ -116,7 +117,7 @@ def _row(
             window=window,
             limit=plan.limit,
             jobs=plan.jobs,
-            threads=plan.threads,
+            compute=plan.compute,
             keep=True,
         ),
         console,

@@ -16,6 +16,7 @@ from streamavis.io.media import MediaSource
 from streamavis.sinks.outputs import SinkPlan, open_sinks
 from streamavis.sinks.window.sink import WindowSink
 from streamavis.wire import Hello
+from streamavis_apps.commands.options import AUTO, Compute
 from streamavis_apps.exits import ExitCode, Stop, stop_on_signals
 from streamavis_apps.replay.progress import ReplayProgress
 from streamavis_apps.results.summary import print_summary
@@ -57,6 +58,7 @@ class Replay:
     window: bool = False
     web: Web | None = None  # serve the viewer in a browser
     stamps: bool = False  # in the JSONL
+    compute: Compute = AUTO
 
     @property
     def stream(self) -> str:
@@ -131,7 +133,8 @@ def ready(plan: Replay, stop: Stop, console: Console) -> Iterator[Ready]:
             # Brings torch, which takes seconds to load: a bad input is reported first.
             from streamavis_apps.loading import load_warm
 
-            model = load_warm(plan.model, [(media.info.height, media.info.width)], console)
+            size = (media.info.height, media.info.width)
+            model = load_warm(plan.model, [size], console, plan.compute)
         hello = _hello(plan, model, media.info)
         outputs = {} if plan.jsonl is None else {"results": str(plan.jsonl)}
         found = open_sinks(_sinks(plan, media), hello, stream=plan.stream)

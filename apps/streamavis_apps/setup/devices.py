@@ -16,9 +16,9 @@ from rich.table import Table
 from streamavis.clock import MonotonicClock
 from streamavis.errors import StreamAVISError
 from streamavis.io.live.cameras import list_cameras
+from streamavis.io.live.device_supervisor import DeviceSupervisor
 from streamavis.io.live.devices import sound_device
 from streamavis.io.live.microphone import list_microphones
-from streamavis.io.live.supervisor import Supervisor
 from streamavis.types import AudioChunk, SourceEvent
 from streamavis_apps.exits import ExitCode, Stop, stop_on_signals
 from streamavis_apps.terminal import Terminal
@@ -113,7 +113,7 @@ def _listening(names: list[str]) -> Iterator[list[_Meter]]:
     """Every microphone at once, each with its meter."""
     meters = [_Meter(name) for name in names]
     clock = MonotonicClock()
-    supervisors = [Supervisor(sound_device(f"mic:{m.name}"), m.put, clock) for m in meters]
+    supervisors = [DeviceSupervisor(sound_device(f"mic:{m.name}"), m.put, clock) for m in meters]
     try:
         for supervisor in supervisors:
             supervisor.start()

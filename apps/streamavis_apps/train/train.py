@@ -44,6 +44,7 @@ class TrainingPlan:
     processes: int | None = None  # None: one per GPU, else two
     resume: Path | None = None  # checkpoint to go on from where the folder has none
     minutes: float | None = None  # after which it is stopped as by a signal
+    threads: int | None = None  # of each process; None: the cores, shared out
 
 
 def run(plan: TrainingPlan) -> int:
@@ -194,12 +195,18 @@ def _work(
     from streamavis_training import distributed
     from streamavis_training.devices import device_of
 
+    from streamavis.device import place
+
     console = Terminal(quiet=rank > 0)
     handler = logging.StreamHandler()
     handler.setFormatter(PlainFormatter())
     logging.basicConfig(level=logging.WARNING if rank == 0 else logging.ERROR, handlers=[handler])
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 0)) or _jobs(processes))
+    named = plan.threads or int(os.environ.get("OMP_NUM_THREADS", 0))
+    torch.set_num_threads(named or _jobs(processes))
     cv2.setNumThreads(1)
+    if rank == 0:
+        trainer = plan.recipe.trainer
+        _say(console, f"{plan.out.name} {place(trainer.device, trainer.precision)}")
     device = device_of(plan.recipe.trainer.device, int(os.environ.get("LOCAL_RANK", rank)))
     if processes > 1:
         # A kernel of one channel lies in memory in two ways at once: nothing is slower for it.

@@ -14,10 +14,11 @@ from aiohttp import web
 
 from streamavis.errors import WireError
 from streamavis_apps.web.channel import Channel, WebSink
-from streamavis_apps.web.door import BACKLOG, Door
+from streamavis_apps.web.door import BACKLOG, Connection, Door
 from streamavis_apps.web.guard import Guard, is_loopback, new_token
 from streamavis_apps.web.server import Server
 from streamavis_apps.web.settings import Controls
+from streamavis_apps.web.sparing import SparingLoop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,8 +34,11 @@ DEFAULT_PORT: Final = 8765
 _QUEUE: Final = 1_024  # connections that wait to be accepted
 _POLL_S: Final = 0.1
 _START_S: Final = 10.0
-_STOP_S: Final = 1.0  # a stop takes 2 s at most in all
-_END_S: Final = 0.3  # for viewers to receive the end-of-stream message
+# A stop takes 2 s at most in all; the page has a third of it.
+_END_S: Final = 0.2  # for viewers to receive the end-of-stream message
+_CLOSE_S: Final = 0.1  # for handlers to end
+_LEAVE_S: Final = 0.3  # then connections are cut
+_STOP_S: Final = 1.0  # when the thread is left behind
 
 
 class WebView:
@@ -80,7 +84,7 @@ class WebView:
         self._channels: dict[str, Channel] = {}
         self._encoder = ThreadPoolExecutor(1, thread_name_prefix="streamavis-jpeg")
         self._server = Server(Guard(token, (host,)), self.controls, self._channels, source)
-        self._loop = asyncio.new_event_loop()
+        self._loop = SparingLoop()
         self._stop = asyncio.Event()
         self._started = threading.Event()
         self._failure: OSError | None = None
@@ -146,7 +150,7 @@ class WebView:
             return
         self._closed = True
         self._post(self._stop.set)
-        self._thread.join(2 * _STOP_S)
+        self._thread.join(_STOP_S)
         self._encoder.shutdown(wait=False, cancel_futures=True)
 
     def _add(self, channel: Channel) -> None:
@@ -173,7 +177,7 @@ class WebView:
             self._loop.close()
 
     async def _serve(self) -> None:
-        runner = web.AppRunner(self._server.app, access_log=None, shutdown_timeout=_STOP_S / 2)
+        runner = web.AppRunner(self._server.app, access_log=None, shutdown_timeout=_CLOSE_S)
         await runner.setup()
         assert runner.server is not None, "set up"
         try:
@@ -186,15 +190,12 @@ class WebView:
             ticking = asyncio.create_task(self._server.tick())
             self._started.set()
             await self._stop.wait()
+            self._loop.hurry()
+            listening.close()
             await asyncio.sleep(_END_S if self.watched else 0)
             ticking.cancel()
-            listening.close()
         finally:
-            await runner.cleanup()
-            # Connections that were closed just now: their tasks end with the loop.
-            for task in (rest := asyncio.all_tasks() - {asyncio.current_task()}):
-                task.cancel()
-            await asyncio.gather(*rest, return_exceptions=True)
+            await _cut(runner)
 
     def _address(self, port: int) -> str:
         host = socket.gethostname() if self._host in {"0.0.0.0", "::"} else self._host
@@ -208,6 +209,23 @@ class WebView:
             f"cannot serve the web viewer on {self._host}:{self._port}: {cause}; "
             "choose another address with --listen HOST:PORT"
         )
+
+
+async def _cut(runner: web.AppRunner) -> None:
+    """Close every connection, in bounded time: a client may neither read nor answer."""
+    assert runner.server is not None, "set up"
+    connections = list(runner.server.connections)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_LEAVE_S):
+            await runner.cleanup()
+    for connection in connections:
+        if isinstance(connection, Connection):
+            connection.drop()
+    # Connections that were closed just now: their tasks end with the loop.
+    if rest := asyncio.all_tasks() - {asyncio.current_task()}:
+        for task in rest:
+            task.cancel()
+        await asyncio.wait(rest, timeout=_CLOSE_S)
 
 
 def _lengthen_queue(descriptor: int) -> None:

@@ -21,7 +21,7 @@ from streamavis_apps.terminal import Terminal
 from streamavis import checkpoint
 from streamavis.clock import MonotonicClock
 from streamavis.io.live import LiveSource
-from streamavis.runtime.engine import Engine, Feed
+from streamavis.runtime.engine import Engine, Feed, Policy
 from streamavis.runtime.governor import Governor
 from streamavis.session import Session
 from streamavis.sinks.publish import PublishSink
@@ -90,8 +90,8 @@ def _soak(plan: LiveSoak, console: Console, stop: Stop) -> dict[str, Any]:
         source = stack.enter_context(LiveSource(world.camera(), world.microphone(), clock))
         wire = PublishSink("tcp://127.0.0.1:*", "soak", hello)
         session = Session(model, stream="soak", clock=clock)
-        engine = Engine.live(
-            [Feed(source, session, [wire])],
+        engine = Engine(
+            [Feed(source, session, [wire])], Policy(live=True),
             clock=clock, boot_id=wire.boot_id, cancelled=stop.event, governor=Governor(),
         )  # fmt: skip
         threads = [

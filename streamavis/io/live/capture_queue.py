@@ -12,14 +12,16 @@ from streamavis.types import AudioChunk, AudioGap, SourceEvent, SourceItem, Vide
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Outbox"]
+    from streamavis.protocols import Receiver
+
+__all__ = ["CaptureQueue"]
 
 _MOST_FRAMES = 4
 _MOST_SOUND_NS = 10_000_000_000
 _MOST_NOTES = 256  # events and gaps
 
 
-class Outbox:
+class CaptureQueue:
     """A queue of everything a live source says, in the order it was said; never blocks a writer.
 
     Where its reader is late, the oldest frames go first (`dropped_frames` counts them, their
@@ -35,20 +37,38 @@ class Outbox:
         self._notes = 0
         self._finished = False  # nothing more comes; what waits is delivered
         self._closed = False  # nothing more is wanted
+        self._receiver: Receiver | None = None  # gets everything instead of the queue
         self._changed = threading.Condition()
 
     def put(self, item: SourceItem) -> None:
-        """Add an item; ignored once the outbox is finished or closed."""
+        """Add an item; ignored once the queue is finished or closed."""
         with self._changed:
             if self._finished or self._closed:
                 return
+            if self._receiver is not None:
+                # Under the lock: a camera's thread and a microphone's take turns.
+                self._closed = not self._receiver.put(item)
+                return
             self._append(item)
             self._changed.notify_all()
+
+    def connect(self, receiver: Receiver) -> None:
+        """Give `receiver` what waits, then every item on the thread that puts it."""
+        with self._changed:
+            self._receiver = receiver
+            while self._items and not self._closed:
+                item = self._items.popleft()
+                self._count(item, -1)
+                self._closed = not receiver.put(item)
+            if self._finished:
+                receiver.close()
 
     def finish(self) -> None:
         """Writer: nothing more comes. What waits is still delivered."""
         with self._changed:
             self._finished = True
+            if self._receiver is not None:
+                self._receiver.close()
             self._changed.notify_all()
 
     def close(self) -> None:

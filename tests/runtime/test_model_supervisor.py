@@ -5,24 +5,24 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamavis.runtime.supervisor import MAX_REBUILDS, Remedy, Supervisor
+from streamavis.runtime.model_supervisor import MAX_REBUILDS, ModelSupervisor, Remedy
 
 S = 1_000_000_000
 
 
-def fail(supervisor: Supervisor, *times_s: float) -> list[Remedy]:
+def fail(supervisor: ModelSupervisor, *times_s: float) -> list[Remedy]:
     return [supervisor.failed(round(t * S)) for t in times_s]
 
 
 def test_a_failure_costs_one_frame_and_three_in_ten_seconds_the_state():
-    supervisor = Supervisor()
+    supervisor = ModelSupervisor()
     assert fail(supervisor, 0, 5, 10) == [Remedy.SKIP, Remedy.SKIP, Remedy.REBUILD]
     assert fail(supervisor, 11, 16, 22) == [Remedy.SKIP] * 3, "11 s are not 10"
     assert fail(supervisor, 22.1) == [Remedy.REBUILD]
 
 
 def test_the_sixth_rebuild_in_a_minute_is_refused_and_the_model_tried_slowly():
-    supervisor = Supervisor()
+    supervisor = ModelSupervisor()
     remedies = fail(supervisor, *(0.1 * n for n in range(18)))
     assert remedies[2::3] == [Remedy.REBUILD] * MAX_REBUILDS + [Remedy.GIVE_UP]
     assert supervisor.given_up
@@ -39,7 +39,7 @@ def test_the_sixth_rebuild_in_a_minute_is_refused_and_the_model_tried_slowly():
 
 
 def test_rebuilds_that_are_spread_out_never_end():
-    supervisor = Supervisor()
+    supervisor = ModelSupervisor()
     for minute in range(100):
         start = 13.0 * minute
         remedies = fail(supervisor, start, start + 0.1, start + 0.2)
@@ -48,7 +48,7 @@ def test_rebuilds_that_are_spread_out_never_end():
 
 @given(st.lists(st.floats(0, 20), min_size=1, max_size=200))
 def test_no_more_than_five_rebuilds_in_any_minute_before_giving_up(waits):
-    supervisor, now, rebuilt = Supervisor(), 0.0, []
+    supervisor, now, rebuilt = ModelSupervisor(), 0.0, []
     for wait in waits:
         now += wait
         given_up = supervisor.given_up

@@ -11,7 +11,7 @@ from streamavis.types import InputStatus, SourceEvent
 if TYPE_CHECKING:
     from streamavis.types import AudioState, Modality, SourceState, VideoFrame, VideoState
 
-__all__ = ["LOST_AFTER_S", "Arrivals", "Health"]
+__all__ = ["LOST_AFTER_S", "Arrivals", "InputHealth"]
 
 # Told at once by who looks at `due_ns`; a status that is only sent now and then tells it a tenth
 # of a second later. Both are within half a second.
@@ -47,7 +47,7 @@ class Arrivals:
         return (self._at_ns[-1] - self._at_ns[0]) // (len(self._at_ns) - 1)
 
 
-class Health:
+class InputHealth:
     """Follows one live stream's inputs; any thread may tell and ask.
 
     An input is gone when its source says so, or when nothing came of it for 0.4 s (a camera: four

@@ -1,4 +1,4 @@
-"""A recording as the offline network takes it: frames at a steady rate, and a row of sound each."""
+"""A recording as the offline network takes it: frames at a steady rate, and all of its sound."""
 
 from __future__ import annotations
 
@@ -7,27 +7,25 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
-from streamavis.errors import InputError, TruncatedInputError
+from streamavis.errors import TruncatedInputError
 from streamavis.types import SAMPLE_RATE, VideoFrame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from streamavis.io.media import MediaSource
     from streamavis.types import AudioChunk
 
-__all__ = ["Heard", "frames_at", "listen", "ready_features"]
+__all__ = ["FirstPass", "frames_at", "listen"]
 
 _NS = 1_000_000_000
 
 
 @dataclass
-class Heard:
+class FirstPass:
     """The first look at a recording: its sound, and how many frames will be looked at."""
 
     waveform: NDArray[np.float32]  # (samples,) 16 kHz mono from time 0, zeros in gaps
@@ -65,7 +63,7 @@ def _shown(frames: Iterator[VideoFrame], fps: float) -> Iterator[VideoFrame]:
 
 def listen(
     source: MediaSource, fps: float, progress: Callable[[int], None] = lambda frames: None
-) -> Heard:
+) -> FirstPass:
     """Decode a recording once, for its sound and the number of its frames.
 
     Args:
@@ -95,22 +93,4 @@ def listen(
     for start, chunk in zip(starts, chunks, strict=True):
         if start + len(chunk.samples) > 0:
             waveform[max(start, 0) : start + len(chunk.samples)] = chunk.samples[max(-start, 0) :]
-    return Heard(waveform, frames, truncated)
-
-
-def ready_features(path: Path, wanted: tuple[int, int]) -> torch.Tensor:
-    """Read rows that were made elsewhere, a row for each frame.
-
-    Raises:
-        InputError: `path` is no .npy file, or holds something else than `wanted` numbers.
-    """
-    try:
-        rows = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: is no .npy file of numbers: {error}") from error
-    if rows.shape != wanted or rows.dtype.kind not in "fiu":
-        raise InputError(
-            f"{path}: holds {rows.dtype} {rows.shape}, expected numbers {wanted}: a row for each "
-            "frame that is looked at"
-        )
-    return torch.from_numpy(rows.astype(np.float32))
+    return FirstPass(waveform, frames, truncated)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from runtime_fakes import NS, picture
 
-from streamavis.runtime.health import LOST_AFTER_S, Arrivals, Health
+from streamavis.runtime.input_health import LOST_AFTER_S, Arrivals, InputHealth
 from streamavis.types import SourceEvent, VideoFrame
 
 MS = 1_000_000
@@ -22,9 +22,9 @@ def told(modality, state, reason="") -> SourceEvent:
     return SourceEvent("cam", modality, state, 0, reason)
 
 
-def running(period_ms: float = 33, *, until_ms: int = 2000) -> tuple[Health, int]:
+def running(period_ms: float = 33, *, until_ms: int = 2000) -> tuple[InputHealth, int]:
     """A camera and a microphone that have run until the time that is returned."""
-    health = Health("cam", has_audio=True, now_ns=0)
+    health = InputHealth("cam", has_audio=True, now_ns=0)
     at = 0.0
     while at <= until_ms:
         health.frame(frame(), round(at * MS))
@@ -93,7 +93,7 @@ def test_what_the_source_says_counts_at_once(state):
 
 
 def test_before_anything_came_all_is_lost_and_no_news():
-    health = Health("cam", has_audio=False, now_ns=0)
+    health = InputHealth("cam", has_audio=False, now_ns=0)
     assert health.source == "starting"
     assert health.video(500 * MS) == "lost"
     assert health.audio(500 * MS, "ok") == "absent"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from streamavis.io.live.capture import Capture, Captured, Device
     from streamavis.types import Modality, SourceItem, SourceState
 
-__all__ = ["Supervisor", "retry_delay_s"]
+__all__ = ["DeviceSupervisor", "retry_delay_s"]
 
 _LOG = logging.getLogger(__name__)
 _NS = 1_000_000_000
@@ -67,7 +67,7 @@ class _Attempt:
     reason: str = ""
 
 
-class Supervisor:
+class DeviceSupervisor:
     """Runs a device's captures, one after the other, until it ends or is stopped.
 
     Two threads: one is inside the driver, the other one watches it. States are as in

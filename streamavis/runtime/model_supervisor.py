@@ -6,7 +6,7 @@ from collections import deque
 from enum import Enum, auto
 from typing import Final
 
-__all__ = ["MAX_REBUILDS", "Remedy", "Supervisor"]
+__all__ = ["MAX_REBUILDS", "ModelSupervisor", "Remedy"]
 
 _S: Final = 1_000_000_000
 _FAILURES: Final = 3  # of them within
@@ -24,7 +24,7 @@ class Remedy(Enum):
     GIVE_UP = auto()  # the budget is used up: say so and try slowly
 
 
-class Supervisor:
+class ModelSupervisor:
     """Decides by count and time alone; the engine's thread asks, time is passed in.
 
     Three failures within 10 s rebuild the model's state. Five rebuilds within a minute, and a
