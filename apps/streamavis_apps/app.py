@@ -111,7 +111,7 @@ def _options(
         typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
-    """See and hear at once: which objects are in view, which of them sound, and where, live."""
+    """Live audio-visual instance segmentation: objects in view, which of them sound, and where."""
 
 
 app.command("demo", cls=HelpCommand)(demo.command)

@@ -25,8 +25,8 @@ from streamavis.palette import (
     colour_of,
     mix,
 )
-from streamavis.viz.labels import draw_label, icon, line_of_text
-from streamavis.viz.objects import paint
+from streamavis.viz.labels import LabelStyle, draw_label, icon, line_of_text
+from streamavis.viz.objects import ObjectSound, paint
 from streamavis.viz.patch import fitted, patch
 from streamavis.words import clock_time, counted, sound_state
 

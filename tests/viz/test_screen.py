@@ -184,7 +184,7 @@ def test_before_the_first_picture_it_says_starting_and_what_the_model_knows():
 def test_an_empty_view_says_what_the_model_could_have_found():
     screen = showing(live=True)
     screen.introduce("nano", ("person", "dog"))
-    assert "nothing of what nano knows is in view" in words_of(screen)
+    assert "none of the classes of nano is in view" in words_of(screen)
 
 
 def test_new_trouble_is_said_once_and_fades():
@@ -217,7 +217,7 @@ def test_what_is_heard_is_named_with_its_probability_the_likeliest_first():
 
 
 @pytest.mark.parametrize(
-    ("kinds", "words"), [(None, "unknown"), ([], "nothing it knows"), ([("a", 0.01)], "nothing it")]
+    ("kinds", "words"), [(None, "unknown"), ([], "none of its classes"), ([("a", 0.01)], "none of")]
 )
 def test_that_nobody_knows_is_not_that_nothing_is_heard(kinds, words):
     assert draw_kinds(panel(), kinds, LabelStyle.of(*SIZE))[0].startswith(words)
