@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import sys
+import textwrap
 from dataclasses import dataclass
 from enum import Enum
 from io import StringIO
@@ -27,6 +28,8 @@ _WIDEST = 100
 _LEFT = 26  # of the descriptions, where they stand beside the names
 _TWO_COLUMNS = 80  # narrower, they stand below
 _INDENT = 2
+_LARGEST_NUMBER = 1e9  # 32 years in seconds; no wait can be longer than 292 years
+_LARGEST_WHOLE = 2**63 - 1  # of a seed
 _COMMENT = re.compile(r"\s*\[dim\](.*?)\[/\]\s*$")
 _PLAIN_NAMES = {int: "N", float: "NUMBER", str: "TEXT"}
 
@@ -41,7 +44,22 @@ class HelpRow:
 
 
 class HelpCommand(TyperCommand):
-    """A command whose help is `page`."""
+    """A command whose help is `page`, and whose numbers are of a size that something can hold."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Refuse infinity, and what no clock or random generator takes, where a range is open."""
+        rest: list[str] = super().parse_args(ctx, args)
+        params: list[Any] = list(self.params)
+        for param in params:
+            value = ctx.params.get(param.name)
+            if getattr(param, "min", None) is None or not isinstance(value, int | float):
+                continue
+            largest = _LARGEST_NUMBER if isinstance(value, float) else _LARGEST_WHOLE
+            if not abs(value) <= largest:
+                raise typer.BadParameter(
+                    f"{value:g} is too large; at most {largest:g}.", ctx=ctx, param=param
+                )
+        return rest
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the page."""
@@ -71,7 +89,9 @@ def page(command: Any, usage: str, width: int) -> Text:
         usage: the line that shows how it is called.
         width: of the terminal, at least 40.
     """
-    lines = [Text.assemble(("Usage: ", "bold"), usage), Text()]
+    first, *more = textwrap.wrap(f"Usage: {usage}", width, subsequent_indent=" " * _INDENT)
+    lines = [Text.assemble(("Usage:", "bold"), first.removeprefix("Usage:"))]
+    lines += [*map(Text, more), Text()]
     lines += _prose(command.help or "", width)
     for panel, rows in _panels(command).items():
         lines += [Text(), Text(panel, "bold")]

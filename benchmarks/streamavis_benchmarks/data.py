@@ -16,7 +16,7 @@ from streamavis_apps.figures import write
 from streamavis_apps.machine import machine
 from streamavis_apps.terminal import Terminal
 
-from streamavis.errors import InputError
+from streamavis.errors import ArgumentError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,6 +66,7 @@ def run(plan: DataBenchPlan, *, json_path: Path | None, console: Console | None 
 
     Raises:
         InputError: a data set cannot be read.
+        ArgumentError: a data set or its weight is named wrongly.
         OutputError: the figures cannot be written.
     """
     console = console or Terminal()
@@ -110,7 +111,7 @@ def _source(plan: DataBenchPlan) -> Source:
     named = [_named(text) for text in plan.sources]
     drawn = [path == "world" or path.startswith(_POOL) for path, _ in named]
     if any(drawn) and not all(drawn):
-        raise InputError(
+        raise ArgumentError(
             "the procedural world has classes of its own; time it and data sets on disk apart"
         )
 
@@ -123,7 +124,7 @@ def _source(plan: DataBenchPlan) -> Source:
 
     mixed = Mix([(opened(path), weight) for path, weight in named])
     if all(drawn) and plan.classes not in (None, mixed.classes):
-        raise InputError(f"the procedural world's classes are {', '.join(mixed.classes)}")
+        raise ArgumentError(f"the procedural world's classes are {', '.join(mixed.classes)}")
     return mixed
 
 
@@ -134,7 +135,9 @@ def _named(text: str) -> tuple[str, float]:
     try:
         return path, float(weight)
     except ValueError:
-        raise InputError(f"{text!r} is not PATH or PATH=WEIGHT, such as AVISeg/train=3") from None
+        raise ArgumentError(
+            f"{text!r} is not PATH or PATH=WEIGHT, such as AVISeg/train=3"
+        ) from None
 
 
 def _loader(plan: DataBenchPlan, source: Source, workers: int, batches: int) -> Loader:

@@ -22,6 +22,7 @@ _GAP_S = Fraction(MAX_GAP_S)
 _PAUSE_S = Fraction(3600)  # where time is written down once and for all, as in mp4
 _APART_S = Fraction(10)  # how far streams of one clock may lie apart in the container
 _SHORTEST_S = Fraction(1, 1000)  # that a packet lasts
+_LONGEST_S = Fraction(60)  # likewise; a damaged one lasts days
 _REORDERED_S = Fraction(60)  # between decoding a picture and showing it; beyond: damage
 
 
@@ -83,7 +84,8 @@ class Continuity:
         clock = self._clocks[number]
         clock.latest_s = max(clock.latest_s, stamp_s)
         self._places[packet.stream.index] = _Place(number, stamp_s, packet.dts is not None)
-        lasts_s = max((packet.duration or 0) * base, _period_s(packet), _SHORTEST_S)
+        told_s = min((packet.duration or 0) * base, _LONGEST_S)
+        lasts_s = max(told_s, _period_s(packet), _SHORTEST_S)
         self._end_s = max(self._end_s, shown_s + clock.shift_s + lasts_s)
         if clock.shift_s:
             shift = round(clock.shift_s / base)

@@ -20,8 +20,9 @@ from streamavis.audio.trailing import VGGishEncoder, VGGishWeights
 from streamavis.audio.vggish import FEATURES
 from streamavis.errors import ArgumentError, ShapeError, StreamStateError
 from streamavis.model import backbones
-from streamavis.model.backbone import NanoConfig, normalise
+from streamavis.model.backbones import normalise
 from streamavis.model.heads import IdentityHead, SlotHeads, Sounding, SoundingHead, class_sounding
+from streamavis.model.light_backbone import NanoConfig
 from streamavis.model.localizer import FrameFusion, Localized, Localizer
 from streamavis.model.memory import Counters, MemoryPlan, MemoryRules, Ring, plan_clip
 from streamavis.model.msdeform import MSDeformPixelDecoder

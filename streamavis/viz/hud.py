@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from streamavis.palette import BLACK, INK, SOFT, WHITE
 from streamavis.viz.labels import LabelStyle, line_on_ink, put
-from streamavis.viz.palette import BLACK, INK, SOFT, WHITE
 from streamavis.viz.sprites import Layers, Sprite, plate, text
 from streamavis.words import percent
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from streamavis.palette import Colour
     from streamavis.types import Candidate
-    from streamavis.viz.palette import Colour
 
 __all__ = ["Item", "draw_bar", "draw_candidates", "fill", "plate_of_text"]
 

@@ -1,4 +1,4 @@
-"""What it hears: the likeliest kinds of sound in the air, each with its probability."""
+"""The detected audio classes, the most probable first, each with its probability."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import cv2
 
+from streamavis.palette import DIM, GOOD, SOFT, WHITE
 from streamavis.viz.hud import fill
 from streamavis.viz.labels import line_on_ink, put
-from streamavis.viz.palette import DIM, GOOD, SOFT, WHITE
 from streamavis.words import UNKNOWN, percent
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ Kinds: TypeAlias = "Sequence[tuple[str, float]]"  # name, probability; the likel
 
 MOST_KINDS = 5  # that a viewer names
 _LEAST = 0.05  # what is less likely is noise to the reader
-_NOTHING = "nothing it knows"
+_NOTHING = "none of its classes"
 
 
 def kinds_width(look: LabelStyle) -> int:

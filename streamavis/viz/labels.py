@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import cv2
 import numpy as np
 
-from streamavis.viz.palette import DIM, INK, SOFT, WHITE, Colour, colour_of, mix
+from streamavis.palette import DIM, INK, SOFT, WHITE, Colour, colour_of, mix
 from streamavis.viz.sprites import Hearing, Layers, Sprite, loudspeaker, plate, text
 from streamavis.words import name_of
 

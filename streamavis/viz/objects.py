@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from streamavis.viz.palette import BLACK, INK, WHITE, mix
+from streamavis.palette import BLACK, INK, WHITE, mix
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from streamavis.viz.palette import Colour
+    from streamavis.palette import Colour
     from streamavis.viz.patch import Patch
 
 __all__ = ["ObjectSound", "paint"]

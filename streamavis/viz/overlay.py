@@ -12,9 +12,7 @@ import cv2
 import numpy as np
 
 from streamavis.errors import ShapeError
-from streamavis.viz.labels import LabelStyle, draw_label, icon, line_of_text
-from streamavis.viz.objects import ObjectSound, paint
-from streamavis.viz.palette import (
+from streamavis.palette import (
     ALERT,
     BLACK,
     DIM,
@@ -27,6 +25,8 @@ from streamavis.viz.palette import (
     colour_of,
     mix,
 )
+from streamavis.viz.labels import LabelStyle, draw_label, icon, line_of_text
+from streamavis.viz.objects import ObjectSound, paint
 from streamavis.viz.patch import fitted, patch
 from streamavis.words import clock_time, counted, sound_state
 

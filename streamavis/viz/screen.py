@@ -15,10 +15,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from streamavis.viz.hud import Item, draw_bar, draw_candidates, fill, plate_of_text
-from streamavis.viz.labels import LabelStyle
-from streamavis.viz.overlay import draw_tracks
-from streamavis.viz.palette import (
+from streamavis.palette import (
     ALERT,
     DIM,
     GOOD,
@@ -27,8 +24,11 @@ from streamavis.viz.palette import (
     WARN,
     WHITE,
 )
+from streamavis.viz.hud import Item, draw_bar, draw_candidates, fill, plate_of_text
+from streamavis.viz.labels import LabelStyle
+from streamavis.viz.overlay import draw_tracks
 from streamavis.viz.strip import Moment, SoundStrip
-from streamavis.words import clock_time, counted, delay, knows
+from streamavis.words import clock_time, counted, delay, detects
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -126,7 +126,7 @@ class StreamScreen:
         self._fresh = False  # the picture has not been rendered yet
         self._seen_ns = 0  # when it first was
         self._model = ""
-        self._knows: tuple[tuple[str, str], ...] = ()  # lines that say what it can find
+        self._detects: tuple[tuple[str, str], ...] = ()  # lines that say what it can find
         self._health = ScreenHealth()
         self._sources: dict[str, SourceEvent] = {}  # modality -> its latest state
         self._latency_ns: float | None = None
@@ -137,7 +137,7 @@ class StreamScreen:
     def introduce(self, model: str, classes: Sequence[str]) -> None:
         """Say which model looks and what it can find."""
         self._model = model
-        self._knows = tuple(("", line) for line in textwrap.wrap(knows(model, classes), _LINE))
+        self._detects = tuple(("", line) for line in textwrap.wrap(detects(model, classes), _LINE))
 
     def see(
         self,
@@ -209,7 +209,7 @@ class StreamScreen:
         if shown is None:
             fill(view)
             if not self._help:
-                self._lay(view, (("starting", ""), *self._knows), look, 0.5)
+                self._lay(view, (("starting", ""), *self._detects), look, 0.5)
         else:
             level = self._strip.level_dbfs(shown.result.capture_time_ns)
             self._draw_picture(view, shown, level, look)
@@ -260,7 +260,7 @@ class StreamScreen:
             else:
                 self._toast = None
         if self._help:
-            self._lay(view, _HELP + self._knows, look, 0.5, GOOD)
+            self._lay(view, _HELP + self._detects, look, 0.5, GOOD)
 
     def _lay(
         self,

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import cv2
 
+from streamavis.palette import ALERT, GOOD, SOFT, STATE_COLOURS, WARN
 from streamavis.viz.hud import fill
 from streamavis.viz.kinds import draw_kinds, kinds_width
 from streamavis.viz.labels import icon, line_on_ink, put
 from streamavis.viz.lanes import LANES, Lanes
 from streamavis.viz.overlay import AUDIO_ICONS, METER_DB, share_of
-from streamavis.viz.palette import ALERT, GOOD, SOFT, STATE_COLOURS, WARN
 from streamavis.viz.sound import SoundView
 from streamavis.words import level as level_words
 from streamavis.words import sound_state

@@ -105,6 +105,7 @@ class Publisher:
         self._outbox = Outbox()
         self._last_status: Status | None = None
         self._last_seq: int | None = None
+        self._joined = 0
         self._ended = self._closed = False
         self._put(self._sign(hello))
         self._outlet = _open(address, keys, insecure, clock)
@@ -119,6 +120,11 @@ class Publisher:
     def dropped(self) -> int:
         """Frames dropped because the publisher's thread did not keep up."""
         return self._outbox.dropped
+
+    @property
+    def joined(self) -> int:
+        """Subscriptions that readers have made so far; 0: nobody has come yet."""
+        return self._joined
 
     def publish(self, result: FrameResult) -> None:
         """Send one frame's result, with the publisher's boot id, wall time and `publish` stamp.
@@ -238,6 +244,7 @@ class Publisher:
     def _greet(self) -> None:
         """Tell new readers what they subscribed to and would otherwise have missed."""
         for prefix in self._outlet.subscriptions(_MAX_GREETED):
+            self._joined += 1
             self._asked |= {kind for kind in KINDS if self._topics[kind].startswith(prefix)}
         if self._asked and self._greeting.tick():
             self._outbox.repeat(self._asked)

@@ -245,3 +245,9 @@ def test_time_begins_with_the_first_packet_where_the_container_says_something_im
     first = Packet(PICTURE, 4000, 4000)
     late.place(first)
     assert first.pts == 4000
+
+
+def test_a_packet_that_says_it_lasts_a_day_does_not():
+    damaged = Packet(PICTURE, 1_000_000, duration=86_400_000)
+    times, _ = placed(damaged, *pictures(0, 100))
+    assert times == [1_000_000, 1_060_000, 1_060_100]

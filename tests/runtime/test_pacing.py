@@ -87,7 +87,7 @@ def test_cancelling_ends_a_wait():
     thread.start()
     assert clock.next_awaited_ns() == 9 * S
     cancelled.set()
-    thread.join()
+    thread.join(60)
     assert seen == items[:1]
 
 

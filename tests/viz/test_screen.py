@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_overlay import disc, grey, result, track
 
+from streamavis.palette import GOOD, WHITE
 from streamavis.types import AudioChunk, Candidate, SourceEvent
 from streamavis.viz.hud import Item, draw_bar, draw_candidates, plate_of_text
 from streamavis.viz.kinds import draw_kinds
 from streamavis.viz.labels import LabelStyle
-from streamavis.viz.palette import GOOD, WHITE
 from streamavis.viz.screen import Action, ScreenHealth, StreamScreen, view_size
 
 NS = 1_000_000_000
@@ -184,7 +184,7 @@ def test_before_the_first_picture_it_says_starting_and_what_the_model_knows():
 def test_an_empty_view_says_what_the_model_could_have_found():
     screen = showing(live=True)
     screen.introduce("nano", ("person", "dog"))
-    assert "nothing of what nano knows is in view" in words_of(screen)
+    assert "none of the classes of nano is in view" in words_of(screen)
 
 
 def test_new_trouble_is_said_once_and_fades():
@@ -217,7 +217,7 @@ def test_what_is_heard_is_named_with_its_probability_the_likeliest_first():
 
 
 @pytest.mark.parametrize(
-    ("kinds", "words"), [(None, "unknown"), ([], "nothing it knows"), ([("a", 0.01)], "nothing it")]
+    ("kinds", "words"), [(None, "unknown"), ([], "none of its classes"), ([("a", 0.01)], "none of")]
 )
 def test_that_nobody_knows_is_not_that_nothing_is_heard(kinds, words):
     assert draw_kinds(panel(), kinds, LabelStyle.of(*SIZE))[0].startswith(words)

@@ -35,7 +35,7 @@ def training(
     ] = None,
     report: Annotated[
         Path | None,
-        typer.Option(metavar="OUT.md", help="Write the tables here.", show_default="printed"),
+        typer.Option(metavar="FILE.md", help="Write the tables here.", show_default="printed"),
     ] = None,
     json: Json = None,
     teacher_set: Annotated[

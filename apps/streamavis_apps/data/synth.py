@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
+from streamavis_apps.data.check import counting
 from streamavis_apps.exits import ExitCode
 from streamavis_apps.terminal import Terminal
 
@@ -50,17 +49,8 @@ def run(
 
     console = console or Terminal()
     config = WorldConfig(width=size.width, height=size.height, fps=fps, duration_s=duration_s)
-    columns = (TextColumn("rendering"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("rendering", total=n)
-        synth.write(
-            out,
-            n,
-            seed,
-            config=config,
-            jobs=jobs,
-            progress=lambda done: progress.update(task, completed=done),
-        )
+    with counting(console, "rendering") as progress:
+        synth.write(out, n, seed, config=config, jobs=jobs, progress=lambda done: progress(done, n))
     clips = "1 clip" if n == 1 else f"{n} clips"
     console.print(
         f"{clips} of {config.duration_s:g} s, {config.width}x{config.height}, "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import threading
+import time
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from streamavis.io.live import LiveSource
 from streamavis.io.live.devices import check_camera, recorded_size, sound_device
 from streamavis.sinks.metrics_server import loopback, serve_metrics
 from streamavis.wire import Hello
-from streamavis.words import knows
+from streamavis.words import detects
 from streamavis_apps.commands.options import AUTO, Compute, View
 from streamavis_apps.exits import ExitCode, Stop, stop_on_signals
 from streamavis_apps.live.panel import LiveBoard
@@ -34,13 +35,15 @@ if TYPE_CHECKING:
     from streamavis.model import StreamAVIS
     from streamavis.runtime.engine import Engine
 
-__all__ = ["Live", "Running", "follow", "named", "ready", "run"]
+__all__ = ["Live", "Running", "follow", "leave", "named", "ready", "run"]
 
 _NAMED = re.compile(r"([A-Za-z0-9_-]{1,64})=(.+)", re.DOTALL)
 _DRAW_S = 0.2
 _ANSWER_S = 3.0  # what a camera's host is granted, before all else is made ready
 _USUAL = (720, 1280)  # of the pictures the model is warmed up with: height, width
-_LEAVE_S = 0.3  # what a closed device is granted to let go; its thread is left behind after that
+_LEAVE_S = 0.3  # what closed devices are granted to let go; their threads are left behind then
+_STEP_S = 0.5  # what a stop grants the engine to end the step it is in
+_ENGINE_S = 1.3  # and to close its outputs, in all; the page has the rest of the 2 s
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +80,7 @@ def run(plan: Live, *, console: Console | None = None, stop: Stop | None = None)
     console = console or Terminal(stderr=is_stdout(plan.wanted.jsonl))
     guard: AbstractContextManager[Stop] = nullcontext(stop) if stop else stop_on_signals()
     with guard as stop, ExitStack() as stack:
-        # The board tells what the journal logs; whoever set logging up gets both.
+        # The board shows what the journal logs; with logging set up it is logged too.
         logging.getLogger("streamavis.runtime.journal").addHandler(logging.NullHandler())
         try:
             with stop.leaving_at_once():
@@ -117,35 +120,35 @@ def ready(plan: Live, console: Console, stop: Stop) -> Iterator[Running]:
     """
     clock = MonotonicClock()
     cameras = named(plan.cameras)
-    lending = list(cameras.values()).count(BROWSER)
-    _check_lending(lending, plan.wanted.view)
+    sharing = list(cameras.values()).count(BROWSER)
+    _check_sharing(sharing, plan.wanted.view)
     if plan.metrics is not None:
         loopback(plan.metrics)
     with ExitStack() as stack:
-        # First: a camera that a visitor lends comes through the view.
-        wanted = replace(plan.wanted, lending=lending > 0)
+        # First: a camera that a browser shares comes through the view.
+        wanted = replace(plan.wanted, sharing=sharing > 0)
         outputs = stack.enter_context(Outputs(wanted, stop))
-        if lending:
-            where = f"open {outputs.told['view']} and share a camera"
+        if sharing:
+            where = f"open {outputs.places['view']} and share a camera"
             console.print(where, markup=False, soft_wrap=True)
         sizes = _check_addresses(plan, cameras, console)
         # No camera runs while torch loads, which holds up every other thread for seconds: what
         # came meanwhile would only wait for the first result.
-        # Brings torch: a bad address is told without it.
+        # Brings torch: a bad address is reported first.
         from streamavis.admission import admit, measure
         from streamavis.warmup import warm_up
         from streamavis_apps.loading import load_warm
 
         model = load_warm(plan.model, [_USUAL] * len(cameras), console, plan.compute)
         title = plan.model.rpartition("/")[2]
-        console.print(knows(title, model.config.classes), markup=False, soft_wrap=True)
+        console.print(detects(title, model.config.classes), markup=False, soft_wrap=True)
         opened: dict[str, LiveSource] = {}
+        stack.callback(_release, opened)
 
         def open_all(names: list[str]) -> None:
             for name in names:
                 with console.status(f"opening {name}"):
                     opened[name] = _opened(plan, cameras[name], outputs, clock, stop)
-                stack.callback(_release, opened[name])
 
         recordings = list(sizes)
         open_all([name for name in cameras if name not in recordings])
@@ -162,30 +165,30 @@ def ready(plan: Live, console: Console, stop: Stop) -> Iterator[Running]:
         engine = _engine(plan, sources, model, outputs, board, clock, stop)
         if plan.metrics is not None:
             address = stack.enter_context(serve_metrics(plan.metrics, lambda: engine.reports))
-            outputs.told["metrics"] = address
-        yield Running(engine, board, outputs.told)
+            outputs.places["metrics"] = address
+        yield Running(engine, board, outputs.places)
 
 
 def _opened(plan: Live, address: str, outputs: Outputs, clock: Clock, stop: Stop) -> LiveSource:
     """A camera with its sound, once its first picture came.
 
     Raises:
-        InputError: it cannot be opened; a visitor shared none in the plan's time.
+        InputError: it cannot be opened; no browser shared one in the plan's time.
         StoppedError: `stop` was asked for.
     """
-    lent = outputs.camera if address == BROWSER else None
-    if lent is not None and plan.seconds is not None:
-        lent = replace(lent, opening_s=plan.seconds)
+    shared = outputs.camera if address == BROWSER else None
+    if shared is not None and plan.seconds is not None:
+        shared = replace(shared, opening_s=plan.seconds)
     try:
         return LiveSource(
-            lent or address,
+            shared or address,
             plan.microphone,
             clock,
             sound_offset_s=plan.sound_offset_s,
             cancelled=stop.event,
         )
     except InputError as error:
-        if lent is None or plan.seconds is None:
+        if shared is None or plan.seconds is None:
             raise
         cure = "open the page and share a camera there, or allow more --seconds"
         raise InputError(f"{error}; {cure}") from error
@@ -200,7 +203,7 @@ def _check_addresses(
         Stream name -> height and width of the pictures, of recordings alone.
 
     Raises:
-        InputError: an address is none, nobody answers there, or a recording cannot be read.
+        InputError: an address is malformed or does not answer, or a recording cannot be read.
     """
     if plan.microphone not in (None, "none"):
         sound_device(plan.microphone)
@@ -215,19 +218,20 @@ def _check_addresses(
     return sizes
 
 
-def _check_lending(cameras: int, view: View) -> None:
-    """Refuse a browser's camera where no browser can lend one.
+def _check_sharing(cameras: int, view: View) -> None:
+    """Refuse a browser's camera where no page can share one.
 
     Raises:
         InputError: there is no page, or one page would have to be two cameras.
     """
     if cameras and view is not View.WEB:
         raise InputAddressError(
-            f"--camera {BROWSER} is lent by a visitor's browser; add --view web"
+            f"--camera {BROWSER} is shared from the page of the viewer; add --view web"
         )
     if cameras > 1:
         raise InputAddressError(
-            f"--camera {BROWSER} is named {cameras} times, but one visitor can lend"
+            f"--camera {BROWSER} is named {cameras} times; "
+            "only one browser camera at a time is possible"
         )
 
 
@@ -268,9 +272,25 @@ def _engine(
     )
 
 
-def _release(source: LiveSource) -> None:
-    source.close()
-    source.join(_LEAVE_S)
+def _release(sources: dict[str, LiveSource]) -> None:
+    """Close them all, and wait for all of them together."""
+    for source in sources.values():
+        source.close()
+    end_s = time.monotonic() + _LEAVE_S
+    for source in sources.values():
+        source.join(max(0.0, end_s - time.monotonic()))
+
+
+def leave(engine: Engine, worker: threading.Thread) -> None:
+    """Stop an engine that `worker` runs, in bounded time: the outputs are closed in any case.
+
+    A step that does not end (a busy machine, a device that hangs) is left behind with its thread.
+    """
+    end_s = time.monotonic() + _ENGINE_S
+    engine.stop()
+    worker.join(_STEP_S)
+    if not engine.leave():
+        worker.join(max(0.0, end_s - time.monotonic()))
 
 
 def follow(live: Running, console: Console, stop: Stop, seconds: float | None = None) -> None:
@@ -298,8 +318,11 @@ def follow(live: Running, console: Console, stop: Stop, seconds: float | None = 
             if left_s <= 0:
                 break
             live.board.draw()
-        live.engine.stop()
-        worker.join()
+        if stop.event.is_set():
+            leave(live.engine, worker)
+        else:
+            live.engine.stop()
+            worker.join()
         live.board.draw()
     reports = live.engine.reports
     for name, report in reports.items():

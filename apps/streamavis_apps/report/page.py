@@ -52,7 +52,7 @@ _EXPLAINED = {
     "offsets": "ends of sound that the track followed",
     "offsets_missed": "tracks that went on until the object sounded again or the video ended",
     "silence_min": "minutes in which nothing sounds",
-    "false_sounding_s_per_min": "seconds of each such minute in which something is said to sound",
+    "false_sounding_s_per_min": "seconds of each such minute with a sounding track",
 }
 
 
@@ -67,7 +67,7 @@ def page(
     Args:
         truth: what was compared with.
         found: one for each file of predictions, at least one.
-        best: the oracle, where it was asked for.
+        best: the oracle, if requested.
         shots: frames to show, see `worst_frames`.
     """
     names = short_names(found)

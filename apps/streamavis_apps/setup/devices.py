@@ -1,4 +1,4 @@
-"""`streamavis devices`: cameras and microphones, what they can do, and who hears you."""
+"""`streamavis devices`: cameras and microphones, their modes, and microphone levels."""
 
 from __future__ import annotations
 

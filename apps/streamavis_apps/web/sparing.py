@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["SHARE", "Share", "sparing_loop"]
+__all__ = ["SHARE", "Share", "SparingLoop"]
 
 # Of a core, on average. A viewer of 30 pictures a second takes about 0.01.
 SHARE: Final = 0.25
@@ -56,20 +56,27 @@ class Share:
         return max(0.0, self._owed_s / self._share)
 
 
-class _SparingSelector(selectors.DefaultSelector):
+class _Selector(selectors.DefaultSelector):
     """Pauses before it waits; used by one thread."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._pauses = Share(SHARE, _AT_ONCE_S)
+        self.pauses: Share | None = Share(SHARE, _AT_ONCE_S)
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        pause_s = self._pauses.pause_s()
+        pause_s = 0.0 if self.pauses is None else self.pauses.pause_s()
         if pause_s > 0:
             time.sleep(min(pause_s, _LONGEST_S))
         return super().select(timeout)
 
 
-def sparing_loop() -> asyncio.AbstractEventLoop:
+class SparingLoop(asyncio.SelectorEventLoop):
     """An event loop whose thread takes `SHARE` of a core at the most."""
-    return asyncio.SelectorEventLoop(_SparingSelector())
+
+    def __init__(self) -> None:
+        self._choosing = _Selector()
+        super().__init__(self._choosing)
+
+    def hurry(self) -> None:
+        """From now on do not pause: the server stops."""
+        self._choosing.pauses = None

@@ -14,11 +14,11 @@ from aiohttp import web
 
 from streamavis.errors import WireError
 from streamavis_apps.web.channel import Channel, WebSink
-from streamavis_apps.web.door import BACKLOG, Door
+from streamavis_apps.web.door import BACKLOG, Connection, Door
 from streamavis_apps.web.guard import Guard, is_loopback, new_token
 from streamavis_apps.web.server import Server
 from streamavis_apps.web.settings import Controls
-from streamavis_apps.web.sparing import sparing_loop
+from streamavis_apps.web.sparing import SparingLoop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,8 +34,11 @@ DEFAULT_PORT: Final = 8765
 _QUEUE: Final = 1_024  # connections that wait to be accepted
 _POLL_S: Final = 0.1
 _START_S: Final = 10.0
-_STOP_S: Final = 1.0  # the promise of a stop is 2 s, for everything
-_LAST_WORDS_S: Final = 0.3  # what viewers are granted to take the end of the stream
+# A stop takes 2 s at most in all; the page has a third of it.
+_END_S: Final = 0.2  # for viewers to receive the end-of-stream message
+_CLOSE_S: Final = 0.1  # for handlers to end
+_LEAVE_S: Final = 0.3  # then connections are cut
+_STOP_S: Final = 1.0  # when the thread is left behind
 
 
 class WebView:
@@ -65,9 +68,9 @@ class WebView:
             host: address to listen on, 0.0.0.0 or :: for every network, or the name of one: other
                 names than this machine's own and this one are refused.
             port: TCP port; 0: any that is free.
-            token: asked of everybody; None: a random one where `host` is beyond loopback.
+            token: required of all clients; None: a random one where `host` is beyond loopback.
             controls: settings to start with.
-            source: takes the camera and microphone of a visitor.
+            source: takes the camera and microphone of a browser.
 
         Raises:
             WireError: `host` and `port` cannot be listened on, or `token` can be guessed.
@@ -81,7 +84,7 @@ class WebView:
         self._channels: dict[str, Channel] = {}
         self._encoder = ThreadPoolExecutor(1, thread_name_prefix="streamavis-jpeg")
         self._server = Server(Guard(token, (host,)), self.controls, self._channels, source)
-        self._loop = sparing_loop()
+        self._loop = SparingLoop()
         self._stop = asyncio.Event()
         self._started = threading.Event()
         self._failure: OSError | None = None
@@ -105,14 +108,14 @@ class WebView:
         self.close()
 
     def sink(
-        self, stream: str, hello: Hello, *, lent: bool = False, playback: Playback | None = None
+        self, stream: str, hello: Hello, *, shared: bool = False, playback: Playback | None = None
     ) -> WebSink:
         """A sink that shows one stream; another run of the same name replaces it.
 
         Args:
             stream: its name.
             hello: what is known of it.
-            lent: its camera is a visitor's; what it showed is forgotten when that leaves.
+            shared: its camera is a browser's; its pictures are deleted when that leaves.
             playback: how viewers steer a recording; None: the stream is live.
         """
         channel = Channel(
@@ -121,7 +124,7 @@ class WebView:
             self.controls,
             self._post,
             self._encoder,
-            lent=self._source if lent else None,
+            shared=self._source if shared else None,
             playback=playback,
         )
         if playback is not None:
@@ -130,7 +133,7 @@ class WebView:
         return WebSink(channel)
 
     def wait(self, cancelled: threading.Event) -> bool:
-        """Wait until somebody watches; False when `cancelled` was set meanwhile."""
+        """Wait for the first viewer; False when `cancelled` was set meanwhile."""
         while not self._server.watched.wait(_POLL_S):
             if cancelled.is_set():
                 return False
@@ -138,16 +141,16 @@ class WebView:
 
     @property
     def watched(self) -> bool:
-        """Whether somebody watches now."""
+        """Whether there are viewers now."""
         return any(channel.viewers for channel in list(self._channels.values()))
 
     def close(self) -> None:
-        """Tell viewers, and give the port back; safe to call twice."""
+        """Send the end to viewers, and close the port; safe to call twice."""
         if self._closed:
             return
         self._closed = True
         self._post(self._stop.set)
-        self._thread.join(2 * _STOP_S)
+        self._thread.join(_STOP_S)
         self._encoder.shutdown(wait=False, cancel_futures=True)
 
     def _add(self, channel: Channel) -> None:
@@ -160,7 +163,7 @@ class WebView:
         self._server.announce_streams()
 
     def _post(self, call: Callable[..., Any], *args: Any) -> None:
-        with suppress(RuntimeError):  # the loop is closed: nobody watches any more
+        with suppress(RuntimeError):  # the loop is closed: no viewers
             self._loop.call_soon_threadsafe(call, *args)
 
     def _run(self) -> None:
@@ -174,7 +177,7 @@ class WebView:
             self._loop.close()
 
     async def _serve(self) -> None:
-        runner = web.AppRunner(self._server.app, access_log=None, shutdown_timeout=_STOP_S / 2)
+        runner = web.AppRunner(self._server.app, access_log=None, shutdown_timeout=_CLOSE_S)
         await runner.setup()
         assert runner.server is not None, "set up"
         try:
@@ -187,15 +190,12 @@ class WebView:
             ticking = asyncio.create_task(self._server.tick())
             self._started.set()
             await self._stop.wait()
-            await asyncio.sleep(_LAST_WORDS_S if self.watched else 0)
-            ticking.cancel()
+            self._loop.hurry()
             listening.close()
+            await asyncio.sleep(_END_S if self.watched else 0)
+            ticking.cancel()
         finally:
-            await runner.cleanup()
-            # Connections that were closed just now: their tasks end with the loop.
-            for task in (rest := asyncio.all_tasks() - {asyncio.current_task()}):
-                task.cancel()
-            await asyncio.gather(*rest, return_exceptions=True)
+            await _cut(runner)
 
     def _address(self, port: int) -> str:
         host = socket.gethostname() if self._host in {"0.0.0.0", "::"} else self._host
@@ -209,6 +209,23 @@ class WebView:
             f"cannot serve the web viewer on {self._host}:{self._port}: {cause}; "
             "choose another address with --listen HOST:PORT"
         )
+
+
+async def _cut(runner: web.AppRunner) -> None:
+    """Close every connection, in bounded time: a client may neither read nor answer."""
+    assert runner.server is not None, "set up"
+    connections = list(runner.server.connections)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_LEAVE_S):
+            await runner.cleanup()
+    for connection in connections:
+        if isinstance(connection, Connection):
+            connection.drop()
+    # Connections that were closed just now: their tasks end with the loop.
+    if rest := asyncio.all_tasks() - {asyncio.current_task()}:
+        for task in rest:
+            task.cancel()
+        await asyncio.wait(rest, timeout=_CLOSE_S)
 
 
 def _lengthen_queue(descriptor: int) -> None:

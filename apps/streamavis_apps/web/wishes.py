@@ -1,7 +1,7 @@
 """Changes of settings, applied together where they come fast.
 
-Every change makes a picture anew for every viewer. So there are few a second, whoever asks; the
-last value of each setting counts, and nobody's change is lost.
+Every change renders a new picture for every viewer. So changes are applied a few times a second;
+the last value of each setting counts, and no change is lost.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A camera, a microphone and a model that break when told to, for `bench soak`."""
+"""A camera, a microphone and a model that break on command, for `bench soak`."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 from streamavis_apps.web import sparing
-from streamavis_apps.web.sparing import SHARE, Share, sparing_loop
+from streamavis_apps.web.sparing import SHARE, Share, SparingLoop
 from streamavis_apps.web.web_view import WebView
 
 
@@ -60,7 +60,7 @@ def test_the_loop_pauses_before_it_waits_and_never_for_long(monkeypatch):
     pauses = []
     monkeypatch.setattr(sparing, "time", SimpleNamespace(sleep=pauses.append))
     monkeypatch.setattr(Share, "pause_s", lambda self: 7.0)
-    loop = sparing_loop()
+    loop = SparingLoop()
     try:
         loop.run_until_complete(asyncio.sleep(0))
     finally:
@@ -71,4 +71,15 @@ def test_the_loop_pauses_before_it_waits_and_never_for_long(monkeypatch):
 
 def test_the_viewer_is_served_by_such_a_loop():
     with WebView(port=0) as view:
-        assert isinstance(view._loop._selector, sparing._SparingSelector)
+        assert isinstance(view._loop._choosing, sparing._Selector)
+
+
+def test_a_loop_that_stops_does_not_pause(monkeypatch):
+    monkeypatch.setattr(sparing, "time", SimpleNamespace(sleep=lambda _: 1 / 0))
+    monkeypatch.setattr(Share, "pause_s", lambda self: 7.0)
+    loop = SparingLoop()
+    loop.hurry()
+    try:
+        loop.run_until_complete(asyncio.sleep(0))
+    finally:
+        loop.close()
