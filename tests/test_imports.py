@@ -49,9 +49,12 @@ RULES = {
     "streamavis.metrics": rule(BASE, "numpy scipy pycocotools msgspec"),
     "streamavis.weights": rule(),
     "streamavis.layers": rule(BASE, "torch"),
+    "streamavis.resize": rule("streamavis.errors streamavis_kernels", "numpy torch"),
     "streamavis.audio": rule(BASE + " streamavis_kernels streamavis.layers", "numpy torch"),
     "streamavis.model": rule(
-        BASE + " streamavis_kernels streamavis.layers streamavis.audio", "numpy torch", late="timm"
+        BASE + " streamavis_kernels streamavis.layers streamavis.resize streamavis.audio",
+        "numpy torch",
+        late="timm",
     ),
     "streamavis.checkpoint": rule(
         BASE + " streamavis.model streamavis.audio streamavis.weights", "numpy torch safetensors"
@@ -67,7 +70,7 @@ RULES = {
         " streamavis.wire streamavis.viz",
         "numpy torch scipy cv2 msgspec",
     ),
-    "streamavis.session": rule(SESSION, "numpy torch"),
+    "streamavis.session": rule(SESSION + " streamavis.resize", "numpy torch"),
     "streamavis.warmup": rule(SESSION + " streamavis.session streamavis_kernels", "numpy"),
     "streamavis.admission": rule(SESSION + " streamavis.warmup", "torch"),
     "streamavis.api": rule(

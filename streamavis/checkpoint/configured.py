@@ -44,6 +44,7 @@ _LAYERS: Final = (1, 64)
 _QUERIES: Final = (1, 4_096)
 _RANGES: Final[dict[str, tuple[float, float]]] = {
     "short_side": (32, 4_096),
+    "long_side": (0, 16_384),
     **dict.fromkeys(("channels", "mask_channels", "audio_channels", "audio_widths"), _WIDTH),
     **dict.fromkeys(("hidden", "pixel_hidden", "embed"), _WIDTH),
     "identity_channels": (0, 16_384),

@@ -63,6 +63,7 @@ class AVISMConfig:
     classes: tuple[str, ...] = AVISEG_CLASSES
     backbone: backbones.BackboneConfig = field(default_factory=resnet50)
     short_side: int = 360  # pixels, of the frames the network is given
+    long_side: int = 1333  # pixels, the most; see `resize.network_size`
     channels: int = 256
     audio_channels: int = 128
     heads: int = 8

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 import torch.nn.functional as F
-from streamavis_kernels import frame_prep, mask_post, run_lengths
+from streamavis_kernels import mask_post, run_lengths
 from torch import Tensor
 
 from streamavis.errors import ModelOutputError, ShapeError
 from streamavis.masks import decode, from_runs
+from streamavis.resize import resize
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -27,9 +28,8 @@ if TYPE_CHECKING:
     from streamavis.model.avism import AVISM
     from streamavis.types import Rle
 
-__all__ = ["Candidates", "Pace", "Segmenter", "Segments", "Sizes", "network_size", "segment"]
+__all__ = ["Candidates", "Pace", "Segmenter", "Segments", "Sizes", "segment"]
 
-_LONGEST_SIDE = 1333  # network pixels
 _STRIDE = 4
 _IN_MEMORY = 1 << 26  # bytes of mask features; more goes to disk
 
@@ -78,12 +78,6 @@ class Sizes:
     source: tuple[int, int]
     network: tuple[int, int]
     features: torch.Size  # (H4, W4, C)
-
-
-def network_size(height: int, width: int, short_side: int) -> tuple[int, int]:
-    """(height, width) a picture is resized to: aspect kept, long side 1333 at most."""
-    scale = min(short_side / min(height, width), _LONGEST_SIDE / max(height, width))
-    return max(1, int(height * scale + 0.5)), max(1, int(width * scale + 0.5))
 
 
 def segment(
@@ -198,7 +192,8 @@ class Segmenter:
                     f"audio_features has {len(audio_features)} rows for more frames than that; "
                     "give one row per frame"
                 )
-            small = _resized(pictures, model.config.short_side, model.device)
+            c = model.config
+            small = resize(pictures, c.short_side, model.device, long_side=c.long_side)
             with model.computing():
                 features, found = model.locate(small, audio_features[done : done + len(pictures)])
                 queries.append(model.localizer.norm(found.queries[-1]))
@@ -316,15 +311,6 @@ def _chunks(frames: Iterable[NDArray[np.uint8]], size: int) -> Iterator[NDArray[
             waiting = []
     if waiting:
         yield np.stack(waiting)
-
-
-def _resized(pictures: NDArray[np.uint8], short_side: int, device: torch.device) -> Tensor:
-    """(n, H, W, 3) -> (n, 3, h, w) as PIL's antialiased bilinear does, within one grey level."""
-    frames = torch.from_numpy(pictures).to(device)
-    size = network_size(frames.shape[1], frames.shape[2], short_side)
-    if size == tuple(frames.shape[1:3]):
-        return frames.permute(0, 3, 1, 2)
-    return frame_prep(frames, size, dtype=torch.uint8, channels_last=True)
 
 
 def _read(spool: SpooledTemporaryFile[bytes], shape: torch.Size) -> Tensor:

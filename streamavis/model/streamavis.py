@@ -52,6 +52,7 @@ class StreamAVISConfig:
 
     classes: tuple[str, ...]
     short_side: int = 192  # pixels, of the frames the network is given
+    long_side: int = 0  # pixels, the most; 0: 2.4 times `short_side` (`resize.network_size`)
     channels: int = 128
     mask_channels: int = 64
     identity_channels: int = 64  # 0: what lies under a mask, without a head
