@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
+from torch.export import register_dataclass
 
 from streamavis.audio.causal import CausalAudioEncoder
 from streamavis.errors import ArgumentError, ShapeError
@@ -128,6 +129,9 @@ class AVISMOutput(ClipPrediction):
     def mask_logits(self) -> Tensor:
         """(B, V, T, H4, W4), of the padded frames; computed on every access."""
         return torch.einsum("...vc,...tchw->...vthw", self.mask_embed, self.video_mask_features)
+
+
+register_dataclass(AVISMOutput)  # `torch.export` takes `AVISM`
 
 
 @dataclass
