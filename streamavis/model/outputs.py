@@ -5,7 +5,7 @@ B streams, T frames, Q frame queries, V slots, C channels, D mask channels, K cl
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from torch.export import register_dataclass
@@ -34,7 +34,8 @@ class StepOutput:
     frame_queries: Tensor  # (B, Q, C)
     frame_class_logits: Tensor  # (B, Q, K+1)
     frame_mask_logits: Tensor  # (B, Q, H4, W4)
-    extra: dict[str, Tensor]  # (B, V, ...) of each head in `extra_heads`
+    # Of the heads in `extra_heads`, by name: (B, V) or (B, V, n). `Track.extra` gets them.
+    extra: dict[str, Tensor] = field(default_factory=dict, kw_only=True)
 
 
 @dataclass

@@ -251,8 +251,8 @@ class StreamAVIS(Network):
         """
         active = self._check(frames[:, None], audio[:, None], times_s[:, None], active, state)
         reset = torch.zeros_like(active)
+        heard = self._hear(audio[:, None], times_s[:, None])  # in float32: spectra need it
         with self.computing():
-            heard = self._hear(audio[:, None], times_s[:, None])
             clip = self._run(frames[:, None], heard, times_s[:, None], active, reset, state, keep=1)
         values = {f.name: getattr(clip, f.name) for f in fields(StepOutput)}
         first: dict[str, Any] = {name: _first(value) for name, value in values.items()}

@@ -1,7 +1,9 @@
 """Runs fuzz targets for as long as wanted: `make fuzz SECONDS_EACH=600 ARGS="wire session"`.
 
-Each input is written to build/fuzz/TARGET.input before it is tried, so that one which ends the
-process can be found; findings are kept as build/fuzz/TARGET-N.finding, with their traceback.
+The inputs in corpus/TARGET are tried first, and mutants of them among the others. Each input is
+written to build/fuzz/TARGET.input before it is tried, so that one which ends the process can be
+found; findings are kept as build/fuzz/TARGET-N.finding, with their traceback. What is fixed goes
+to the corpus.
 """
 
 from __future__ import annotations
@@ -15,10 +17,12 @@ from pathlib import Path
 from random import Random
 
 sys.path.append(str(Path(__file__).parent))
-from fuzz_targets import TARGETS
+from fuzz_targets import TARGETS, corpus
+from mutation import changed_bytes
 
 OUT = Path("build/fuzz")
 SLOW_S = 5.0  # one attempt that takes longer is a finding
+_OF_CORPUS = 0.1  # share of mutants that are made of the corpus
 
 
 def fuzz(name: str, seconds: float, seed: int) -> int:
@@ -28,9 +32,15 @@ def fuzz(name: str, seconds: float, seed: int) -> int:
     slowest_s = 0.0
     with tempfile.TemporaryDirectory() as folder:
         target = TARGETS[name](Path(folder))
+        known = corpus(name)
         begin_s = time.monotonic()
-        while time.monotonic() - begin_s < seconds:
-            data = target.mutant(random)
+        while (ran_s := time.monotonic() - begin_s) < seconds:
+            if attempts < len(known):
+                data = known[attempts]
+            elif known and random.random() < _OF_CORPUS:
+                data = changed_bytes(random.choice(known), random)
+            else:
+                data = target.mutant(random)
             (OUT / f"{name}.input").write_bytes(data)
             start_s = time.process_time()
             wrong = ""
@@ -49,7 +59,7 @@ def fuzz(name: str, seconds: float, seed: int) -> int:
                 sys.stdout.write(f"{name}: finding {findings}: {wrong.splitlines()[-1]}\n")
             attempts += 1
     sys.stdout.write(
-        f"{name}: seed {seed}, {attempts} attempts in {seconds:g} s, {findings} findings, "
+        f"{name}: seed {seed}, {attempts} attempts in {ran_s:.0f} s, {findings} findings, "
         f"the slowest took {slowest_s:.2f} s of CPU\n"
     )
     sys.stdout.flush()

@@ -25,6 +25,7 @@ from metric_cases import rectangle, rle, track, truth_file
 from mutation import changed_bytes, changed_tree
 from runtime_fakes import FakeModel, clip
 from tiny import network
+from web_targets import Jpeg, Web
 from wire_samples import FRAME, SAMPLES
 
 from streamavis import checkpoint
@@ -220,4 +221,12 @@ TARGETS = {
     "annotations": Annotations,
     "weights": Weights,
     "keys": Keys,
+    "jpeg": Jpeg,
+    "web": Web,
 }
+
+
+def corpus(name: str) -> list[bytes]:
+    """Inputs that once were findings, or are of a kind that was."""
+    folder = Path(__file__).parent / "corpus" / name
+    return [path.read_bytes() for path in sorted(folder.glob("*"))]

@@ -12,7 +12,7 @@ from test_avism import TINY, clip, network
 from streamavis.errors import ModelOutputError, ShapeError
 from streamavis.model import segmentation
 from streamavis.model.avism import AVISM
-from streamavis.model.segmentation import Pace, Segmenter, Segments, segment
+from streamavis.model.segmentation import ChunkSizes, Segmenter, Segments, segment
 from streamavis.resize import network_size, resize
 
 SIZE = (50, 70)
@@ -83,7 +83,7 @@ def test_chunks_and_the_disk_change_nothing(model, kind, chunk, monkeypatch):
     frames, audio = recording(8)
     whole = segment(model, frames, audio, threshold=-1.0)
     monkeypatch.setattr(segmentation, "_IN_MEMORY", 1)
-    monkeypatch.setattr(kind, "pace", lambda self, device: Pace(2, 3, 3))
+    monkeypatch.setattr(kind, "pace", lambda self, device: ChunkSizes(2, 3, 3))
     said = []
     run = kind(model, threshold=-1.0, chunk=chunk, progress=lambda *at: said.append(at))
     assert_same(whole, run.segment(iter(frames), audio))

@@ -5,7 +5,18 @@ from typing import Annotated
 
 import typer
 
-from streamavis_apps.commands.options import Listen, Model, Token, View, Web
+from streamavis_apps.commands.options import (
+    Compute,
+    Device,
+    Dtype,
+    DtypeOption,
+    Listen,
+    Model,
+    Threads,
+    Token,
+    View,
+    Web,
+)
 
 __all__ = ["command"]
 
@@ -22,13 +33,16 @@ def command(
     token: Token = None,
     model: Model = "nano",
     seed: Annotated[int, typer.Option(min=0, help="Of the voices and the camera's sway.")] = 7,
+    device: Device = "auto",
+    dtype: DtypeOption = Dtype.AUTO,
+    threads: Threads = None,
 ) -> None:
     """See the whole path at work in half a minute; needs no camera, data or display.
 
     Makes a clip of two photographs with synthetic voices: a person speaks,
     a cat calls, then the person is silent while music plays off screen. Replays it at
     real time through the nano model and publishes the results over ZeroMQ on
-    loopback, where a second process shows who sounds. Ends with what was
+    loopback, where a second process shows what sounds. Ends with what was
     measured and where the annotated video and the results are.
 
     [bold]Examples[/]
@@ -39,4 +53,5 @@ def command(
     from streamavis_apps.demo import run
 
     web = Web(listen, token)
-    raise typer.Exit(run(out, seed=seed, model=model, view=view, web=web))
+    compute = Compute(device, dtype.value, threads)
+    raise typer.Exit(run(out, seed=seed, model=model, view=view, web=web, compute=compute))

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from streamavis.audio.vggish import VGGish
+    from streamavis.device import Placement
 
 __all__ = ["PUBLISHED", "Loaded", "Mode", "load"]
 
@@ -25,16 +26,21 @@ class Loaded:
     """A network ready to predict."""
 
     network: AVISM | StreamAVIS
-    vggish: VGGish | None  # what an AVISM hears with; a causal network holds its own
+    vggish: VGGish | None  # of an AVISM; a causal network holds its own
 
     @property
     def mode(self) -> Mode:
-        """Whether it looks at whole videos."""
+        """Whether it takes whole videos."""
         return "offline" if isinstance(self.network, AVISM) else "causal"
 
 
 def load(
-    path: Path, mode: Mode | None = None, vggish: Path | None = None, *, window: int = 6
+    path: Path,
+    mode: Mode | None = None,
+    vggish: Path | None = None,
+    *,
+    window: int = 6,
+    placement: Placement | None = None,
 ) -> Loaded:
     """Load weights of ours, or convert published ones in memory.
 
@@ -43,22 +49,32 @@ def load(
         mode: how it is to run; an offline network runs causally without any training. None: as
             it was made.
         vggish: published weights of VGGish; None: those in `path`, if it has any.
-        window: frames of an offline network's window, which published weights do not tell.
+        window: frames of an offline network's window, which published weights do not contain.
+        placement: where it runs; None: on the CPU, in float32.
 
     Raises:
         CheckpointError: the file is not usable, or holds no offline network where one is asked for.
     """
-    ear = None
+    loaded = _read(path, mode, vggish, window)
+    if placement is None:
+        return loaded
+    network = loaded.network.to(placement.device)
+    network.compute_dtype = placement.dtype
+    return Loaded(network, None if loaded.vggish is None else loaded.vggish.to(placement.device))
+
+
+def _read(path: Path, mode: Mode | None, vggish: Path | None, window: int) -> Loaded:
+    vggish_network = None
     if vggish is not None:
-        ear = checkpoint.vggish_from_reference(checkpoint.read_foreign(vggish))
+        vggish_network = checkpoint.vggish_from_reference(checkpoint.read_foreign(vggish))
     if path.suffix in PUBLISHED:
         state = checkpoint.read_foreign(path)
         network, _ = checkpoint.convert(state, window=window)
-        if ear is None and checkpoint.holds_vggish(state):
-            ear = checkpoint.vggish_from_reference(state)
+        if vggish_network is None and checkpoint.holds_vggish(state):
+            vggish_network = checkpoint.vggish_from_reference(state)
     elif checkpoint.kind_of(path) == "avism":
         network = checkpoint.load_avism(path)
-        ear = ear or checkpoint.load_vggish(path)
+        vggish_network = vggish_network or checkpoint.load_vggish(path)
     elif mode == "offline":
         raise CheckpointError(
             f"{path} holds a causal network, which has no offline way of working; leave out "
@@ -67,9 +83,9 @@ def load(
     else:
         return Loaded(checkpoint.load(path), None)
     if mode != "causal":
-        return Loaded(network, ear)
-    if ear is None and network.config.audio == "vggish":
+        return Loaded(network, vggish_network)
+    if vggish_network is None and network.config.audio == "vggish":
         raise CheckpointError(
-            f"{path} holds no VGGish, which it needs to hear causally; give its published weights"
+            f"{path} holds no VGGish, needed as a causal network; give its published weights"
         )
-    return Loaded(StreamAVIS.from_avism(network, ear).eval().requires_grad_(False), None)
+    return Loaded(StreamAVIS.from_avism(network, vggish_network).eval().requires_grad_(False), None)

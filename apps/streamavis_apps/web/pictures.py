@@ -1,18 +1,20 @@
 """JPEG out to viewers and in from a browser's camera.
 
 What comes in is read as far as its markers before anything is decoded: its size, its components
-and its number of scans are known and bounded then. The reading is strict where libjpeg is lenient,
-so that both see the same picture.
+and its number of scans are known and bounded then. The reading is strict where decoders are
+lenient, so that both see the same picture.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
+import av
 import cv2
 import numpy as np
+from av.error import FFmpegError
 
 from streamavis.errors import SchemaError
 
@@ -74,14 +76,24 @@ def from_jpeg(data: bytes | memoryview) -> NDArray[np.uint8]:
         SchemaError: it is no JPEG, is beyond a bound of this module, or is damaged.
     """
     header = read_jpeg(data)
-    packed = np.frombuffer(data, np.uint8)
     try:
-        image = cv2.imdecode(packed, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    except cv2.error as error:
-        raise SchemaError(f"a JPEG of {len(packed)} bytes cannot be decoded: {error}") from error
+        image = _decoded(bytes(data))
+    except (FFmpegError, ValueError) as error:
+        raise SchemaError(f"a JPEG of {len(data)} bytes cannot be decoded: {error}") from error
     if image is None or image.shape[:2] != (header.height, header.width):
-        raise SchemaError(f"a JPEG of {len(packed)} bytes cannot be decoded")
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+        raise SchemaError(f"a JPEG of {len(data)} bytes cannot be decoded")
+    return image
+
+
+def _decoded(data: bytes) -> NDArray[np.uint8] | None:
+    """By FFmpeg, not by OpenCV: libjpeg prints a line for each damaged picture."""
+    decoder = av.CodecContext.create("mjpeg", "r")
+    decoder.thread_count = 1
+    decoder.options = {"max_pixels": str(MAX_PIXELS)}
+    frames = decoder.decode(av.Packet(data))
+    if len(frames) != 1:
+        return None
+    return cast("NDArray[np.uint8]", frames[0].to_ndarray(format="rgb24", threads=1))
 
 
 def read_jpeg(data: bytes | memoryview) -> JpegHeader:

@@ -23,7 +23,7 @@ _Label: TypeAlias = Annotated[str, msgspec.Meta(max_length=256)]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One set for everybody who watches.
+    """One set for all viewers.
 
     All but `stride` choose what is shown; results that go elsewhere stay whole.
     """
@@ -69,7 +69,7 @@ class Controls:
                 update = msgspec.json.decode(data, type=dict[str, object])
                 merged = {**msgspec.to_builtins(self._settings), **update}
                 self._settings = settings = msgspec.convert(merged, Settings)
-            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
                 raise SchemaError(f"these settings are refused: {error}") from error
             followers = list(self._followers)
         for follower in followers:

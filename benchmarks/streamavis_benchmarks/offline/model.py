@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from streamavis.model import AVISM
 
-__all__ = ["Figures", "PartTime", "Stopwatch", "Times", "Way", "run"]
+__all__ = ["ModelFigures", "PartTime", "Stopwatch", "Times", "Way", "run"]
 
 Way = Literal["baseline", "candidate"]
 
@@ -58,7 +58,7 @@ class PartTime(TypedDict):
     cpu_share: float  # of medians
 
 
-class Figures(TypedDict):
+class ModelFigures(TypedDict):
     """What is measured, and on what, ready for JSON."""
 
     benchmark: str
@@ -175,7 +175,7 @@ def run(
         taken[way].append(parts)
     whole = {way: [parts["whole"] for parts in runs] for way, runs in taken.items()}
     pairs = list(zip(whole["baseline"], whole["candidate"], strict=True))
-    figures: Figures = {
+    figures: ModelFigures = {
         "benchmark": "model --offline",
         "model": name,
         "size": (size.height, size.width),
@@ -232,7 +232,7 @@ def _summary(runs: list[dict[str, Times]], frames: int) -> dict[str, PartTime]:
     return parts
 
 
-def _print(console: Console, figures: Figures) -> None:
+def _print(console: Console, figures: ModelFigures) -> None:
     height, width = figures["size"]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     table.add_column("ms per frame", no_wrap=True)

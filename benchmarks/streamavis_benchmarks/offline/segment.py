@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from rich.console import Console
     from streamavis_apps.commands.options import Size
 
-__all__ = ["Figures", "run"]
+__all__ = ["SegmentFigures", "run"]
 
 _STAGES = ("seeing", "drawing")
 
 
-class Figures(TypedDict):
+class SegmentFigures(TypedDict):
     """What is measured, and on what, ready for JSON."""
 
     benchmark: str
@@ -86,7 +86,7 @@ def run(
             heard,
             progress=lambda stage, done: progress.update(tasks[stage], completed=done),
         )
-    figures: Figures = {
+    figures: SegmentFigures = {
         "benchmark": "segment",
         "model": name,
         "size": (size.height, size.width),

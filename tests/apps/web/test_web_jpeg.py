@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -79,7 +81,7 @@ def refuse_decoding(monkeypatch):
     def decoded(*_):
         raise AssertionError("decoded")
 
-    monkeypatch.setattr(pictures.cv2, "imdecode", decoded)
+    monkeypatch.setattr(pictures, "_decoded", decoded)
 
 
 @pytest.mark.parametrize("side", [2_000, 20_000, 32_700, 65_500])
@@ -137,10 +139,34 @@ def test_what_a_browser_does_not_make_is_refused_before_decoding(monkeypatch, da
         from_jpeg(data)
 
 
-def test_a_decoder_that_gives_up_is_a_refusal(monkeypatch):
+@pytest.mark.parametrize(
+    "error", [ValueError("no format"), av.error.InvalidDataError(1, "damaged")]
+)
+def test_a_decoder_that_gives_up_is_a_refusal(monkeypatch, error):
     def broken(*_):
-        raise cv2.error("too large")
+        raise error
 
-    monkeypatch.setattr(pictures.cv2, "imdecode", broken)
+    monkeypatch.setattr(pictures, "_decoded", broken)
     with pytest.raises(SchemaError, match="cannot be decoded"):
         from_jpeg(jpeg())
+
+
+def test_a_decoder_that_sees_another_size_is_a_refusal(monkeypatch):
+    monkeypatch.setattr(pictures, "_decoded", lambda data: np.zeros((8, 8, 3), np.uint8))
+    with pytest.raises(SchemaError, match="cannot be decoded"):
+        from_jpeg(jpeg())
+
+
+def test_the_decoder_has_a_bound_of_its_own():
+    with pytest.raises(av.error.FFmpegError):
+        pictures._decoded(sized(jpeg(), 4_000, 4_000))
+
+
+@pytest.mark.parametrize("whole", [jpeg(), progressive(), jpeg(grey=True)])
+def test_a_damaged_picture_prints_nothing(capfd, whole):
+    """A visitor sends 30 a second; libjpeg prints a line for each."""
+    damage = [whole[:-120] + EOI, whole[:-60] + bytes(40) + whole[-20:], whole[:-2] + b"junk" + EOI]
+    for data in damage:
+        with contextlib.suppress(SchemaError):
+            from_jpeg(data)
+    assert capfd.readouterr() == ("", "")

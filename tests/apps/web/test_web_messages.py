@@ -39,6 +39,16 @@ def test_a_picture_travels_with_its_own_result_and_the_palettes_colours():
     assert np.abs(image[15:35, 15:45].mean((0, 1)) - (255, 0, 0)).max() < 12
 
 
+NESTED = '{"kind": "begin", "camera": null, "microphone": null, "x": ' + "[" * 30_000
+
+
+def test_a_text_that_is_nested_deeply_is_refused():
+    with pytest.raises(SchemaError, match="a text from the browser is refused"):
+        feed.parse_text(NESTED)
+    with pytest.raises(SchemaError, match="these settings are refused"):
+        Controls().change('{"hidden": ' + "[" * 30_000)
+
+
 def test_a_large_picture_is_made_smaller_for_viewers():
     header = read_jpeg(to_jpeg(np.zeros((1080, 1920, 3), np.uint8), 960))
     assert (header.height, header.width) == (540, 960)
