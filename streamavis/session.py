@@ -12,10 +12,10 @@ from streamavis.audio_ring import AudioRing
 from streamavis.clock import MAX_GAP_FRAMES, MAX_GAP_S, RESTART_NS, Clock, MonotonicClock
 from streamavis.errors import ArgumentError
 from streamavis.pushing import PushedSound, rgb_picture, time_ns_of
+from streamavis.resize import prepare
 from streamavis.runtime import handover
 from streamavis.runtime.candidates import candidates
 from streamavis.runtime.post import SlotOutput, report, to_host
-from streamavis.runtime.prep import prepare
 from streamavis.runtime.step import StepInput, step
 from streamavis.runtime.tracks import TrackBook, TrackConfig
 from streamavis.types import (
@@ -253,7 +253,9 @@ class Session:
             ShapeError: the picture is not (H, W, 3) uint8.
         """
         with torch.inference_mode():
-            pixels = prepare(frame.image, self.short_side, self._device)
+            pixels = prepare(
+                frame.image, self.short_side, self._device, long_side=self._long_side()
+            )
         time_ns = self._keep_time(frame)
         stamps = {**frame.stamps, Stage.PREPROCESS: self._clock.now_ns()}
         samples, audio, hears = self._listen(
@@ -394,6 +396,11 @@ class Session:
         self._seq_shift = max(self._seq_shift, self._next_seq - index)
         self._next_seq = index + self._seq_shift + 1
         return self._next_seq - 1
+
+    def _long_side(self) -> int:
+        """The network's, reduced as its short side is."""
+        c = self._model.config
+        return c.long_side * self.short_side // c.short_side
 
     def _listen(self, end_ns: int) -> tuple[NDArray[np.float32], AudioState, bool]:
         """The window that ends at `end_ns`, its state, and whether it says who sounds."""

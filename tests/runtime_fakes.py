@@ -26,6 +26,7 @@ NS = 1_000_000_000
 class FakeConfig:
     classes: tuple[str, ...] = CLASSES
     short_side: int = 64
+    long_side: int = 0
     slots: int = 3
     score_on: float = 0.7
     score_off: float = 0.5

@@ -60,9 +60,12 @@ RULES = {
     "streamavis.metrics": rule(BASE, "numpy scipy pycocotools msgspec"),
     "streamavis.weights": rule(),
     "streamavis.layers": rule(BASE, "torch"),
+    "streamavis.resize": rule("streamavis.errors streamavis_kernels", "numpy torch"),
     "streamavis.audio": rule(BASE + " streamavis_kernels streamavis.layers", "numpy torch"),
     "streamavis.model": rule(
-        BASE + " streamavis_kernels streamavis.layers streamavis.audio", "numpy torch", late="timm"
+        BASE + " streamavis_kernels streamavis.layers streamavis.resize streamavis.audio",
+        "numpy torch",
+        late="timm",
     ),
     "streamavis.checkpoint": rule(
         BASE + " streamavis.model streamavis.audio streamavis.weights", "numpy torch safetensors"
@@ -94,7 +97,7 @@ RULES = {
         "numpy torch",
     ),
     "streamavis.pushing": rule(BASE + " streamavis.io", "numpy torch av"),
-    "streamavis.session": rule(SESSION + " streamavis.pushing", "numpy torch"),
+    "streamavis.session": rule(SESSION + " streamavis.pushing streamavis.resize", "numpy torch"),
     "streamavis.warmup": rule(SESSION + " streamavis.session streamavis_kernels", "numpy"),
     "streamavis.admission": rule(SESSION + " streamavis.warmup", "torch"),
     "streamavis.api": rule(

@@ -22,7 +22,7 @@ from streamavis import checkpoint
 from streamavis.audio.vggish import FEATURES
 from streamavis.errors import UnknownModelError
 from streamavis.model import StreamAVIS, StreamAVISConfig, presets
-from streamavis.runtime.prep import network_size
+from streamavis.resize import network_size
 from streamavis.types import SAMPLE_RATE, WINDOW_SAMPLES
 from streamavis_apps.exits import ExitCode
 from streamavis_apps.figures import write
@@ -123,7 +123,7 @@ def examine(model: str, size: tuple[int, int]) -> Facts:
         raise UnknownModelError(f"{error}, or a preset ({', '.join(_PRESETS)})") from error
     with torch.device("meta"):
         network = StreamAVIS(config).eval().requires_grad_(False)
-    height, width = network_size(*size, config.short_side)
+    height, width = network_size(*size, config.short_side, config.long_side)
     span_s = config.window * config.memory_stride_s
     # A layer's keys are of tokens that had looked back themselves; audio layers share one set.
     depth = config.object_layers + (config.audio_layers > 0) + 1

@@ -44,6 +44,7 @@ _LAYERS: Final = (1, 64)
 _QUERIES: Final = (1, 4_096)
 _RANGES: Final[dict[str, tuple[float, float]]] = {
     "short_side": (32, 4_096),
+    "long_side": (0, 16_384),
     **dict.fromkeys(("channels", "mask_channels", "audio_channels", "audio_widths"), _WIDTH),
     **dict.fromkeys(("hidden", "pixel_hidden", "embed"), _WIDTH),
     "identity_channels": (0, 16_384),
@@ -192,6 +193,8 @@ def _value(name: str, hint: Any, value: Any) -> Any:
         return value
     if name == "classes":
         return _classes(value)
+    if hint == tuple[str, ...]:
+        return _names(name, value)
     if str(hint).startswith("tuple["):
         if not isinstance(value, list) or not 1 <= len(value) <= _MAX_STAGES:
             raise ArgumentError(f"{name} is {_short(value)}, expected a list of 1 to {_MAX_STAGES}")
@@ -211,6 +214,14 @@ def _number(name: str, kind: type, value: Any) -> Any:
     if not (math.isfinite(value) if isinstance(value, float) else True) or not low <= value <= high:
         raise ArgumentError(f"{name} is {_short(value)}, expected {low} to {high}")
     return value
+
+
+def _names(name: str, value: Any) -> tuple[str, ...]:
+    """Names out of a choice, which the class checks."""
+    listed = isinstance(value, list) and len(value) <= _MAX_STAGES
+    if not listed or not all(isinstance(one, str) for one in value):
+        raise ArgumentError(f"{name} is {_short(value)}, expected at most {_MAX_STAGES} names")
+    return tuple(value)
 
 
 def _classes(value: Any) -> tuple[str, ...]:

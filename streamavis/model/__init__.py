@@ -8,9 +8,10 @@ from streamavis.model.avism import (
     avism_r101,
     avism_swin_l,
 )
+from streamavis.model.outputs import ClipOutput, StepOutput
 from streamavis.model.presets import nano, nano_drawn, r50, swin_l
 from streamavis.model.state import ModelState
-from streamavis.model.streamavis import ClipOutput, StepOutput, StreamAVIS, StreamAVISConfig
+from streamavis.model.streamavis import StreamAVIS, StreamAVISConfig
 
 __all__ = [
     "AVISM",

@@ -45,6 +45,7 @@ def causal_config(c: AVISMConfig, vggish: VGGishWeights = "absent") -> StreamAVI
         backbone=c.backbone,
         pixel_decoder="msdeform",
         short_side=c.short_side,
+        long_side=c.long_side,
         channels=c.channels,
         mask_channels=c.channels,
         identity_channels=0,

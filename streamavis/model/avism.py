@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
+from torch.export import register_dataclass
 
 from streamavis.audio.causal import CausalAudioEncoder
 from streamavis.errors import ArgumentError, ShapeError
@@ -63,6 +64,7 @@ class AVISMConfig:
     classes: tuple[str, ...] = AVISEG_CLASSES
     backbone: backbones.BackboneConfig = field(default_factory=resnet50)
     short_side: int = 360  # pixels, of the frames the network is given
+    long_side: int = 1333  # pixels, the most; see `resize.network_size`
     channels: int = 256
     audio_channels: int = 128
     heads: int = 8
@@ -127,6 +129,9 @@ class AVISMOutput(ClipPrediction):
     def mask_logits(self) -> Tensor:
         """(B, V, T, H4, W4), of the padded frames; computed on every access."""
         return torch.einsum("...vc,...tchw->...vthw", self.mask_embed, self.video_mask_features)
+
+
+register_dataclass(AVISMOutput)  # `torch.export` takes `AVISM`
 
 
 @dataclass

@@ -6,7 +6,7 @@ B streams, T frames, V slots, C channels, D mask channels, K classes.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import torch
 from torch import Tensor, nn
@@ -14,11 +14,15 @@ from torch import Tensor, nn
 from streamavis.layers import MLP
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from streamavis.audio.features import AudioFeatures
     from streamavis.model.pixel_decoder import PixelFeatures
 
 __all__ = [
+    "EXTRA_HEADS",
     "ClassHead",
+    "HeadInputs",
     "IdentityHead",
     "Pose",
     "SlotHeads",
@@ -74,6 +78,22 @@ def classify(head: nn.Module, queries: Tensor, mask_logits: Tensor, stride8: Ten
     if isinstance(head, ClassHead):
         return head(queries, mask_logits, stride8)
     return head(queries)
+
+
+@dataclass
+class HeadInputs:
+    """What a head may look at, of T frames of B streams."""
+
+    queries: Tensor  # (B, T, V, C), one per slot, normalised
+    mask_logits: Tensor  # (B, T, V, H4, W4)
+    features: PixelFeatures  # of B*T pictures
+    audio: AudioFeatures  # (B, T, ...)
+
+
+# Heads that a configuration may name besides those that every network has. Each is made from C and
+# is a module from `HeadInputs` to (B, T, V, ...), the value that results report, not a logit. It is
+# `StepOutput.extra[name]`; its loss is in `streamavis_training.losses.EXTRA_LOSSES`.
+EXTRA_HEADS: Final[dict[str, Callable[[int], nn.Module]]] = {}
 
 
 class IdentityHead(nn.Module):

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 import torch.nn.functional as F
-from streamavis_kernels import frame_prep, mask_post, run_lengths
+from streamavis_kernels import mask_post, run_lengths
 from torch import Tensor
 
 from streamavis.errors import ModelOutputError, ShapeError
 from streamavis.masks import decode, from_runs
+from streamavis.resize import resize
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -27,15 +28,14 @@ if TYPE_CHECKING:
     from streamavis.model.avism import AVISM
     from streamavis.types import Rle
 
-__all__ = ["Candidates", "Pace", "Segmenter", "Segments", "Sizes", "network_size", "segment"]
+__all__ = ["Candidates", "ChunkSizes", "PictureSizes", "Segmenter", "Segments", "segment"]
 
-_LONGEST_SIDE = 1333  # network pixels
 _STRIDE = 4
 _IN_MEMORY = 1 << 26  # bytes of mask features; more goes to disk
 
 
 @dataclass(frozen=True)
-class Pace:
+class ChunkSizes:
     """How much is computed at once; it does not change the results."""
 
     chunk: int  # frames per run of the network
@@ -44,7 +44,7 @@ class Pace:
 
 
 # What stays in a core's cache, and what fills a GPU.
-_CPU, _GPU = Pace(1, 1, 4), Pace(18, 1, 32)
+_CPU, _GPU = ChunkSizes(1, 1, 4), ChunkSizes(18, 1, 32)
 
 
 @dataclass
@@ -72,18 +72,12 @@ class Segments:
 
 
 @dataclass(frozen=True)
-class Sizes:
+class PictureSizes:
     """Of one recording's pictures and maps."""
 
     source: tuple[int, int]
     network: tuple[int, int]
     features: torch.Size  # (H4, W4, C)
-
-
-def network_size(height: int, width: int, short_side: int) -> tuple[int, int]:
-    """(height, width) a picture is resized to: aspect kept, long side 1333 at most."""
-    scale = min(short_side / min(height, width), _LONGEST_SIDE / max(height, width))
-    return max(1, int(height * scale + 0.5)), max(1, int(width * scale + 0.5))
 
 
 def segment(
@@ -140,7 +134,7 @@ class Segmenter:
         pace = self.pace(model.device)
         self._pace = replace(pace, chunk=chunk or pace.chunk)
 
-    def pace(self, device: torch.device) -> Pace:
+    def pace(self, device: torch.device) -> ChunkSizes:
         """What suits a device."""
         return _CPU if device.type == "cpu" else _GPU
 
@@ -153,7 +147,7 @@ class Segmenter:
         found = Candidates.of(class_logits, self.threshold, self.top)
         return found, np.unique(found.queries)
 
-    def encode(self, logits: Tensor, sizes: Sizes) -> list[list[Rle]]:
+    def encode(self, logits: Tensor, sizes: PictureSizes) -> list[list[Rle]]:
         """(V, n, h, w) mask logits -> V of n masks of source size."""
         kept = torch.arange(len(logits), device=logits.device)
         encoded: list[list[Rle]] = [[] for _ in logits]
@@ -187,7 +181,7 @@ class Segmenter:
         frames: Iterable[NDArray[np.uint8]],
         audio_features: Tensor,
         spool: SpooledTemporaryFile[bytes],
-    ) -> tuple[list[Tensor], Sizes]:
+    ) -> tuple[list[Tensor], PictureSizes]:
         """Frame queries of every chunk; the mask features go to `spool`."""
         model = self.model
         queries: list[Tensor] = []
@@ -198,14 +192,15 @@ class Segmenter:
                     f"audio_features has {len(audio_features)} rows for more frames than that; "
                     "give one row per frame"
                 )
-            small = _resized(pictures, model.config.short_side, model.device)
+            c = model.config
+            small = resize(pictures, c.short_side, model.device, long_side=c.long_side)
             with model.computing():
                 features, found = model.locate(small, audio_features[done : done + len(pictures)])
                 queries.append(model.localizer.norm(found.queries[-1]))
                 maps = model.video_mask_features(features.stride4).permute(0, 2, 3, 1).float()
             spool.write(maps.contiguous().cpu().numpy().data)
             height, width = small.shape[-2:]
-            sizes = Sizes(pictures.shape[1:3], (height, width), maps.shape[1:])
+            sizes = PictureSizes(pictures.shape[1:3], (height, width), maps.shape[1:])
             done += len(pictures)
             self.progress("seeing", done)
         if sizes is None or done != len(audio_features):
@@ -260,7 +255,7 @@ class _Masks:
     """Masks of a few queries: computed frame by frame, measured, and kept as run lengths."""
 
     def __init__(
-        self, mask_embed: Tensor, queries: NDArray[np.int64], sizes: Sizes, at_once: int
+        self, mask_embed: Tensor, queries: NDArray[np.int64], sizes: PictureSizes, at_once: int
     ) -> None:
         """Prepare those of `queries`, in rising order; `at_once` are computed together."""
         self.queries = np.sort(queries)
@@ -272,7 +267,9 @@ class _Masks:
         self._above_half = np.zeros(len(queries))
         self._area = np.zeros(len(queries))
 
-    def add(self, features: Tensor, encode: Callable[[Tensor, Sizes], list[list[Rle]]]) -> None:
+    def add(
+        self, features: Tensor, encode: Callable[[Tensor, PictureSizes], list[list[Rle]]]
+    ) -> None:
         """Add the next frames, (n, H4, W4, C)."""
         features = features.to(self._embed.device)
         height, width = self.sizes.network
@@ -316,15 +313,6 @@ def _chunks(frames: Iterable[NDArray[np.uint8]], size: int) -> Iterator[NDArray[
             waiting = []
     if waiting:
         yield np.stack(waiting)
-
-
-def _resized(pictures: NDArray[np.uint8], short_side: int, device: torch.device) -> Tensor:
-    """(n, H, W, 3) -> (n, 3, h, w) as PIL's antialiased bilinear does, within one grey level."""
-    frames = torch.from_numpy(pictures).to(device)
-    size = network_size(frames.shape[1], frames.shape[2], short_side)
-    if size == tuple(frames.shape[1:3]):
-        return frames.permute(0, 3, 1, 2)
-    return frame_prep(frames, size, dtype=torch.uint8, channels_last=True)
 
 
 def _read(spool: SpooledTemporaryFile[bytes], shape: torch.Size) -> Tensor:

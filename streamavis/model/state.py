@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+from torch.export import register_dataclass
 
 from streamavis.errors import StreamStateError
 from streamavis.model.memory import Counters, Ring
@@ -118,3 +119,8 @@ class ModelState:
     def nbytes(self) -> int:
         """Memory of the state in bytes, all streams together."""
         return sum(t.numel() * t.element_size() for t in self.tensors())
+
+
+# `torch.export` takes `StreamAVIS.step`, whose state is an argument that it changes.
+for _kind in (ModelState, Ring, Counters):
+    register_dataclass(_kind)

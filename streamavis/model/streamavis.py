@@ -21,13 +21,22 @@ from streamavis.audio.vggish import FEATURES
 from streamavis.errors import ArgumentError, ShapeError, StreamStateError
 from streamavis.model import backbones
 from streamavis.model.backbones import normalise
-from streamavis.model.heads import IdentityHead, SlotHeads, Sounding, SoundingHead, class_sounding
+from streamavis.model.heads import (
+    EXTRA_HEADS,
+    HeadInputs,
+    IdentityHead,
+    SlotHeads,
+    Sounding,
+    SoundingHead,
+    class_sounding,
+)
 from streamavis.model.light_backbone import NanoConfig
 from streamavis.model.localizer import FrameFusion, Localized, Localizer
 from streamavis.model.memory import Counters, MemoryPlan, MemoryRules, Ring, plan_clip
 from streamavis.model.msdeform import MSDeformPixelDecoder
 from streamavis.model.network import Network
 from streamavis.model.object_encoder import ObjectEncoder
+from streamavis.model.outputs import ClipOutput, StepOutput
 from streamavis.model.pixel_decoder import PixelDecoder, PixelFeatures
 from streamavis.model.pixel_hybrid import HybridPixelDecoder
 from streamavis.model.state import ModelState
@@ -37,9 +46,8 @@ from streamavis.types import WINDOW_SAMPLES
 if TYPE_CHECKING:
     from streamavis.audio.vggish import VGGish
     from streamavis.model.avism import AVISM
-    from streamavis.model.frame_decoder import FramePrediction
 
-__all__ = ["ClipOutput", "StepOutput", "StreamAVIS", "StreamAVISConfig"]
+__all__ = ["StreamAVIS", "StreamAVISConfig"]
 
 Audio = Literal["causal", "vggish", "none"]
 PixelKind = Literal["light", "hybrid", "msdeform"]
@@ -52,6 +60,7 @@ class StreamAVISConfig:
 
     classes: tuple[str, ...]
     short_side: int = 192  # pixels, of the frames the network is given
+    long_side: int = 0  # pixels, the most; 0: 2.4 times `short_side` (`resize.network_size`)
     channels: int = 128
     mask_channels: int = 64
     identity_channels: int = 64  # 0: what lies under a mask, without a head
@@ -83,6 +92,7 @@ class StreamAVISConfig:
     look: bool = True  # class heads also see what lies under the mask
     slot_start: SlotStart = "gate"  # what a frame's slots start from
     sounding: Sounding = "taught"
+    extra_heads: tuple[str, ...] = ()  # names in `heads.EXTRA_HEADS`
     score_on: float = 0.7  # class times mask quality from which a new object is taken for real
     score_off: float = 0.5  # and a known one for being in view
 
@@ -109,6 +119,11 @@ class StreamAVISConfig:
                 f"mask_channels is {self.mask_channels}, but the msdeform pixel decoder gives "
                 f"masks {self.channels} channels, as many as `channels`"
             )
+        for name in self.extra_heads:
+            if name not in EXTRA_HEADS:
+                raise ArgumentError(
+                    f"extra_heads names {name!r}, expected some of: {', '.join(EXTRA_HEADS)}"
+                )
         for name, least in {"window": 1, "sinks": 0, "pin_first": 0}.items():
             if getattr(self, name) < least:
                 raise ArgumentError(f"{name} is {getattr(self, name)}, expected at least {least}")
@@ -118,37 +133,6 @@ class StreamAVISConfig:
     @property
     def memory(self) -> MemoryRules:
         return MemoryRules(self.window, self.sinks, self.memory_stride_s, self.pin_first)
-
-
-@dataclass
-class StepOutput:
-    """What the network says of one frame of each stream. None: it was not taught that."""
-
-    class_logits: Tensor  # (B, V, K+1), last = no object
-    mask_logits: Tensor  # (B, V, H4, W4), of the padded frame
-    mask_embed: Tensor  # (B, V, D)
-    sounding_logits: Tensor  # (B, V)
-    visible_logits: Tensor | None  # (B, V)
-    identity: Tensor  # (B, V, identity channels), not normalised
-    count_logits: Tensor | None  # (B, 2): more than 0 sound; more than 1, given more than 0
-    heard_logits: Tensor | None  # (B, K): is a sound of the class in the air, on or off screen
-    frame_queries: Tensor  # (B, Q, C)
-    frame_class_logits: Tensor  # (B, Q, K+1)
-    frame_mask_logits: Tensor  # (B, Q, H4, W4)
-    # Of further heads, by name: (B, V) or (B, V, n). They become `Track.extra` as they are.
-    extra: dict[str, Tensor] = field(default_factory=dict, kw_only=True)
-
-
-@dataclass
-class ClipOutput(StepOutput):
-    """`StepOutput` of T frames: every field has (B, T, ...) in place of (B, ...)."""
-
-    video_queries: Tensor  # (B, T, V, C), normalised
-    frame_predictions: list[FramePrediction]  # (B*T, ...) before and after each frame layer
-    pose_level: Tensor | None  # (B, T, V): the object's momentary level by sight alone, 0..1
-    pose_map: Tensor | None  # (B, T, H4, W4): the same of whatever object each cell belongs to
-    heard_level: Tensor | None  # (B, T, K): momentary loudness of each class by ear alone, 0..1
-    state: ModelState  # after the clip, detached
 
 
 @dataclass
@@ -211,6 +195,7 @@ class StreamAVIS(Network):
         self.heads = SlotHeads(*widths, look=c.look, taught=taught)
         self.sounding = SoundingHead(*widths) if taught else None
         self.identity = IdentityHead(c.channels, c.identity_channels)
+        self.extra = nn.ModuleDict({name: EXTRA_HEADS[name](c.channels) for name in c.extra_heads})
 
     @classmethod
     def from_avism(cls, avism: AVISM, vggish: VGGish | None = None) -> StreamAVIS:
@@ -269,9 +254,9 @@ class StreamAVIS(Network):
         heard = self._hear(audio[:, None], times_s[:, None])  # in float32: spectra need it
         with self.computing():
             clip = self._run(frames[:, None], heard, times_s[:, None], active, reset, state, keep=1)
-        values = {f.name: getattr(clip, f.name) for f in fields(StepOutput) if f.name != "extra"}
-        first: dict[str, Any] = {k: None if x is None else x[:, 0] for k, x in values.items()}
-        return StepOutput(**first, extra={name: x[:, 0] for name, x in clip.extra.items()})
+        values = {f.name: getattr(clip, f.name) for f in fields(StepOutput)}
+        first: dict[str, Any] = {name: _first(value) for name, value in values.items()}
+        return StepOutput(**first)
 
     def forward(
         self,
@@ -439,6 +424,7 @@ class StreamAVIS(Network):
             state.evidence.copy_(evidence.detach())
         counted = self.heads.count_logits(video, heard.tokens)
         last = found.predictions[-1]
+        inputs = HeadInputs(video, masks.unflatten(0, shape), features, heard)
         return ClipOutput(
             class_logits=class_logits,
             mask_logits=masks.unflatten(0, shape),
@@ -451,6 +437,7 @@ class StreamAVIS(Network):
             frame_queries=seen.queries,
             frame_class_logits=last.class_logits.unflatten(0, shape),
             frame_mask_logits=last.mask_logits.unflatten(0, shape),
+            extra={name: head(inputs) for name, head in self.extra.items()},
             video_queries=video,
             frame_predictions=found.predictions,
             pose_level=None if pose is None else pose.level,
@@ -458,6 +445,13 @@ class StreamAVIS(Network):
             heard_level=heard.heard_level,
             state=state,
         )
+
+
+def _first(x: Tensor | dict[str, Tensor] | None) -> Tensor | dict[str, Tensor] | None:
+    """The first frame's: (B, T, ...) -> (B, ...)."""
+    if isinstance(x, dict):
+        return {name: value[:, 0] for name, value in x.items()}
+    return None if x is None else x[:, 0]
 
 
 def _unflatten(x: Tensor | None, shape: torch.Size) -> Tensor | None:

@@ -12,7 +12,8 @@ from test_avism import TINY, clip, network
 from streamavis.errors import ModelOutputError, ShapeError
 from streamavis.model import segmentation
 from streamavis.model.avism import AVISM
-from streamavis.model.segmentation import Pace, Segmenter, Segments, network_size, segment
+from streamavis.model.segmentation import ChunkSizes, Segmenter, Segments, segment
+from streamavis.resize import network_size, resize
 
 SIZE = (50, 70)
 
@@ -40,7 +41,7 @@ def test_segments_follow_their_definition(model):
     frames, audio = recording(5)
     found = segment(model, frames, audio, threshold=-1.0, top=6)
     assert len(found) == 6
-    height, width = network_size(*SIZE, 64)
+    height, width = network_size(*SIZE, 64, TINY.long_side)
     small = F.interpolate(
         torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2),
         (height, width),
@@ -82,7 +83,7 @@ def test_chunks_and_the_disk_change_nothing(model, kind, chunk, monkeypatch):
     frames, audio = recording(8)
     whole = segment(model, frames, audio, threshold=-1.0)
     monkeypatch.setattr(segmentation, "_IN_MEMORY", 1)
-    monkeypatch.setattr(kind, "pace", lambda self, device: Pace(2, 3, 3))
+    monkeypatch.setattr(kind, "pace", lambda self, device: ChunkSizes(2, 3, 3))
     said = []
     run = kind(model, threshold=-1.0, chunk=chunk, progress=lambda *at: said.append(at))
     assert_same(whole, run.segment(iter(frames), audio))
@@ -115,10 +116,12 @@ def test_pictures_are_resized_as_pil_does(size):
     """To one grey level of a triangle filter in float64, whose width grows with the reduction."""
     rng = np.random.default_rng(0)
     pictures = rng.integers(0, 256, (2, *size, 3), np.uint8)
-    small = segmentation._resized(pictures, TINY.short_side // 6, torch.device("cpu")).numpy()
+    small = resize(pictures, TINY.short_side // 6, long_side=TINY.long_side).numpy()
     rows, columns = (
         triangle(side, out)
-        for side, out in zip(size, network_size(*size, TINY.short_side // 6), strict=True)
+        for side, out in zip(
+            size, network_size(*size, TINY.short_side // 6, TINY.long_side), strict=True
+        )
     )
     expected = np.einsum("yY,nYXc,xX->ncyx", rows, pictures, columns)
     assert small.shape == expected.shape
@@ -139,4 +142,4 @@ def triangle(size: int, out: int) -> np.ndarray:
     [((720, 1280), (360, 640)), ((360, 640), (360, 640)), ((100, 1000), (133, 1333))],
 )
 def test_network_sizes(size, expected):
-    assert network_size(*size, TINY.short_side) == expected
+    assert network_size(*size, TINY.short_side, TINY.long_side) == expected

@@ -92,7 +92,7 @@ class Blind:
 
     class config:  # noqa: N801
         classes = ("a",)
-        short_side = 48
+        short_side, long_side = 48, 0
         score_on, score_off = 0.7, 0.5
 
     def parameters(self):

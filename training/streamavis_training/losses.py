@@ -9,7 +9,7 @@ Means are over the batches of all processes that train together: see `distribute
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import torch
 import torch.nn.functional as F
@@ -19,11 +19,24 @@ from streamavis_training.distributed import gather_rows, normaliser, rank, scale
 from streamavis_training.matcher import Match, match
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from streamavis.model import ClipOutput
     from streamavis_training.batch import Truth
 
-__all__ = ["LossWeights", "hearing_losses", "losses", "ordinal_count_loss", "set_losses"]
+__all__ = [
+    "EXTRA_LOSSES",
+    "LossWeights",
+    "hearing_losses",
+    "losses",
+    "ordinal_count_loss",
+    "set_losses",
+]
 
+
+# Losses of the heads in `streamavis.model.heads.EXTRA_HEADS`, by name. Each is a weighted scalar of
+# the head's values for matched slots, (n, T, ...), the truth, and the matched pairs.
+EXTRA_LOSSES: Final[dict[str, Callable[[Tensor, Truth, Match], Tensor]]] = {}
 
 _NOT_ASKED = -100  # class target of a query that takes no class loss
 _APART = 1_000_000  # more objects than a process has in a batch
@@ -149,6 +162,9 @@ def _slot_losses(
     if output.pose_level is not None:
         known = seen & ~level.isnan()
         terms["pose"] = weights.level * _masked_distance(of(output.pose_level), level, known)
+    for name, value in output.extra.items():
+        if name in EXTRA_LOSSES:
+            terms[name] = EXTRA_LOSSES[name](of(value), truth, pairs)
     terms["identity"] = weights.identity * _identity_loss(of(output.identity), seen)
     return terms
 

@@ -46,6 +46,13 @@ def network_shape(network: nn.Module) -> dict[str, str]:
     return {f.name: repr(getattr(config, f.name)) for f in fields(config)}
 
 
+def _defaults(network: nn.Module | None) -> dict[str, str]:
+    config = getattr(network, "config", None)
+    if config is None or not dataclasses.is_dataclass(config):
+        return {}
+    return {f.name: repr(f.default) for f in fields(config) if f.default is not dataclasses.MISSING}
+
+
 def write(state: RunState, path: Path) -> None:
     """Write a checkpoint, whole or not at all.
 
@@ -83,8 +90,10 @@ def read(path: Path, network: nn.Module | None = None) -> RunState:
         )
     state = _unpack(kept) if "packed" in kept else RunState(**kept)
     ours = state.shape if network is None else network_shape(network)
+    # A field that is younger than the checkpoint had its default's effect.
+    then = _defaults(network) | state.shape
     for name in sorted(ours.keys() | state.shape.keys()):
-        theirs, wanted = state.shape.get(name), ours.get(name)
+        theirs, wanted = then.get(name), ours.get(name)
         if theirs != wanted:
             raise CheckpointError(
                 f"{path} is of a network whose {name} is {theirs}, but this run's is {wanted}; "

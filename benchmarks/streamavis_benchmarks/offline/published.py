@@ -20,7 +20,7 @@ from streamavis.masks import encode
 from streamavis.model.localizer import Localizer
 from streamavis.model.pixel_decoder import DeformableLayer
 from streamavis.model.resnet import FoldedConv
-from streamavis.model.segmentation import Candidates, Pace, Segmenter
+from streamavis.model.segmentation import Candidates, ChunkSizes, Segmenter
 from streamavis.model.window_encoder import WindowedObjectEncoder
 
 if TYPE_CHECKING:
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
     from streamavis.model.avism import AVISM
     from streamavis.model.pixel_decoder import PixelFeatures
-    from streamavis.model.segmentation import Sizes
+    from streamavis.model.segmentation import PictureSizes
     from streamavis.types import Rle
 
 __all__ = ["PublishedSegmenter", "as_published"]
 
-_PACE = Pace(chunk=18, frames=5, masks=100)
+_PACE = ChunkSizes(chunk=18, frames=5, masks=100)
 
 
 def as_published(model: AVISM) -> AVISM:
@@ -96,14 +96,14 @@ _WAYS: dict[type[nn.Module], type[nn.Module]] = {
 class PublishedSegmenter(Segmenter):
     """All candidates have their masks computed, those of low class probability too."""
 
-    def pace(self, device: torch.device) -> Pace:
+    def pace(self, device: torch.device) -> ChunkSizes:
         return _PACE
 
     def candidates(self, class_logits: Tensor) -> tuple[Candidates, NDArray[np.int64]]:
         found = Candidates.of(class_logits, -math.inf, self.top)
         return found, found.queries
 
-    def encode(self, logits: Tensor, sizes: Sizes) -> list[list[Rle]]:
+    def encode(self, logits: Tensor, sizes: PictureSizes) -> list[list[Rle]]:
         if sizes.source != sizes.network:
             logits = F.interpolate(logits, sizes.source, mode="bilinear", align_corners=False)
         return [[encode(mask) for mask in frames] for frames in (logits > 0).cpu().numpy()]

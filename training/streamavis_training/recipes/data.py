@@ -15,6 +15,7 @@ from streamavis_training.data.layout import read_place
 from streamavis_training.data.mix import Mix
 from streamavis_training.data.pictures import PictureSource
 from streamavis_training.data.places import find_one
+from streamavis_training.data.sources import read_other
 from streamavis_training.data.videos import VideoSource
 from streamavis_training.data.world import PoolSource
 from streamavis_training.pool import PoolConfig, render
@@ -39,7 +40,9 @@ _POOL = "pool"
 class DataConfig:
     """Clips to train on and to validate on."""
 
-    train: str = ""  # split in AVISeg's layout; empty: composed clips, or the procedural world
+    # Split in AVISeg's layout, or WORD:PATH of a reader in `data.sources.READERS`. Empty: composed
+    # clips, or the procedural world.
+    train: str = ""
     val: str = ""  # split that is predicted and scored; empty: none
     val_videos: int = 0  # the first of them; 0: all
     coco: str = ""  # annotated pictures of COCO, to make clips from; empty: none
@@ -71,6 +74,8 @@ class DataConfig:
         Raises:
             InputError: it cannot be read.
         """
+        if other := read_other(self.train):
+            return other.classes
         if self.train:
             return tuple(self.videos()[0])
         return REAL_WORLD.classes if self.material else CLASSES
@@ -91,6 +96,8 @@ class DataConfig:
         Raises:
             InputError: the data set cannot be read or has none of the classes.
         """
+        if other := read_other(self.train):
+            return other
         if not self.train:
             if self.material:
                 return Composer(self.library(), self.look)

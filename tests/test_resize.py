@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from streamavis.errors import ShapeError
-from streamavis.runtime.prep import MAX_ASPECT, network_size, prepare
+from streamavis.resize import MAX_ASPECT, network_size, prepare
 
 
 def triangle(size: int, out: int) -> np.ndarray:
