@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 from streamavis import checkpoint
 from streamavis.errors import ArgumentError
+from streamavis.io.live import LiveSource
 from streamavis.io.media import MediaInfo, MediaSource
-from streamavis.runtime.engine import Engine, Source
+from streamavis.protocols import Source
+from streamavis.runtime.engine import Engine, Feed, Policy
 from streamavis.session import Session
 from streamavis.warmup import warm_up
 
@@ -19,9 +21,10 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from streamavis.clock import Clock
-    from streamavis.runtime.delivery import EngineReport, Sink
+    from streamavis.protocols import Sink
     from streamavis.runtime.step import StepModel
     from streamavis.runtime.tracks import TrackConfig
+    from streamavis.status import EngineReport
     from streamavis.types import FrameResult
 
 __all__ = ["OpenSource", "Stream", "open"]
@@ -140,7 +143,10 @@ def open(
     resources = ExitStack()
     try:
         if isinstance(source, str | Path):
-            source = resources.enter_context(MediaSource(source))
+            if live:
+                source = resources.enter_context(LiveSource(str(source), clock=clock))
+            else:
+                source = resources.enter_context(MediaSource(source))
         if isinstance(model, str | Path):
             model = checkpoint.load(model)
         if not warm:
@@ -154,11 +160,8 @@ def open(
             clock=clock,
         )
         engine = Engine(
-            source,
-            session,
-            sinks=sinks,
-            live=live,
-            speed=speed,
+            [Feed(source, session, sinks)],
+            Policy(live, speed),
             clock=clock,
             boot_id=boot_id,
             cancelled=cancelled,

@@ -41,7 +41,7 @@ class Placement:
 
 
 def place(
-    device: str | torch.device = "auto",
+    device: str | torch.device | Placement = "auto",
     dtype: str | torch.dtype = "auto",
     *,
     log: Callable[[str], object] = _LOG.info,
@@ -50,6 +50,7 @@ def place(
 
     Args:
         device: `auto` takes the first usable CUDA device, else the CPU; `cpu`, `cuda`, `cuda:N`.
+            A choice that was made before is returned as it is.
         dtype: `fp32`, `bf16`, `fp16` (CUDA alone); `auto` is bf16 on a CUDA device that computes
             in it, else fp32. Weights stay float32; 16 bits are autocast's.
         log: gets the choice and its reason, one line.
@@ -58,6 +59,8 @@ def place(
         ArgumentError: a name is unknown, the device cannot be used, or it cannot compute in
             `dtype`; says why and what to use.
     """
+    if isinstance(device, Placement):
+        return device
     wanted = _parsed(device)
     if wanted is None:
         problem = cuda_problem()
@@ -113,7 +116,7 @@ def _number_format(dtype: str | torch.dtype, device: torch.device) -> torch.dtyp
             return torch.float32
         return torch.bfloat16
     found = DTYPES.get(dtype) if isinstance(dtype, str) else dtype
-    if found not in DTYPES.values():
+    if found is None or found not in DTYPES.values():
         raise ArgumentError(f"dtype is {str(dtype)!r}; expected auto, {', '.join(DTYPES)}")
     if found == torch.float16 and device.type == "cpu":
         raise ArgumentError("dtype is fp16, which needs a CUDA device; on a CPU use fp32 or bf16")

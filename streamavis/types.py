@@ -6,7 +6,7 @@ pixels of the source frame, origin top left, `[x, y, w, h]`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -20,13 +20,16 @@ if TYPE_CHECKING:
     from supervision import Detections
 
 __all__ = [
+    "MASK_STRIDE",
     "SAMPLE_RATE",
     "WINDOW_SAMPLES",
+    "WIRE_VERSION",
     "AudioChunk",
     "AudioGap",
     "AudioState",
     "Candidate",
     "ClockSource",
+    "Extra",
     "FrameResult",
     "Heard",
     "InputStatus",
@@ -42,10 +45,15 @@ __all__ = [
     "Track",
     "VideoFrame",
     "VideoState",
+    "message_fields",
 ]
 
 SAMPLE_RATE = 16_000  # Hz, mono: the rate of every audio ring and model
 WINDOW_SAMPLES = 15_360  # 0.96 s, the sound one frame hears
+MASK_STRIDE = 4  # pixels of the network's picture per cell of its masks, along each side
+WIRE_VERSION = "1.2"  # of every message and line of results: `docs/WIRE.md`
+
+Extra: TypeAlias = float | list[float]  # what a head says of one object: a number or several
 
 AudioState = Literal["ok", "gap", "lost", "absent"]
 VideoState = Literal["ok", "stale", "lost"]
@@ -161,6 +169,7 @@ class Track:
     centroid: tuple[float, float]  # x, y
     area: int  # pixels
     rle: Rle
+    extra: dict[str, Extra] = field(default_factory=dict)  # of further heads, by name
 
     @property
     def is_sounding(self) -> bool:
@@ -200,7 +209,7 @@ class FrameResult:
     video: VideoState
     clock: ClockSource
     tracks: list[Track]
-    v: str = "1.1"
+    v: str = WIRE_VERSION
     boot_id: str = ""  # random per engine start
     wall_time: float = 0.0  # seconds since 1970, metadata only
     stamps: dict[str, int] = field(default_factory=dict)  # Stage -> monotonic ns
@@ -247,3 +256,17 @@ class FrameResult:
         from streamavis import forms
 
         return forms.to_supervision(self)
+
+
+def message_fields(result: FrameResult, names: Sequence[str]) -> dict[str, object]:
+    """These fields of a result as they are written; a track has `extra` only where it says more."""
+    message = {name: getattr(result, name) for name in names}
+    message["tracks"] = [
+        {name: getattr(track, name) for name in (_TRACK if track.extra else _TRACK_WITHOUT_EXTRA)}
+        for track in result.tracks
+    ]
+    return message
+
+
+_TRACK = tuple(one.name for one in fields(Track))
+_TRACK_WITHOUT_EXTRA = tuple(name for name in _TRACK if name != "extra")

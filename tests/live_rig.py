@@ -5,7 +5,7 @@ from __future__ import annotations
 from runtime_fakes import NS, FakeModel, ListSink, Tap, until
 
 from streamavis.clock import ManualClock
-from streamavis.runtime.engine import Engine, Feed
+from streamavis.runtime.engine import Engine, Feed, Policy
 from streamavis.session import Session
 
 MS = 1_000_000
@@ -26,7 +26,7 @@ class Rig:
         self.taps = {name: Tap(self.clock) for name in names}
         self.sinks = {name: sink or Ears(f"sink-{name}") for name in names}
         model = model or FakeModel()
-        self.engine = Engine.live(
+        self.engine = Engine(
             [
                 Feed(
                     self.taps[name],
@@ -35,6 +35,7 @@ class Rig:
                 )
                 for name in names
             ],
+            Policy(live=True),
             clock=self.clock,
             **options,
         )

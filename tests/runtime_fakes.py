@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, pad
 
 from streamavis.clock import ManualClock
-from streamavis.runtime.delivery import EngineReport
+from streamavis.status import EngineReport
 from streamavis.types import SAMPLE_RATE, AudioChunk, FrameResult, SourceItem, VideoFrame
 
 CLASSES = ("red thing", "green thing", "blue thing")
@@ -74,6 +74,10 @@ class FakeModel:
     on_step: Callable[[int], object] | None = None  # called with the step's number, first
     calls: list[tuple[Tensor, Tensor, Tensor]] = field(default_factory=list)
     state: FakeState | None = None
+    compute_dtype: torch.dtype = torch.float32
+
+    def to(self, device: torch.device) -> FakeModel:
+        return self
 
     def parameters(self) -> Iterator[Tensor]:
         return iter(())
@@ -183,7 +187,7 @@ class ListSink:
     def write(self, frame: VideoFrame, result: FrameResult) -> None:
         self.threads.add(threading.get_ident())
         if self.gate is not None:
-            self.gate.wait()
+            self.gate.wait(60)
         if len(self.results) == self.break_at:
             raise OSError("no space left on device")
         self.results.append(result)

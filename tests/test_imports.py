@@ -32,7 +32,8 @@ def rule(ours: str = "", others: str = "", late: str = "") -> Rule:
 
 
 BASE = "streamavis.errors streamavis.types streamavis.masks"
-SESSION = BASE + " streamavis.clock streamavis.audio_ring streamavis.runtime"
+STREAM = BASE + " streamavis.clock streamavis.status streamavis.protocols"
+SESSION = STREAM + " streamavis.audio_ring streamavis.runtime"
 ENGINE = "numpy torch scipy av cv2 sounddevice safetensors"
 RULES = {
     # Its errors belong to the tree of errors, which imports nothing.
@@ -56,7 +57,6 @@ RULES = {
     "streamavis.bridges": rule(BASE + " streamavis.wire streamavis.redaction", late="paho"),
     "streamavis.metrics": rule(BASE, "numpy scipy pycocotools msgspec"),
     "streamavis.weights": rule(),
-    "streamavis.device": rule(BASE, "torch"),
     "streamavis.layers": rule(BASE, "torch"),
     "streamavis.audio": rule(BASE + " streamavis_kernels streamavis.layers", "numpy torch"),
     "streamavis.model": rule(
@@ -66,23 +66,36 @@ RULES = {
         BASE + " streamavis.model streamavis.audio streamavis.weights", "numpy torch safetensors"
     ),
     "streamavis.io": rule(
-        BASE + " streamavis.redaction streamavis.clock streamavis.audio_ring",
+        BASE + " streamavis.redaction streamavis.clock streamavis.audio_ring streamavis.protocols",
         "numpy av cv2 msgspec",
         late="sounddevice",
     ),
     "streamavis.viz": rule(
         BASE + " streamavis.words streamavis.palette streamavis.audio_ring", "numpy cv2"
     ),
+    "streamavis.status": rule("streamavis.types"),
+    "streamavis.protocols": rule("streamavis.types streamavis.status"),
     "streamavis.runtime": rule(
-        BASE + " streamavis_kernels streamavis.clock streamavis.audio_ring streamavis.io"
-        " streamavis.wire streamavis.viz",
-        "numpy torch scipy cv2 msgspec",
+        STREAM + " streamavis_kernels streamavis.audio_ring", "numpy torch scipy cv2 msgspec"
     ),
-    "streamavis.session": rule(SESSION, "numpy torch"),
+    "streamavis.sinks": rule(
+        STREAM + " streamavis.audio_ring streamavis.limits streamavis.wire streamavis.viz"
+        " streamavis.io",
+        "numpy cv2 msgspec",
+    ),
+    "streamavis.device": rule(BASE, "torch"),
+    "streamavis.offline": rule(
+        BASE + " streamavis.device streamavis.io streamavis.model streamavis.audio"
+        " streamavis.checkpoint",
+        "numpy torch",
+    ),
+    "streamavis.pushing": rule(BASE + " streamavis.io", "numpy torch av"),
+    "streamavis.session": rule(SESSION + " streamavis.pushing", "numpy torch"),
     "streamavis.warmup": rule(SESSION + " streamavis.session streamavis_kernels", "numpy"),
     "streamavis.admission": rule(SESSION + " streamavis.warmup", "torch"),
     "streamavis.api": rule(
         SESSION + " streamavis.session streamavis.warmup streamavis.io streamavis.checkpoint"
+        " streamavis.device streamavis.offline streamavis.model"
     ),
     # The top of the library: it opens everything below, and loads it on first use.
     "streamavis": rule("streamavis.environment", late="streamavis"),

@@ -11,10 +11,10 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from streamavis.errors import OutputError
-from streamavis.runtime.window import display_problem
-from streamavis_apps.commands.options import View, Web
+from streamavis.sinks.window.sink import display_problem
+from streamavis_apps.commands.options import AUTO, Compute, View, Web
 from streamavis_apps.exits import ExitCode, stop_on_signals
-from streamavis_apps.replay import Replay, finish, ready
+from streamavis_apps.replay.replay import Replay, finish, ready
 from streamavis_apps.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def run(
     model: str = "nano",
     view: View | None = None,
     web: Web | None = None,
+    compute: Compute = AUTO,
     console: Console | None = None,
 ) -> ExitCode:
     """Make the clip of `seed` unless `out` has it, and show it.
@@ -49,6 +50,7 @@ def run(
         model: shipped name or file.
         view: where to show pictures; None: a window where one can be opened.
         web: where the viewer in a browser listens, for that `view`.
+        compute: where the model runs.
         console: standard output by default, which the second process shares.
 
     Raises:
@@ -66,6 +68,7 @@ def run(
         record=out / "annotated.mp4",
         window=window,
         web=web if view is View.WEB else None,
+        compute=compute,
     )
     code = show(plan, console)
     if code is ExitCode.DONE:

@@ -14,9 +14,9 @@ from rich.text import Text
 from streamavis.errors import WireError
 from streamavis.types import FrameResult
 from streamavis.wire import Subscriber
-from streamavis_apps.board import Board, sounding_names
 from streamavis_apps.exits import ExitCode, Stop, stop_on_signals
-from streamavis_apps.tables import board_panel
+from streamavis_apps.results.board import Board, sounding_names
+from streamavis_apps.results.tables import board_panel
 from streamavis_apps.terminal import Terminal
 from streamavis_apps.text import shown
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-__all__ = ["Lines", "Picture", "Screen", "follow", "run"]
+__all__ = ["Lines", "LivePanel", "Screen", "follow", "run"]
 
 _TICK_S = 0.1  # the table is drawn ten times a second: more is a blur
 
@@ -78,7 +78,7 @@ def run(
             follow(subscriber, board, Lines(console, address), stop, wait_s)
         else:
             with Live(console=console, auto_refresh=False) as live:
-                follow(subscriber, board, Picture(live, address), stop, wait_s)
+                follow(subscriber, board, LivePanel(live, address), stop, wait_s)
         last = _last_words(subscriber, board)
         console.print(last, markup=False, highlight=False, soft_wrap=True)
     return stop.exit_code
@@ -162,7 +162,7 @@ class Lines:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-class Picture:
+class LivePanel:
     """Keeps one panel up to date."""
 
     def __init__(self, live: Live, address: str) -> None:

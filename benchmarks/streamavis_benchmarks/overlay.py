@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from streamavis_apps.commands.options import Size
     from streamavis_apps.machine import Machine
 
-__all__ = ["Figures", "run", "scene"]
+__all__ = ["OverlayFigures", "run", "scene"]
 
 _LABELS = ("person", "dog", "guitar", "car", "bell")
 _FPS = 30
@@ -45,7 +45,7 @@ class _Milliseconds(TypedDict):
     p95: float
 
 
-class Figures(TypedDict):
+class OverlayFigures(TypedDict):
     """What is measured, and on what, ready for JSON."""
 
     benchmark: str
@@ -87,7 +87,7 @@ def run(
         ms = _measure(image, result, frames)
     finally:
         cv2.setNumThreads(threads)
-    figures: Figures = {
+    figures: OverlayFigures = {
         "benchmark": "overlay",
         "size": result.size,
         "tracks": len(result.tracks),
@@ -193,7 +193,7 @@ def _timed_ms(work: Callable[[], None]) -> float:
     return (time.perf_counter_ns() - begin_ns) / 1e6
 
 
-def _print(console: Console, figures: Figures) -> None:
+def _print(console: Console, figures: OverlayFigures) -> None:
     about = figures["machine"]
     height, width = figures["size"]
     for line in (

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from streamavis.checkpoint.configured import BACKBONES, check_fit, parsed
 from streamavis.checkpoint.folder import WEIGHTS, header_beside, weights_in, write_header
 from streamavis.checkpoint.vggish import vggish_from_reference
+from streamavis.checkpoint.writing import write_tensors
 from streamavis.errors import CheckpointError, UnknownModelError
 from streamavis.model.avism import AVISM, AVISMConfig
 from streamavis.model.streamavis import StreamAVIS, StreamAVISConfig
@@ -115,13 +115,13 @@ def save(
         **(notes or {}),
     }
     path = Path(path)
-    try:
-        if path.is_dir():
+    if path.is_dir():
+        try:
             write_header(path, header)
-            path /= WEIGHTS
-        save_file(tensors, str(path), header)
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} cannot be written: {error}") from error
+        except OSError as error:
+            raise CheckpointError(f"{path} cannot be written: {error}") from error
+        path /= WEIGHTS
+    write_tensors(tensors, path, header)
 
 
 def metadata(name_or_path: str | Path) -> dict[str, str]:

@@ -13,7 +13,7 @@ import msgspec
 
 from streamavis.errors import OutputError
 from streamavis.io.claim import Claim
-from streamavis.types import FrameResult
+from streamavis.types import FrameResult, message_fields
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -76,7 +76,7 @@ class JsonlWriter:
         """
         if self._file.closed:
             raise OutputError(f"{self._path}: the file is closed")
-        line = self._encoder.encode({name: getattr(result, name) for name in self._names})
+        line = self._encoder.encode(message_fields(result, self._names))
         try:
             with self._lock:  # a line stays whole
                 self._file.write(line + b"\n")

@@ -134,6 +134,8 @@ class StepOutput:
     frame_queries: Tensor  # (B, Q, C)
     frame_class_logits: Tensor  # (B, Q, K+1)
     frame_mask_logits: Tensor  # (B, Q, H4, W4)
+    # Of further heads, by name: (B, V) or (B, V, n). They become `Track.extra` as they are.
+    extra: dict[str, Tensor] = field(default_factory=dict, kw_only=True)
 
 
 @dataclass
@@ -263,11 +265,11 @@ class StreamAVIS(Network):
         """
         active = self._check(frames[:, None], audio[:, None], times_s[:, None], active, state)
         reset = torch.zeros_like(active)
+        heard = self._hear(audio[:, None], times_s[:, None])  # in float32: spectra need it
         with self.computing():
-            heard = self._hear(audio[:, None], times_s[:, None])
             clip = self._run(frames[:, None], heard, times_s[:, None], active, reset, state, keep=1)
         values = {f.name: getattr(clip, f.name) for f in fields(StepOutput)}
-        first: dict[str, Any] = {k: None if x is None else x[:, 0] for k, x in values.items()}
+        first: dict[str, Any] = {name: _first(value) for name, value in values.items()}
         return StepOutput(**first)
 
     def forward(
@@ -493,3 +495,10 @@ def _audio_encoder(c: StreamAVISConfig) -> CausalAudioEncoder | VGGishEncoder | 
     if c.audio == "none":
         return NullAudioEncoder(c.audio_channels, classes)
     return CausalAudioEncoder(c.audio_channels, classes, c.audio_widths)
+
+
+def _first(value: Any) -> Any:
+    """The first frame of (B, T, ...), of each entry where there are several."""
+    if isinstance(value, dict):
+        return {name: _first(one) for name, one in value.items()}
+    return None if value is None else value[:, 0]

@@ -1,143 +1,38 @@
-"""Where results go: what a sink is, and how each one is served without holding up the rest."""
+"""How each sink is served without delaying the others."""
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal
+
+from streamavis.protocols import Inspector, Listener, Viewer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from streamavis.clock import Clock
-    from streamavis.runtime.heartbeat import Heartbeats, Pulse
+    from streamavis.protocols import Sink
+    from streamavis.runtime.heartbeat import Heartbeats
     from streamavis.runtime.journal import Journal
-    from streamavis.runtime.stats import LatencySummary
+    from streamavis.status import EngineReport
     from streamavis.types import (
         AudioChunk,
         AudioGap,
-        AudioState,
         Candidate,
         FrameResult,
         Heard,
-        InputStatus,
-        ModelHealth,
-        Notice,
         SourceEvent,
-        SourceState,
         VideoFrame,
-        VideoState,
     )
 
-__all__ = [
-    "EngineReport",
-    "InlineServer",
-    "Inspector",
-    "Listener",
-    "Phase",
-    "Sink",
-    "SinkServer",
-    "ThreadServer",
-    "Viewer",
-    "serve",
-]
+__all__ = ["InlineServer", "SinkGroup", "SinkServer", "ThreadServer"]
 
 _LOG = logging.getLogger(__name__)
 _WAITING = 8  # results a sink may be behind
 _POLL_S = 0.1  # how often a waiting engine looks whether it was cancelled
-
-Phase = Literal["running", "ended", "stopped", "truncated", "failed"]
-
-
-@dataclass
-class EngineReport:
-    """What became of a stream, so far or in the end.
-
-    Once it is over, `captured == processed + sum(dropped.values())`, exactly.
-    """
-
-    phase: Phase
-    captured: int  # frames the source gave
-    processed: int  # frames with a result
-    dropped: dict[str, int]  # cause -> frames without one
-    stages: dict[str, LatencySummary]  # Stage, "total" and, when paced, "lateness"
-    duration_s: float  # since the first result was asked for
-    torch_threads: int  # the same number gives the same results
-    sink_failures: dict[str, str] = field(default_factory=dict)  # sink -> cause
-    stream: str = ""
-    # What follows is known of live streams only.
-    source: SourceState = "running"  # of the camera
-    model: ModelHealth = "ok"
-    audio: AudioState | None = None  # None: as the latest result says
-    video: VideoState | None = None
-    inputs: list[InputStatus] = field(default_factory=list)  # camera and microphone
-    notices: list[Notice] = field(default_factory=list)  # the newest ones, oldest first
-    degraded: list[str] = field(default_factory=list)  # what is given up to keep up, in order
-    sink_dropped: dict[str, int] = field(
-        default_factory=dict
-    )  # sink -> results it was too slow for
-    workers: dict[str, Pulse] = field(default_factory=dict)  # thread -> what it does
-
-    @property
-    def frames_per_s(self) -> float:
-        """Results per second of `duration_s`."""
-        return self.processed / self.duration_s if self.duration_s > 0 else 0.0
-
-
-class Sink(Protocol):
-    """A consumer of results. After `start`, all calls come from one thread; `close` is the last.
-
-    An `inline` sink is called on the thread that asks the engine for results: for those that
-    never wait, and for windows, which belong to a program's main thread. Any other has a thread
-    and a bounded queue of its own. In a replay the engine waits for it: it gets every result. Live
-    nothing waits: what a slow sink has no room for pushes its oldest result out, and is counted.
-    """
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def inline(self) -> bool: ...
-
-    def start(self, report: Callable[[], EngineReport]) -> None:
-        """The stream begins; `report` tells from any thread, at any time, how it is doing."""
-
-    def write(self, frame: VideoFrame, result: FrameResult) -> None:
-        """Take a result and the picture it was made from; neither may be changed."""
-
-    def close(self, report: EngineReport) -> None:
-        """The stream is over, or this sink failed; leave everything written readable."""
-
-
-@runtime_checkable
-class Listener(Protocol):
-    """A sink that also follows the sound, what the model hears, how the sources are doing."""
-
-    def notice(self, item: AudioChunk | AudioGap | SourceEvent | Heard) -> None:
-        """Take what came between pictures, in order; on any thread, and must return at once."""
-
-
-@runtime_checkable
-class Viewer(Protocol):
-    """A sink for people's eyes, the first to lose when a live machine is short of time."""
-
-    @property
-    def max_hz(self) -> float:
-        """Results per second it has a use for."""
-
-
-@runtime_checkable
-class Inspector(Protocol):
-    """A sink that can show what the model weighed before it decided, at a cost per frame."""
-
-    @property
-    def inspects(self) -> bool:
-        """Whether it asks now; from any thread."""
-
-    def inspect(self, candidates: Sequence[Candidate]) -> None:
-        """Take the candidates of the result that is put next; must return at once."""
 
 
 class SinkServer:
@@ -333,15 +228,69 @@ class ThreadServer(SinkServer):
             self._hearts.beat(f"sink {self.name}", doing)
 
 
-def serve(
-    sink: Sink,
-    report: Callable[[], EngineReport],
-    *,
-    clock: Clock | None = None,
-    journal: Journal | None = None,
-    hearts: Heartbeats | None = None,
-) -> SinkServer:
-    """The server a sink needs; the arguments are those of `ThreadServer`."""
-    if sink.inline:
-        return InlineServer(sink, report, clock=clock, journal=journal)
-    return ThreadServer(sink, report, clock=clock, journal=journal, hearts=hearts)
+class SinkGroup:
+    """The sinks of one stream, each with its server."""
+
+    def __init__(
+        self,
+        sinks: Sequence[Sink],
+        report: Callable[[], EngineReport],
+        *,
+        clock: Clock | None,
+        journal: Journal,
+        hearts: Heartbeats,
+    ) -> None:
+        """Prepare to serve `sinks`; the other arguments are those of `ThreadServer`."""
+        self._servers: list[SinkServer] = [
+            InlineServer(sink, report, clock=clock, journal=journal)
+            if sink.inline
+            else ThreadServer(sink, report, clock=clock, journal=journal, hearts=hearts)
+            for sink in sinks
+        ]
+
+    @property
+    def failures(self) -> dict[str, str]:
+        """Sink -> cause."""
+        return {s.name: s.failure for s in self._servers if s.failure}
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Sink -> results it was too slow for."""
+        return {s.name: s.dropped for s in self._servers if s.dropped}
+
+    def start(self) -> None:
+        """Open every sink."""
+        for server in self._servers:
+            server.start()
+
+    def put(self, frame: VideoFrame, result: FrameResult, cancelled: threading.Event) -> None:
+        """Hand a result to every sink; in a replay waits for slow ones, until `cancelled`."""
+        for server in self._servers:
+            server.put(frame, result, cancelled)
+
+    def notice(self, item: AudioChunk | AudioGap | SourceEvent | Heard) -> None:
+        """Pass on what came between pictures."""
+        for server in self._servers:
+            server.notice(item)
+
+    def inspect(self, candidates: Callable[[], Sequence[Candidate]]) -> None:
+        """Give those that ask for them the candidates of the result that is put next."""
+        if asking := [server for server in self._servers if server.inspects]:
+            found = candidates()
+            for server in asking:
+                server.inspect(found)
+
+    def limit_viewers(self, most_hz: float | None) -> None:
+        """Results per second a viewer gets, at the most; None: what it asks for."""
+        for server in self._servers:
+            server.most_hz = most_hz
+
+    def finish(self) -> None:
+        """Let the sinks write what they have and close; `join` waits for it."""
+        for server in self._servers:
+            server.finish()
+
+    def join(self, deadline_s: float) -> None:
+        """Wait for the sinks to close, until `deadline_s` of `time.monotonic`."""
+        for server in self._servers:
+            server.join(max(0.0, deadline_s - time.monotonic()))

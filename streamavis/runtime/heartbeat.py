@@ -3,28 +3,14 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+from streamavis.status import Pulse
 
 if TYPE_CHECKING:
     from streamavis.clock import Clock
 
-__all__ = ["STUCK_AFTER_S", "Heartbeats", "Pulse"]
-
-STUCK_AFTER_S = 10.0  # at work on one thing
-
-
-@dataclass(slots=True, frozen=True)
-class Pulse:
-    """What a worker does, and for how long."""
-
-    doing: Literal["working", "waiting", "ended"]
-    for_s: float
-
-    @property
-    def stuck(self) -> bool:
-        """True when it has been at one piece of work for 10 s: to wait is no fault."""
-        return self.doing == "working" and self.for_s > STUCK_AFTER_S
+__all__ = ["Heartbeats"]
 
 
 class Heartbeats:

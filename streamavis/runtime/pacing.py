@@ -1,8 +1,8 @@
-"""Hand on what a source yields when it is due, or on the engine's clock."""
+"""Hand on what a recording yields when it is due."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import math
 from typing import TYPE_CHECKING
 
 from streamavis.errors import ArgumentError
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from streamavis.runtime.stats import Statistics
     from streamavis.types import SourceItem
 
-__all__ = ["arriving", "live", "paced"]
+__all__ = ["paced"]
 
 # A source whose time steps further than this has begun anew, or has a damaged stamp.
 _STEP_BACK_NS = 1_000_000_000
@@ -41,7 +41,8 @@ def paced(
     its due time it was released is recorded as `lateness`.
 
     Args:
-        speed: greater than 0, or None for as fast as the consumer takes them (due at once).
+        speed: greater than 0; None or infinity for as fast as the consumer takes them (due at
+            once).
         cancelled: ends the iteration, also in the middle of a wait.
 
     Raises:
@@ -49,7 +50,7 @@ def paced(
     """
     if speed is not None and speed <= 0:
         raise ArgumentError(f"speed must be greater than 0 or None for max, got {speed}")
-    return _paced(source, clock, speed, cancelled, statistics)
+    return _paced(source, clock, None if speed == math.inf else speed, cancelled, statistics)
 
 
 def _paced(
@@ -76,47 +77,6 @@ def _paced(
                 statistics.record("lateness", released_ns - due_ns)
         yield item
         asked_ns = clock.now_ns()
-
-
-def live(source: Iterable[SourceItem], clock: Clock) -> Iterator[SourceItem]:
-    """Put a live source's own timeline on `clock`, so that ages can be told.
-
-    The first item is taken to be captured when it arrives, every other keeps its distance to
-    it; where the source's time jumps, the same starts anew. Each frame gets its `capture`,
-    `receive` and `decode` stamps.
-    """
-    timeline = _Timeline()
-    for item in source:
-        if isinstance(item, AudioChunk):
-            start_ns = timeline.due_ns(item, clock.now_ns(), 1.0)
-            yield replace(item, start_time_ns=start_ns)
-        elif isinstance(item, VideoFrame):
-            captured_ns = timeline.due_ns(item, clock.now_ns(), 1.0)
-            frame = replace(item, capture_time_ns=captured_ns)
-            frame.stamps = {}
-            yield _stamped(frame, clock)
-        else:
-            yield item
-
-
-def arriving(source: Iterable[SourceItem], clock: Clock) -> Iterator[SourceItem]:
-    """Pass on a live source whose times are on `clock` already.
-
-    Each frame gets those of the `capture`, `receive` and `decode` stamps that it lacks.
-    """
-    for item in source:
-        yield _stamped(item, clock) if isinstance(item, VideoFrame) else item
-
-
-def _stamped(frame: VideoFrame, clock: Clock) -> VideoFrame:
-    now_ns = clock.now_ns()
-    lacking: dict[str, int] = {
-        Stage.CAPTURE: min(frame.capture_time_ns, now_ns),
-        Stage.RECEIVE: now_ns,
-        Stage.DECODE: now_ns,
-    }
-    frame.stamps = lacking | frame.stamps
-    return frame
 
 
 class _Timeline:

@@ -1,20 +1,18 @@
 """Bounded queues between a source's thread and the engine, each with a named policy.
 
 Several queues may share one condition, so that an engine can wait for all of them at once.
-Both count every frame: at any moment `captured == processed + dropped + waiting`, and once the
-stream has ended and is drained nothing waits.
+Both enter every frame into the stream's `FrameLedger`; what waits or was taken is unfinished there.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections import Counter, deque
-from dataclasses import dataclass
-from enum import StrEnum
+from collections import deque
 from typing import TYPE_CHECKING
 
 from streamavis.errors import ArgumentError
+from streamavis.runtime.ledger import DropCause, FrameLedger
 from streamavis.types import VideoFrame
 
 if TYPE_CHECKING:
@@ -23,44 +21,21 @@ if TYPE_CHECKING:
     from streamavis.clock import Clock
     from streamavis.types import SourceItem
 
-__all__ = ["DropCause", "LiveQueue", "QueueCounts", "ReplayQueue"]
-
-
-class DropCause(StrEnum):
-    """Why a captured frame was not processed."""
-
-    STALE = "stale"  # older than its budget when its turn came
-    SUPERSEDED = "superseded"  # a fresher frame came before its turn
-    SKIPPED = "skipped"  # every n-th frame only, to save time: see `streamavis.runtime.governor`
-    CANCELLED = "cancelled"  # the consumer had stopped
-    OVERRUN = "overrun"  # the source had no room for it
-    BROKEN = "broken"  # it was no picture
-    MODEL = "model"  # the model failed on it, or is given up for now
-    FAILED = "failed"  # the stream ended over it
-
-
-@dataclass(frozen=True, slots=True)
-class QueueCounts:
-    """Where a queue's frames went, taken at one moment."""
-
-    captured: int
-    processed: int
-    waiting: int
-    dropped: Counter[DropCause]
+__all__ = ["LiveQueue", "ReplayQueue"]
 
 
 class _FrameQueue:
-    """What both policies share: the items, the end of the stream, the counts, the lock."""
+    """What both policies share: the items, the end of the stream, the lock."""
 
-    def __init__(self, changed: threading.Condition | None = None) -> None:
+    def __init__(
+        self, ledger: FrameLedger | None, changed: threading.Condition | None = None
+    ) -> None:
+        self.ledger = ledger or FrameLedger()
         self._items: deque[SourceItem] = deque()
         self._changed = changed or threading.Condition()
         self._closed = False
         self._cancelled = False
         self._error: BaseException | None = None
-        self._captured = 0
-        self._processed = 0
-        self._dropped: Counter[DropCause] = Counter()
 
     def close(self) -> None:
         """Producer: nothing more comes. What waits is still delivered."""
@@ -98,11 +73,10 @@ class _FrameQueue:
             return bool(self._items) or self._closed
 
     @property
-    def counts(self) -> QueueCounts:
-        """A consistent copy of the counters."""
+    def waiting(self) -> int:
+        """Frames that wait."""
         with self._changed:
-            waiting = sum(isinstance(item, VideoFrame) for item in self._items)
-            return QueueCounts(self._captured, self._processed, waiting, self._dropped.copy())
+            return sum(isinstance(item, VideoFrame) for item in self._items)
 
     def _take(self, timeout_s: float | None) -> SourceItem | None:
         """The oldest item; None at the end or after `timeout_s`. Needs the lock."""
@@ -117,7 +91,7 @@ class _FrameQueue:
 
     def _drop(self, item: SourceItem, cause: DropCause) -> None:
         if isinstance(item, VideoFrame):
-            self._dropped[cause] += 1
+            self.ledger.drop(cause)
 
 
 class ReplayQueue(_FrameQueue):
@@ -126,15 +100,23 @@ class ReplayQueue(_FrameQueue):
     (Only `cancel`, the consumer leaving, drops what it did not take.)
     """
 
-    def __init__(self, capacity: int = 8, *, changed: threading.Condition | None = None) -> None:
+    def __init__(
+        self,
+        capacity: int = 8,
+        *,
+        ledger: FrameLedger | None = None,
+        changed: threading.Condition | None = None,
+    ) -> None:
         """Hold at most `capacity` >= 1 items; `changed` is notified of every change.
+
+        Frames are counted in `ledger`, by default one of the queue's own.
 
         Raises:
             ArgumentError: `capacity` is below 1.
         """
         if capacity < 1:
             raise ArgumentError(f"a queue holds at least one item, got capacity={capacity}")
-        super().__init__(changed)
+        super().__init__(ledger, changed)
         self._capacity = capacity
 
     def put(self, item: SourceItem) -> bool:
@@ -142,9 +124,11 @@ class ReplayQueue(_FrameQueue):
         with self._changed:
             self._changed.wait_for(lambda: self._closed or len(self._items) < self._capacity)
             if isinstance(item, VideoFrame):
-                self._captured += 1
+                if self._closed:
+                    self.ledger.refuse(DropCause.CANCELLED)
+                    return False
+                self.ledger.capture()
             if self._closed:
-                self._drop(item, DropCause.CANCELLED)
                 return False
             self._items.append(item)
             self._changed.notify_all()
@@ -157,10 +141,7 @@ class ReplayQueue(_FrameQueue):
             BaseException: what the producer gave to `fail`, after everything was delivered.
         """
         with self._changed:
-            item = self._take(timeout_s)
-            if isinstance(item, VideoFrame):
-                self._processed += 1
-            return item
+            return self._take(timeout_s)
 
 
 class LiveQueue(_FrameQueue):
@@ -177,17 +158,19 @@ class LiveQueue(_FrameQueue):
         *,
         staleness_s: float = 0.5,
         stride: Callable[[], int] = lambda: 1,
+        ledger: FrameLedger | None = None,
         changed: threading.Condition | None = None,
     ) -> None:
         """Drop frames whose `capture_time_ns` is over `staleness_s` behind `clock`.
 
         Args:
-            clock: also that of the frames (see `streamavis.runtime.pacing.live`).
+            clock: also that of the frames.
             staleness_s: how old a frame may be when its turn comes.
-            stride: asked at every frame; only each n-th is looked at.
+            stride: asked at every frame; only each n-th is kept.
+            ledger: where frames are counted; by default one of the queue's own.
             changed: notified of every change.
         """
-        super().__init__(changed)
+        super().__init__(ledger, changed)
         self._clock = clock
         self._stride = stride
         self._staleness_ns = round(staleness_s * 1e9)
@@ -195,11 +178,10 @@ class LiveQueue(_FrameQueue):
     def put(self, frame: VideoFrame) -> bool:
         """Offer a frame, never waiting; False when the queue was closed."""
         with self._changed:
-            self._captured += 1
             if self._closed:
-                self._drop(frame, DropCause.CANCELLED)
+                self.ledger.refuse(DropCause.CANCELLED)
                 return False
-            if self._captured % max(1, self._stride()):
+            if self.ledger.capture() % max(1, self._stride()):
                 self._drop(frame, DropCause.SKIPPED)
                 return True
             while self._items:
@@ -222,6 +204,5 @@ class LiveQueue(_FrameQueue):
                 if not isinstance(frame, VideoFrame):
                     return None
                 if self._clock.now_ns() - frame.capture_time_ns <= self._staleness_ns:
-                    self._processed += 1
                     return frame
                 self._drop(frame, DropCause.STALE)

@@ -14,21 +14,12 @@ from streamavis.types import Stage
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Histogram", "LatencySummary", "Snapshot", "Statistics"]
+    from streamavis.status import LatencySummary
+
+__all__ = ["Histogram", "Snapshot", "Statistics"]
 
 _MANTISSA_BITS = 7  # 128 buckets an octave: a percentile is at most 1/128 too high
 _OCTAVES = 48  # up to 2**48 ns, 78 hours; longer ones count in the last bucket
-
-
-class LatencySummary(TypedDict):
-    """Milliseconds, except `count`. Zeros while nothing was recorded."""
-
-    count: int
-    mean_ms: float
-    p50_ms: float
-    p95_ms: float
-    p99_ms: float
-    max_ms: float
 
 
 class Snapshot(TypedDict):

@@ -47,6 +47,7 @@ MAX_COUNTS: Final = 1 << 18  # characters of one mask's run lengths
 
 _INT64: Final = (1 << 63) - 1
 _INT32: Final = (1 << 31) - 1
+_FLOAT32: Final = 3.5e38
 _SECONDS: Final = 1e12  # beyond any wall time or delay
 
 # COCO writes a run as characters of 5 bits, '0' + bits, +32 while more follow. Six of them hold
@@ -177,6 +178,13 @@ def _check_track(track: Track) -> None:
         _between("box and centroid", value, -MAX_SIDE, 2 * MAX_SIDE)
     _between("area", track.area, 0, MAX_SIDE * MAX_SIDE)
     _text("rle.counts", track.rle.counts, MAX_COUNTS)
+    _check_names("extra", track.extra)
+    for name, said in track.extra.items():
+        numbers = said if isinstance(said, list) else [said]
+        if len(numbers) > MAX_ENTRIES:
+            raise SchemaError(f"extra {name} has {len(numbers)} numbers, at most {MAX_ENTRIES}")
+        for number in numbers:
+            _between(f"extra {name}", number, -_FLOAT32, _FLOAT32)
 
 
 def _check_agreement(track: Track, size: tuple[int, int]) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 from typing import Any, Final, NoReturn
 
 import msgpack
 import msgspec
 
 from streamavis.errors import SchemaError, SchemaVersionError
-from streamavis.types import FrameResult
+from streamavis.types import FrameResult, message_fields
 from streamavis.wire.checks import MAX_COUNTS, MAX_ENTRIES, MAX_ITEMS, check_masks, check_message
 from streamavis.wire.schema import (
     KINDS,
@@ -26,6 +27,7 @@ __all__ = ["MAX_MESSAGE", "decode", "encode", "restore"]
 
 MAX_MESSAGE: Final = 1 << 20  # bytes, topic included
 
+_FRAME: Final = tuple(one.name for one in fields(FrameResult))
 _MINOR = re.compile(r"([0-9]{1,4})\.[0-9]{1,4}")
 
 
@@ -40,7 +42,9 @@ def encode(message: Message) -> bytes:
     try:
         check_message(message)
         head = topic(message.stream, kind_of(message))
-        data = head + msgspec.msgpack.encode(message)
+        data = head + msgspec.msgpack.encode(
+            message_fields(message, _FRAME) if isinstance(message, FrameResult) else message
+        )
     except (TypeError, ValueError, OverflowError) as error:
         raise SchemaError(f"cannot write this {kind_of(message)} message: {error}") from error
     if len(data) > MAX_MESSAGE:

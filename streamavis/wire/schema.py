@@ -13,6 +13,7 @@ from typing import Final, Literal, TypeAlias, get_args
 
 from streamavis.errors import SchemaError, SchemaVersionError
 from streamavis.types import (
+    WIRE_VERSION,
     AudioState,
     FrameResult,
     InputStatus,
@@ -39,8 +40,8 @@ __all__ = [
     "topic",
 ]
 
-VERSION: Final = "1.1"
-MAJOR: Final = 1
+VERSION: Final = WIRE_VERSION
+MAJOR: Final = int(VERSION.partition(".")[0])
 
 Kind = Literal["frame", "status", "hello", "eos"]
 EndReason = Literal["ended", "stopped", "failed"]

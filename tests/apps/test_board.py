@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 from rich.console import Console
-from streamavis_apps.board import Board, sounding_names
-from streamavis_apps.tables import board_panel
+from streamavis_apps.results.board import Board, sounding_names
+from streamavis_apps.results.tables import board_panel
 
 from streamavis.types import FrameResult, Rle, Track
 from streamavis.wire import Age

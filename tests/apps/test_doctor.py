@@ -5,10 +5,10 @@ import sys
 
 import pytest
 from rich.console import Console
-from streamavis_apps import checks
-from streamavis_apps.checks import Check, State
-from streamavis_apps.doctor import run
 from streamavis_apps.exits import ExitCode
+from streamavis_apps.setup import checks
+from streamavis_apps.setup.checks import Check, State
+from streamavis_apps.setup.doctor import run
 
 
 def report(*found):
@@ -151,7 +151,7 @@ def test_without_portaudio_microphones_point_to_the_cause(monkeypatch):
     ("problem", "state"), [(None, State.OK), ("no display (DISPLAY is not set)", State.NONE)]
 )
 def test_no_display_is_no_fault(monkeypatch, problem, state):
-    monkeypatch.setattr("streamavis.runtime.window.display_problem", lambda: problem)
+    monkeypatch.setattr("streamavis.sinks.window.sink.display_problem", lambda: problem)
     check = checks.display()
     assert check.state is state
     assert problem is None or "--record works without" in check.found

@@ -15,20 +15,19 @@ from rich.console import Console
 from runtime_fakes import FakeModel, assert_no_threads
 from streamavis_apps.commands.options import Address, View, Web
 from streamavis_apps.exits import ExitCode, Stop
-from streamavis_apps.live import Live, named, run
-from streamavis_apps.live_board import LiveBoard
-from streamavis_apps.live_sinks import Wanted, address_of, path_of
-from streamavis_apps.metrics import serve_metrics
+from streamavis_apps.live.live import Live, named, run
+from streamavis_apps.live.panel import LiveBoard
+from streamavis_apps.live.sinks import Wanted, address_of, path_of
 
 from streamavis.admission import Cost, admit, measure
 from streamavis.clock import ManualClock
 from streamavis.errors import CapacityError, InputError, OutputError, WireError
 from streamavis.io.live import LiveSource
 from streamavis.io.media import MediaSource
-from streamavis.runtime.delivery import EngineReport
-from streamavis.runtime.heartbeat import Pulse
-from streamavis.runtime.prometheus import as_json, as_text
 from streamavis.runtime.queues import LiveQueue
+from streamavis.sinks.metrics_server import serve_metrics
+from streamavis.sinks.prometheus import as_json, as_text
+from streamavis.status import EngineReport, Pulse
 from streamavis.types import FrameResult, InputStatus, Notice, Track
 
 GRAPH = "lavfi:testsrc2=size=160x96:rate=20{end}[out0];sine=frequency=440{end}[out1]"
@@ -174,7 +173,7 @@ def test_no_camera_runs_before_the_model_is_ready(monkeypatch):
             done.append("open")
             super().__init__(*args, **options)
 
-    monkeypatch.setattr("streamavis_apps.live.LiveSource", Source)
+    monkeypatch.setattr("streamavis_apps.live.live.LiveSource", Source)
     model = FakeModel(on_step=lambda _: done.append("step"))
     monkeypatch.setattr("streamavis.checkpoint.load", lambda name: done.append("load") or model)
     watch(Live(cameras=(ENDLESS,), seconds=0.1))

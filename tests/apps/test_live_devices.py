@@ -5,8 +5,8 @@ import io
 import numpy as np
 import pytest
 from rich.console import Console
-from streamavis_apps import calibrate, devices, doctor
 from streamavis_apps.exits import ExitCode, Stop
+from streamavis_apps.setup import calibrate, devices, doctor
 
 from streamavis.errors import InputError
 from streamavis.io.child.messages import Microphone

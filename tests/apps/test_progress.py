@@ -5,10 +5,10 @@ import re
 
 import pytest
 from rich.console import Console
-from streamavis_apps.progress import ReplayProgress
-from streamavis_apps.summary import print_summary
+from streamavis_apps.replay.progress import ReplayProgress
+from streamavis_apps.results.summary import print_summary
 
-from streamavis.runtime.delivery import EngineReport
+from streamavis.status import EngineReport
 from streamavis.types import FrameResult
 
 TIMES = {"count": 9, "mean_ms": 4.0, "p50_ms": 4.0, "p95_ms": 9.0, "p99_ms": 9.5, "max_ms": 9.9}

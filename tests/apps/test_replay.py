@@ -14,7 +14,7 @@ from rich.console import Console
 from runtime_fakes import FakeModel
 from streamavis_apps.app import app
 from streamavis_apps.exits import ExitCode, Stop
-from streamavis_apps.replay import Replay, run
+from streamavis_apps.replay.replay import Replay, run
 from typer.testing import CliRunner
 
 from streamavis.types import FrameResult
@@ -174,7 +174,7 @@ def test_an_output_that_cannot_be_is_refused(media, tmp_path, options, said, cod
 
 
 def test_a_window_without_a_display_is_refused_before_anything_starts(media, tmp_path, monkeypatch):
-    monkeypatch.setattr("streamavis.runtime.window.display_problem", lambda: "no display")
+    monkeypatch.setattr("streamavis.sinks.window.sink.display_problem", lambda: "no display")
     jsonl = tmp_path / "out.jsonl"
     result = replay(media, "--view", "window", "--jsonl", jsonl)
     assert result.exit_code == 1

@@ -17,14 +17,14 @@ from rich.console import Console
 from rich.progress import Progress
 from streamavis_apps.app import app
 from streamavis_apps.exits import ExitCode
-from streamavis_apps.recording_rows import frames_at, listen
-from streamavis_apps.segment import Segmenting, run
+from streamavis_apps.offline.segment import Segmenting, run
 from typer.testing import CliRunner
 
 from streamavis import checkpoint
 from streamavis.audio.vggish import FEATURES, VGGish
 from streamavis.errors import CheckpointError, InputError, OutputError
 from streamavis.io.media import MediaSource
+from streamavis.io.sampled import frames_at, listen
 from streamavis.masks import decode
 from streamavis.types import Rle
 

@@ -11,9 +11,9 @@ import streamavis_apps
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
-from streamavis_apps.board import Board
 from streamavis_apps.exits import describe
-from streamavis_apps.tables import board_panel
+from streamavis_apps.results.board import Board
+from streamavis_apps.results.tables import board_panel
 from streamavis_apps.terminal import Terminal
 from streamavis_apps.text import PlainFormatter, shown
 from streamavis_apps.view import Lines, _greeting, _last_words

@@ -15,6 +15,7 @@ from streamavis_benchmarks.live.faults import faults_of
 from streamavis_benchmarks.live.measure import Camera, Run
 from streamavis_benchmarks.rigs import missing
 from typer.testing import CliRunner
+from until_said import UntilSaid
 
 from streamavis.errors import InputError
 
@@ -27,19 +28,6 @@ streamavis.checkpoint.load = lambda name: FakeModel()
 from streamavis_apps.cli import main
 main()
 """
-
-
-class UntilSaid(io.StringIO):
-    """Asks to stop once it has been told of something."""
-
-    def __init__(self, last: str) -> None:
-        super().__init__()
-        self.stop, self._last = Stop(), last
-
-    def write(self, text: str) -> int:
-        if self._last in text:
-            self.stop.event.set()
-        return super().write(text)
 
 
 @pytest.fixture

@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
-import io
 import json
 
 from rich.console import Console
 from runtime_fakes import FakeModel
-from streamavis_apps.exits import Stop
 from streamavis_benchmarks.faults.watch import GOALS_S
 from streamavis_benchmarks.live.faults import RIG_FAULTS
-from streamavis_benchmarks.soak.live import Soak, run_live
+from streamavis_benchmarks.soak.live import LiveSoak, run_live
 from streamavis_benchmarks.soak.world import FAULTS
-
-
-class UntilSaid(io.StringIO):
-    """Asks to stop once it has been told of something: a machine may take long over a fault."""
-
-    def __init__(self, last: str) -> None:
-        super().__init__()
-        self.stop, self._last = Stop(), last
-
-    def write(self, text: str) -> int:
-        if self._last in text:
-            self.stop.event.set()
-        return super().write(text)
+from until_said import UntilSaid
 
 
 def test_a_short_soak_is_told_of_every_fault_and_recovers(monkeypatch, tmp_path):
     monkeypatch.setattr("streamavis.checkpoint.load", lambda name: FakeModel())
     faults = ("close", "mic", "nan")
-    plan = Soak(
+    plan = LiveSoak(
         minutes=1.5,
         faults=faults,
         every_s=0.1,

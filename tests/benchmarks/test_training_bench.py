@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from streamavis_apps.app import app
 from streamavis_apps.exits import Stop
-from streamavis_apps.train import build
+from streamavis_apps.train.train import build
 from streamavis_benchmarks.training.plan import MAIN, STUDIES, chosen, runs_of
 from streamavis_benchmarks.training.record import Record, read_all, trained_minutes
 from streamavis_benchmarks.training.report import document, markdown

@@ -10,9 +10,9 @@ from runtime_fakes import CLASSES, NS, FakeModel, Tap, our_threads, until
 
 from streamavis.clock import ManualClock
 from streamavis.io.live import Device, LiveSource
-from streamavis.runtime.engine import Engine, Feed
-from streamavis.runtime.sinks import PublishSink
+from streamavis.runtime.engine import Engine, Feed, Policy
 from streamavis.session import Session
+from streamavis.sinks.publish import PublishSink
 from streamavis.types import AudioChunk, SourceEvent, VideoFrame
 from streamavis.wire import Hello, Status
 
@@ -139,7 +139,7 @@ class Flaky:
             image.frame(clock="arrival")
             yield image._items.get()
         if self._hangs:
-            self._aborted.wait()
+            self._aborted.wait(60)
         else:
             raise OSError("the cable is out")
 
@@ -155,7 +155,7 @@ def test_a_hundred_breaks_leave_no_thread_behind(hangs):
     most, over = 0, threading.Event()
     with LiveSource(device, "none", clock) as source:
         session = Session(FakeModel(), stream="cam", has_audio=False, clock=clock)
-        engine = Engine.live([Feed(source, session)], clock=clock)
+        engine = Engine([Feed(source, session)], Policy(live=True), clock=clock)
         runner = threading.Thread(target=engine.run)
         runner.start()
 
@@ -175,11 +175,11 @@ def test_a_hundred_breaks_leave_no_thread_behind(hangs):
             most = max(most, our_threads())
             pause.wait(0.01)
         engine.stop()
-        runner.join()
+        runner.join(60)
         source.close()
         assert source.join(60)
         over.set()
-        ticker.join()
+        ticker.join(60)
     assert most <= before + 7, "one worker at a time, whatever became of those before"
     until(lambda: our_threads() <= before)
     report = engine.report

@@ -10,8 +10,8 @@ from live_rig import Rig, see
 from runtime_fakes import ListSink
 
 from streamavis.errors import OutputError
-from streamavis.runtime.recording import RecordSink
-from streamavis.runtime.sinks import JsonlSink
+from streamavis.sinks.jsonl import JsonlSink
+from streamavis.sinks.record import RecordSink
 
 
 @pytest.fixture

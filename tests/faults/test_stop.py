@@ -14,10 +14,10 @@ from runtime_fakes import CLASSES, NS, FakeModel, Tap, assert_no_threads
 
 from streamavis.clock import MonotonicClock
 from streamavis.io.media import MediaSource
-from streamavis.runtime.engine import Engine, Feed
-from streamavis.runtime.recording import RecordSink
-from streamavis.runtime.sinks import PublishSink
+from streamavis.runtime.engine import Engine, Feed, Policy
 from streamavis.session import Session
+from streamavis.sinks.publish import PublishSink
+from streamavis.sinks.record import RecordSink
 from streamavis.wire import Hello, Subscriber
 
 DEADLINE_S = 60.0
@@ -54,7 +54,9 @@ def test_a_stop_ends_the_wire_and_leaves_a_readable_recording(tmp_path):
         path, size=(90, 160), draw=lambda image, *_, **__: image, fps=30, has_audio=False
     )
     session = Session(FakeModel(), stream="cam", has_audio=False, clock=clock)
-    engine = Engine.live([Feed(tap, session, [wire, record])], clock=clock, boot_id=wire.boot_id)
+    engine = Engine(
+        [Feed(tap, session, [wire, record])], Policy(live=True), clock=clock, boot_id=wire.boot_id
+    )
     with Subscriber(wire.endpoint, kinds=("frame", "status")) as robot:
         assert robot.receive(DEADLINE_S) is not None
         runner = threading.Thread(target=engine.run)

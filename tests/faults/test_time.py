@@ -8,7 +8,7 @@ import pytest
 from live_rig import MS, Rig, assert_adds_up
 from runtime_fakes import NS, FakeModel, FakeSource, clip
 
-from streamavis.runtime.engine import Engine
+from streamavis.runtime.engine import Engine, Feed, Policy
 from streamavis.session import Session
 
 
@@ -58,7 +58,7 @@ def test_stamps_that_lie_end_no_stream(kind, live):
     times = stamps(kind)
     source = FakeSource(clip(60, at=lambda n: times[n], sound=False))
     session = Session(FakeModel(), stream="cam", has_audio=False)
-    engine = Engine(source, session, live=live, speed=None)
+    engine = Engine([Feed(source, session)], Policy(live, None))
     results = list(engine.results())
     report = engine.report
     assert_adds_up(report)

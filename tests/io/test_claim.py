@@ -10,7 +10,7 @@ from streamavis.errors import OutputError
 from streamavis.io.claim import Claim
 from streamavis.io.jsonl import JsonlWriter
 from streamavis.io.record import Recorder
-from streamavis.runtime.recording import RecordSink
+from streamavis.sinks.record import RecordSink
 from streamavis.types import FrameResult
 
 BLANK = FrameResult("demo", 0, 0, 0, (8, 12), "ok", 0.0, "ok", "pts", [])

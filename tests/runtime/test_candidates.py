@@ -10,7 +10,7 @@ import torch
 from runtime_fakes import FakeModel, FakeSource, ListSink, clip
 
 from streamavis.runtime.candidates import candidates
-from streamavis.runtime.engine import Engine
+from streamavis.runtime.engine import Engine, Feed, Policy
 from streamavis.session import Session
 
 
@@ -50,7 +50,7 @@ def test_what_is_nothing_or_nowhere_is_left_out():
 def test_a_model_without_frame_queries_proposes_nothing():
     session = Session(FakeModel(), stream="cam")
     assert session.candidates() == []
-    Engine(FakeSource(clip(2)), session, speed=None).run()
+    Engine([Feed(FakeSource(clip(2)), session)], Policy(speed=None)).run()
     assert session.candidates() == []
 
 
@@ -68,7 +68,10 @@ def test_only_those_who_ask_are_told_and_before_the_result(monkeypatch):
     told = []
     monkeypatch.setattr(session, "candidates", lambda: told.append(0) or ["one"])
     sink = Asking(inline=True)
-    engine = Engine(FakeSource(clip(6)), session, sinks=[sink], speed=None)
+    engine = Engine(
+        [Feed(FakeSource(clip(6)), session, [sink])],
+        Policy(speed=None),
+    )
     for result in engine.results():
         sink.inspects = 1 <= result.seq < 3
     assert sink.got == [(2, ["one"]), (3, ["one"])]

@@ -14,7 +14,7 @@ from runtime_fakes import NS, FakeModel, FakeSource, ListSink, assert_no_threads
 
 from streamavis.clock import ManualClock
 from streamavis.errors import ModelOutputError, TruncatedInputError
-from streamavis.runtime.engine import Engine
+from streamavis.runtime.engine import Engine, Feed, Policy
 from streamavis.session import Session
 from streamavis.types import AudioChunk, Heard, VideoFrame
 
@@ -22,9 +22,9 @@ BROKEN_OFF = TruncatedInputError("clip.mp4: breaks off")
 
 
 def engine(source, *sinks, model: FakeModel | None = None, **options) -> Engine:
-    options.setdefault("speed", None)
+    policy = Policy(options.pop("live", False), options.pop("speed", None))
     session = Session(model or FakeModel(), stream="cam", clock=options.get("clock"))
-    return Engine(source, session, sinks=sinks, **options)
+    return Engine([Feed(source, session, sinks)], policy, **options)
 
 
 def without_times(result):
@@ -90,11 +90,11 @@ def test_a_slow_sink_is_waited_for():
 
     runner = threading.Thread(target=consume)
     runner.start()
-    full.wait()
+    full.wait(60)
     assert not sink.results
     assert eng.report.phase == sink.report().phase == "running"
     sink.gate.set()
-    runner.join()
+    runner.join(60)
     assert sink.results == got
     assert len(got) == 40
 
@@ -141,23 +141,23 @@ def test_an_error_that_comes_while_nobody_looks_is_raised(monkeypatch):
     go_on = threading.Event()
 
     def source():
-        go_on.wait()
+        go_on.wait(60)
         raise BROKEN_OFF
         yield
 
     eng = engine(source())
-    (lane,) = eng._lanes
-    get = lane._queue.get
+    (stream,) = eng._streams
+    get = stream._intake._queue.get
 
     def late_get(timeout_s):
         """Time is up with nothing there, and right after that the source breaks."""
         if go_on.is_set():
             return get(timeout_s)
         go_on.set()
-        lane._feeder.join()
+        stream._intake._thread.join(60)
         return None
 
-    monkeypatch.setattr(lane._queue, "get", late_get)
+    monkeypatch.setattr(stream._intake._queue, "get", late_get)
     with pytest.raises(TruncatedInputError):
         eng.run()
 
@@ -265,7 +265,7 @@ def test_replay_releases_each_frame_when_it_is_due(speed):
     ticker.start()
     results = list(eng.results())
     done.set()
-    ticker.join()
+    ticker.join(60)
     due = [1000 + round(n / 10 / speed * NS) for n in range(20)]
     assert [r.stamps["capture"] for r in results] == due
     assert all(r.stamps["receive"] >= r.stamps["capture"] for r in results)
@@ -280,14 +280,14 @@ def test_live_takes_the_freshest_frame_and_drops_no_sound():
     def on_step(number: int) -> None:
         if number == 0:  # the model takes until the source has ended
             busy.set()
-            ended.wait()
+            ended.wait(60)
 
     def source():
         for item in clip(30):
             if isinstance(item, VideoFrame):
                 clock.advance(item.capture_time_ns - clock.now_ns())
                 if item.index == 1:
-                    busy.wait()
+                    busy.wait(60)
             yield item
         ended.set()
 
@@ -309,7 +309,7 @@ def test_live_drops_what_is_stale_before_any_work():
     def source():
         first, second, third = clip(3, sound=False)
         yield first
-        seen.wait()
+        seen.wait(60)
         clock.advance(700_000_000)
         yield second  # taken at 0.1 s: 0.6 s old
         yield third  # 0.5 s old
@@ -373,5 +373,5 @@ def test_without_a_microphone_nothing_is_said_about_what_is_in_the_air():
 
     heard = []
     deaf = Session(FakeModel(), stream="cam", has_audio=False)
-    Engine(FakeSource(clip(3, sound=False)), deaf, sinks=[Ears()], speed=None).run()
+    Engine([Feed(FakeSource(clip(3, sound=False)), deaf, [Ears()])], Policy(speed=None)).run()
     assert heard == []

@@ -7,8 +7,9 @@ import logging
 from runtime_fakes import NS
 
 from streamavis.clock import ManualClock
-from streamavis.runtime.heartbeat import Heartbeats, Pulse
+from streamavis.runtime.heartbeat import Heartbeats
 from streamavis.runtime.journal import Journal
+from streamavis.status import Pulse
 
 
 def test_to_work_long_is_to_be_stuck_and_to_wait_is_not():

@@ -10,7 +10,7 @@ from live_rig import MS, Rig, assert_adds_up, see, settled
 from runtime_fakes import NS, FakeModel, ListSink, assert_no_threads, picture, until
 
 from streamavis.clock import ManualClock
-from streamavis.runtime.engine import Engine, Feed
+from streamavis.runtime.engine import Engine, Feed, Policy
 from streamavis.session import Session
 from streamavis.types import AudioChunk, AudioGap, SourceEvent, VideoFrame
 
@@ -37,7 +37,7 @@ def test_streams_that_wait_together_are_stepped_together():
     def on_step(step):
         if step == 0:
             entered.set()
-            go_on.wait()
+            go_on.wait(60)
 
     model = FakeModel(on_step=on_step)
     rig = Rig("a", "b", "c", model=model)
@@ -45,14 +45,14 @@ def test_streams_that_wait_together_are_stepped_together():
     got = []
     runner = threading.Thread(target=lambda: got.extend(rig.results))
     runner.start()
-    entered.wait()
+    entered.wait(60)
     for name in "bc":
         rig.taps[name].frame()
         until(lambda: rig.report(name).captured)  # noqa: B023
     go_on.set()
     for tap in rig.taps.values():
         tap.give(None)
-    runner.join()
+    runner.join(60)
     assert [len(frames) for frames, _, _ in model.calls] == [1, 2]
     assert [r.stream for r in got] == ["a", "b", "c"]
 
@@ -255,9 +255,8 @@ def test_a_viewer_gets_what_it_can_use_and_less_under_load(running):
     rig = running(Rig("cam", sink=eyes))
     see(rig, 100, step_ms=33)
     assert len(eyes.results) == pytest.approx(33, abs=2)
-    (lane,) = rig.engine._lanes
-    for server in lane._servers:
-        server.most_hz = 5.0
+    (stream,) = rig.engine._streams
+    stream._sinks.limit_viewers(5.0)
     see(rig, 100, step_ms=33)
     assert len(eyes.results) == pytest.approx(33 + 17, abs=3)
 
@@ -267,9 +266,9 @@ def test_a_level_is_applied_and_announced(running):
 
     model = FakeModel()
     rig = running(Rig("cam", model=model))
-    (lane,) = rig.engine._lanes
+    (stream,) = rig.engine._streams
     names = [level.name for level in LEVELS[1:5]]
-    lane.degrade_to(LEVELS[4], names, down=True)
+    stream.degrade_to(LEVELS[4], names, down=True)
     answered = see(rig, 30)
     assert len(answered) == 10
     assert set(np.diff(answered)) == {3}
@@ -279,7 +278,7 @@ def test_a_level_is_applied_and_announced(running):
     texts = [notice.text for notice in report.notices]
     assert "too slow to keep up, now pictures 3/4 the size" in texts
     assert_adds_up(report)
-    lane.degrade_to(LEVELS[0], [], down=False)
+    stream.degrade_to(LEVELS[0], [], down=False)
     assert len(see(rig, 10)) == 10
     assert rig.report("cam").degraded == []
 
@@ -301,26 +300,26 @@ def test_a_wedged_source_does_not_keep_the_sinks_from_closing(monkeypatch):
 
     def wedged():
         yield VideoFrame(picture(), 0, 0, "driver")
-        wake.wait()
+        wake.wait(60)
 
     sink = ListSink()
     session = Session(FakeModel(), stream="cam", has_audio=False)
     clock = ManualClock()
-    engine = Engine.live([Feed(wedged(), session, [sink])], clock=clock)
+    engine = Engine([Feed(wedged(), session, [sink])], Policy(live=True), clock=clock)
     assert next(engine.results()).seq == 0
     until(lambda: sink.closed)
     assert [r.phase for r in sink.closed] == ["stopped"]
     assert engine.reading
     wake.set()
-    engine._lanes[0]._feeder.join()
+    engine._streams[0]._intake._thread.join(60)
 
 
 def test_streams_need_names_of_their_own():
     session = Session(FakeModel(), stream="cam")
     with pytest.raises(ValueError, match="different names"):
-        Engine.live([Feed([], session), Feed([], session)])
+        Engine([Feed([], session), Feed([], session)], Policy(live=True))
     with pytest.raises(ValueError, match="different names"):
-        Engine.live([])
+        Engine([], Policy(live=True))
 
 
 def test_workers_have_a_pulse(running):
@@ -329,3 +328,37 @@ def test_workers_have_a_pulse(running):
     workers = rig.report("cam").workers
     assert {"engine", "source cam", "sink sink-cam"} <= set(workers)
     assert workers["source cam"].doing == "waiting"
+
+
+def test_a_pushing_source_needs_no_thread_of_the_engine_and_no_second_queue():
+    class Camera:
+        def __init__(self, clock):
+            self.clock, self.receiver = clock, None
+
+        def connect(self, receiver):
+            self.receiver = receiver
+
+        def frame(self, index: int) -> bool:
+            return self.receiver.put(
+                VideoFrame(picture((0, 10, 10, 40, 30)), self.clock.now_ns(), index, "driver")
+            )
+
+    clock, sink = ManualClock(10 * NS), ListSink()
+    camera, before = Camera(clock), threading.active_count()
+    session = Session(FakeModel(), stream="cam", has_audio=False, clock=clock)
+    engine = Engine([Feed(camera, session, [sink])], Policy(live=True), clock=clock)
+    results = engine.results()
+    reader = threading.Thread(target=lambda: [None for _ in results])
+    reader.start()
+    until(lambda: camera.receiver)
+    assert not engine.reading
+    assert threading.active_count() <= before + 3, "reader, watch, sink"
+    for index in range(3):
+        assert camera.frame(index)
+        until(lambda: engine.report.processed == index + 1)  # noqa: B023
+    camera.receiver.close()
+    reader.join(60)
+    assert not camera.frame(3), "nothing more is wanted"
+    assert engine.report.phase == "ended"
+    assert engine.report.dropped == {"cancelled": 1}
+    assert_adds_up(engine.report)

@@ -78,7 +78,7 @@ def test_threads_may_count_together_and_a_snapshot_is_plain():
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(60)
     statistics.count("dropped", 3)
     snapshot = json.loads(json.dumps(statistics.snapshot()))
     assert snapshot["counters"] == {"frames": 2000, "dropped": 3}

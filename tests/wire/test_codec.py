@@ -95,11 +95,11 @@ def test_golden_bytes_of_v1_are_read(kind):
 
 @pytest.mark.parametrize("kind", SAMPLES)
 def test_golden_bytes_are_written(kind):
-    golden = bytes.fromhex(GOLDEN[kind]).replace(b"\xa1v\xa31.0", b"\xa1v\xa31.1")
+    golden = bytes.fromhex(GOLDEN[kind]).replace(b"\xa1v\xa31.0", b"\xa1v\xa31.2")
     if kind == "status":
         head, payload = golden.split(b"\0", 1)
         assert payload[0] == 0x8F, "a map of 15 keys, which becomes one of 19"
-        place = payload.index(b"\xa1v\xa31.1")
+        place = payload.index(b"\xa1v\xa31.2")
         payload = payload[1:place] + bytes.fromhex(GOLDEN_KEYS) + payload[place:]
         golden = head + b"\0" + b"\xde\x00\x13" + payload
     assert encode(SAMPLES[kind]) == golden
@@ -134,7 +134,7 @@ def test_every_field_without_a_default_is_needed(kind):
     ],
 )
 def test_another_major_version_is_refused_by_name(data):
-    with pytest.raises(SchemaVersionError, match=r"version 2(\.0)? .* knows 1\.1"):
+    with pytest.raises(SchemaVersionError, match=r"version 2(\.0)? .* knows 1\.2"):
         decode(data)
 
 

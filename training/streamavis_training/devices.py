@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from streamavis.errors import ArgumentError
+from streamavis.device import DTYPES, cuda_problem, place
 from streamavis_training.trees import to_float
 
 if TYPE_CHECKING:
     from streamavis_training.schedule import Precision
 
 __all__ = ["Mixed", "device_of"]
-
-_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 
 
 def device_of(name: str, rank: int = 0) -> torch.device:
@@ -28,21 +26,10 @@ def device_of(name: str, rank: int = 0) -> torch.device:
     Raises:
         ArgumentError: it is none of these, or CUDA cannot be used here.
     """
-    usable = torch.cuda.is_available()
-    if name == "auto":
-        name = "cuda" if usable else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise ArgumentError(f"device is {name!r}; expected auto, cpu, cuda or cuda:N") from error
-    if device.type not in ("cpu", "cuda"):
-        raise ArgumentError(f"device is {name!r}; expected auto, cpu, cuda or cuda:N")
+    if name in ("auto", "cuda") and not cuda_problem():
+        name = f"cuda:{rank % torch.cuda.device_count()}"
+    device = place(name, "fp32").device
     if device.type == "cuda":
-        count = torch.cuda.device_count() if usable else 0
-        index = rank % max(count, 1) if device.index is None else device.index
-        if index >= count:
-            raise ArgumentError(f"device is {name!r}, but {count} CUDA devices can be used here")
-        device = torch.device("cuda", index)
         torch.cuda.set_device(device)
     return device
 
@@ -58,6 +45,6 @@ class Mixed(nn.Module):
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         if self._precision == "fp32":
             return self.network(*args, **kwargs)
-        with torch.autocast(self._device.type, _TYPES[self._precision]):
+        with torch.autocast(self._device.type, DTYPES[self._precision]):
             output = self.network(*args, **kwargs)
         return to_float(output)

@@ -20,6 +20,7 @@ import torch
 from streamavis import metrics
 from streamavis.errors import InputError
 from streamavis.model import AVISM
+from streamavis.model.segmentation import segment
 from streamavis.session import Session
 from streamavis.types import SAMPLE_RATE, AudioChunk, VideoFrame
 from streamavis_training.split import ClassMap, match_classes
@@ -147,11 +148,16 @@ def watch_clip(
 
 
 def feature_rows(
-    clip: Clip, channels: int, vggish: VGGish | None, *, deaf: bool = False
+    clip: Clip,
+    channels: int,
+    vggish: VGGish | None,
+    *,
+    deaf: bool = False,
+    device: torch.device | None = None,
 ) -> torch.Tensor:
     """(T, A) that an AVISM hears of a clip; zeros where the clip has no sound.
 
-    Ready features in the data set come before what `vggish` would compute.
+    Ready features in the data set come before what `vggish`, which is on `device`, would compute.
 
     Raises:
         InputError: the file holds something else, or there is sound and nothing to hear it with.
@@ -166,7 +172,8 @@ def feature_rows(
                 "ready features; give VGGish's published weights"
             )
         with torch.inference_mode():
-            return vggish.per_second(torch.from_numpy(clip.waveform()), count, clip.rate)
+            waveform = torch.from_numpy(clip.waveform()).to(device)
+            return vggish.per_second(waveform, count, clip.rate)
     try:
         rows = np.load(clip.features, allow_pickle=False)
     except (OSError, ValueError) as error:
@@ -282,10 +289,11 @@ def _segmented(
     progress: Callable[[str, int], None],
 ) -> list[dict[str, Any]]:
     if network.audio_encoder is None:
-        rows = feature_rows(clip, network.config.audio_channels, vggish, deaf=settings.deaf)
+        channels = network.config.audio_channels
+        rows = feature_rows(clip, channels, vggish, deaf=settings.deaf, device=network.device)
     else:
         rows = _own_rows(network, clip, deaf=settings.deaf)
-    found = network.segment(clip.pictures(), rows, threshold=settings.threshold, progress=progress)
+    found = segment(network, clip.pictures(), rows, threshold=settings.threshold, progress=progress)
     entries = []
     for i in range(len(found)):
         category = classes.ids[int(found.labels[i])]

@@ -14,7 +14,17 @@ from streamavis_apps.commands import (
     bench_real,
     bench_training,
 )
-from streamavis_apps.commands.options import Fps, Jobs, Json, Model, Seed, Size, Threads, parse_size
+from streamavis_apps.commands.options import (
+    Fps,
+    Jobs,
+    Json,
+    Model,
+    PictureSize,
+    Seed,
+    Size,
+    Threads,
+    parse_size,
+)
 from streamavis_apps.help_page import HelpCommand, HelpGroup
 
 __all__ = ["Device", "app", "kernels", "overlay", "pipeline", "soak", "world"]
@@ -125,10 +135,10 @@ def soak(
       streamavis bench soak --seconds 600 --faults --json soak-live.json
     """
     if seconds is not None:
-        from streamavis_benchmarks.soak.live import Soak, run_live
+        from streamavis_benchmarks.soak.live import LiveSoak, run_live
         from streamavis_benchmarks.soak.world import FAULTS
 
-        plan = Soak(
+        plan = LiveSoak(
             minutes=seconds / 60, faults=FAULTS if faults else (), every_s=every, model=model
         )
         raise typer.Exit(run_live(plan, json_path=json))
@@ -139,9 +149,7 @@ def soak(
 
 @app.command("overlay", cls=HelpCommand)
 def overlay(
-    size: Annotated[
-        Size, typer.Option(parser=parse_size, metavar="WxH", help="Picture size.")
-    ] = "1280x720",  # type: ignore[assignment]
+    size: PictureSize = "1280x720",  # type: ignore[assignment]
     tracks: Annotated[int, typer.Option(min=1, max=50, help="Objects in view.")] = 5,
     frames: Annotated[int, typer.Option(min=10, help="How often it is drawn.")] = 200,
     json: Json = None,
@@ -161,9 +169,7 @@ def overlay(
 
 @app.command("kernels", cls=HelpCommand)
 def kernels(
-    size: Annotated[
-        Size, typer.Option(parser=parse_size, metavar="WxH", help="Picture size.")
-    ] = "640x360",  # type: ignore[assignment]
+    size: PictureSize = "640x360",  # type: ignore[assignment]
     batch: Annotated[int, typer.Option(min=1, max=64, help="Pictures at once.")] = 1,
     device: Annotated[Device, typer.Option(help="Where to run.")] = Device.CPU,
     threads: Threads = None,

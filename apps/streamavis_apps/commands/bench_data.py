@@ -57,7 +57,7 @@ def data(
         typer.Option(min=0, help="Worker processes. Repeat it.", show_default="0, 1, 2"),
     ] = None,
     json: Annotated[
-        Path | None, typer.Option(metavar="OUT", help="Write the figures here too.")
+        Path | None, typer.Option(metavar="FILE", help="Write the figures here too.")
     ] = None,
 ) -> None:
     """Clips per second of the loader, beside what a network takes.
@@ -71,9 +71,9 @@ def data(
       streamavis bench data AVISeg/train=3 coco/val2017=1 --clips 4
       streamavis bench data world --step 0.25 --json data.json
     """
-    from streamavis_benchmarks.data import Plan, run
+    from streamavis_benchmarks.data import DataBenchPlan, run
 
-    plan = Plan(
+    plan = DataBenchPlan(
         sources=sources,
         classes=None if classes is None else tuple(filter(None, classes.split(","))),
         network=None if network is Network.NONE else network.value,

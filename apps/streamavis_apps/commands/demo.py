@@ -5,7 +5,18 @@ from typing import Annotated
 
 import typer
 
-from streamavis_apps.commands.options import Listen, Model, Token, View, Web
+from streamavis_apps.commands.options import (
+    Compute,
+    Device,
+    Dtype,
+    DtypeOption,
+    Listen,
+    Model,
+    Threads,
+    Token,
+    View,
+    Web,
+)
 
 __all__ = ["command"]
 
@@ -22,6 +33,9 @@ def command(
     token: Token = None,
     model: Model = "nano",
     seed: Annotated[int, typer.Option(min=0, help="Of the voices and the camera's sway.")] = 7,
+    device: Device = "auto",
+    dtype: DtypeOption = Dtype.AUTO,
+    threads: Threads = None,
 ) -> None:
     """See the whole path at work in half a minute; needs no camera, data or display.
 
@@ -39,4 +53,5 @@ def command(
     from streamavis_apps.demo import run
 
     web = Web(listen, token)
-    raise typer.Exit(run(out, seed=seed, model=model, view=view, web=web))
+    compute = Compute(device, dtype.value, threads)
+    raise typer.Exit(run(out, seed=seed, model=model, view=view, web=web, compute=compute))

@@ -26,6 +26,6 @@ def command(
       streamavis devices
       streamavis devices --levels
     """
-    from streamavis_apps.devices import run
+    from streamavis_apps.setup.devices import run
 
     raise typer.Exit(run(levels=levels, seconds=seconds))

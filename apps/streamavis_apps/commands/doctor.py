@@ -26,7 +26,7 @@ def command(
     sound, and whether the driver's ADC times can be believed. Exit code 0
     when the engine can run here, 1 when something it needs is missing.
     """
-    from streamavis_apps.doctor import run
+    from streamavis_apps.setup.doctor import run
 
     if mic is not None and camera is None:
         raise typer.BadParameter("--mic is measured together with a camera: add --camera.")

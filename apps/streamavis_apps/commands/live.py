@@ -6,10 +6,16 @@ from typing import Annotated
 import typer
 
 from streamavis_apps.commands.options import (
+    Compute,
+    Device,
+    Dtype,
+    DtypeOption,
     Insecure,
     Keys,
     Listen,
     Model,
+    Publish,
+    Threads,
     Token,
     View,
     Web,
@@ -56,10 +62,7 @@ def command(
         Path | None,
         typer.Option(parser=parse_recording, metavar="FILE", help="Write the annotated video."),
     ] = None,
-    publish: Annotated[
-        str | None,
-        typer.Option(metavar="ADDRESS", help="Publish results, e.g. tcp://127.0.0.1:5555."),
-    ] = None,
+    publish: Publish = None,
     keys: Keys = None,
     insecure: Insecure = False,
     sound_offset: Annotated[
@@ -83,6 +86,9 @@ def command(
     seconds: Annotated[
         float | None, typer.Option(min=0.1, help="Stop after this time.", show_default="never")
     ] = None,
+    device: Device = "auto",
+    dtype: DtypeOption = Dtype.AUTO,
+    threads: Threads = None,
 ) -> None:
     """Watch cameras and listen to microphones, and say who sounds as it happens.
 
@@ -100,8 +106,8 @@ def command(
       streamavis live --camera door=camera:0 --camera yard=camera:2 --mic none --jsonl out.jsonl
     """
     check_publish(publish, keys, insecure)
-    from streamavis_apps.live import Live, run
-    from streamavis_apps.live_sinks import Wanted
+    from streamavis_apps.live.live import Live, run
+    from streamavis_apps.live.sinks import Wanted
 
     plan = Live(
         cameras=tuple(camera or ["camera:0"]),
@@ -120,5 +126,6 @@ def command(
         metrics=metrics,
         least_hz=min_rate,
         seconds=seconds,
+        compute=Compute(device, dtype.value, threads),
     )
     raise typer.Exit(run(plan))

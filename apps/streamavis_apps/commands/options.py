@@ -1,47 +1,69 @@
 """Option types that several subcommands share."""
 
 import math
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 import typer
 
 __all__ = [
+    "AUTO",
     "Address",
     "AudioTrack",
+    "Compute",
+    "Device",
+    "Dtype",
+    "DtypeOption",
     "Fps",
     "Insecure",
     "InsecureReader",
     "Jobs",
     "Json",
     "Keys",
+    "Limit",
     "Listen",
+    "Material",
     "Model",
     "Mqtt",
     "MqttCa",
     "MqttPassword",
     "MqttPlain",
     "MqttUser",
+    "Names",
+    "PictureSize",
+    "Publish",
     "PublisherAddress",
     "ReaderKey",
     "Seed",
     "Size",
+    "Split",
     "StreamName",
     "Threads",
+    "Tiers",
     "Token",
+    "Vggish",
+    "VideoJobs",
     "VideoTrack",
     "View",
     "Web",
     "Webhook",
     "check_publish",
+    "parse_device",
     "parse_listen",
+    "parse_names",
     "parse_output",
     "parse_recording",
     "parse_size",
     "parse_speed",
+    "parse_threads",
 ]
+
+
+_DEVICE = re.compile(r"auto|cpu|cuda(:\d{1,3})?")
+_MOST_THREADS = 1024
 
 
 class View(StrEnum):
@@ -204,6 +226,11 @@ Model = Annotated[
 ]
 
 
+Publish = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="Publish results, e.g. tcp://127.0.0.1:5555."),
+]
+
 Jobs = Annotated[int, typer.Option(min=1, help="Processes that work at once.")]
 
 Json = Annotated[
@@ -215,10 +242,109 @@ Seed = Annotated[int, typer.Option(min=0, help="Same seed, same clips.")]
 
 Fps = Annotated[float, typer.Option(min=5, max=30, help="Frames per second.")]
 
+
+def parse_device(text: str) -> str:
+    """Read `--device`; whether it is there is seen when the model is loaded."""
+    if not _DEVICE.fullmatch(text):
+        raise typer.BadParameter(f"{text!r} is none of auto, cpu, cuda and cuda:N.")
+    return text
+
+
+Device = Annotated[
+    str,
+    typer.Option(
+        parser=parse_device,
+        metavar="auto|cpu|cuda[:N]",
+        help="Where the model runs; auto takes a usable GPU.",
+    ),
+]
+
+
+class Dtype(StrEnum):
+    """What the model computes in."""
+
+    AUTO = "auto"
+    FP32 = "fp32"
+    BF16 = "bf16"
+    FP16 = "fp16"
+
+
+DtypeOption = Annotated[
+    Dtype,
+    typer.Option(
+        "--dtype", help="What it computes in; auto is bf16 on a GPU that has it, else fp32."
+    ),
+]
+
+
+def parse_threads(text: str) -> int | None:
+    """Read `--threads`: a number, or `auto` (None)."""
+    if text == "auto":
+        return None
+    if not text.isdecimal() or not 1 <= int(text) <= _MOST_THREADS:
+        raise typer.BadParameter(f"{text!r} is neither auto nor a number from 1.")
+    return int(text)
+
+
 Threads = Annotated[
     int | None,
-    typer.Option(min=1, help="Threads of the model.", show_default="torch's choice"),
+    typer.Option(
+        parser=parse_threads,
+        metavar="auto|N",
+        help="Threads of the model on a CPU.",
+        show_default="auto: the cores there are",
+    ),
 ]
+
+
+Vggish = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Published VGGish weights: the audio features of published AVISM weights.",
+        show_default="those in the model; of a data set its FEATAudios first",
+    ),
+]
+
+Limit = Annotated[
+    int | None, typer.Option(min=1, help="The first videos only.", show_default="all")
+]
+
+VideoJobs = Annotated[int, typer.Option(min=1, help="Videos at once, a process each.")]
+
+Material = Annotated[
+    list[Path],
+    typer.Option(
+        metavar="DIR", help="Material: index*.json and scenes/*.json. May be given repeatedly."
+    ),
+]
+
+Split = Annotated[str, typer.Option(help="Of the material: train, val or test.")]
+
+Names: TypeAlias = tuple[str, ...]
+
+
+def parse_names(text: str) -> Names:
+    """Read names that commas separate; empty parts are left out."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+Tiers = Annotated[
+    Names,
+    typer.Option(parser=parse_names, metavar="A,B,...", help="Licences of the material."),
+]
+
+
+@dataclass(frozen=True)
+class Compute:
+    """Where a model runs, in which number format, and with how many threads."""
+
+    device: str = "auto"
+    dtype: str = "auto"
+    threads: int | None = None  # None: torch's choice
+
+
+AUTO = Compute()
 
 
 VideoTrack = Annotated[
@@ -278,3 +404,6 @@ def parse_size(text: str) -> Size:
     if min(int(width), int(height)) < 32:
         raise typer.BadParameter(f"{text!r} is smaller than 32 pixels on a side.")
     return Size(int(width), int(height))
+
+
+PictureSize = Annotated[Size, typer.Option(parser=parse_size, metavar="WxH", help="Picture size.")]

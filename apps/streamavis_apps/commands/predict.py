@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streamavis_apps.commands.options import Model
+from streamavis_apps.commands.options import (
+    Compute,
+    Device,
+    Dtype,
+    DtypeOption,
+    Limit,
+    Model,
+    Threads,
+    Vggish,
+    VideoJobs,
+)
 
 if TYPE_CHECKING:
     from streamavis_apps.prediction.networks import Mode
@@ -29,7 +39,7 @@ def command(
             help="One split: JPEGImages, WAVAudios, and annotations.json in it or DIR.json beside.",
         ),
     ],
-    out: Annotated[Path, typer.Option(metavar="OUT.json", help="Where the predictions go.")],
+    out: Annotated[Path, typer.Option(metavar="FILE.json", help="Where the predictions go.")],
     model: Model = "nano",
     annotations: Annotated[
         Path | None,
@@ -41,14 +51,7 @@ def command(
     causal: Annotated[
         bool, typer.Option("--causal", help="Frame by frame, also of AVISM weights.")
     ] = False,
-    vggish: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Published VGGish weights, which AVISM hears with.",
-            show_default="those in the model; FEATAudios first",
-        ),
-    ] = None,
+    vggish: Vggish = None,
     objects: Annotated[
         Objects | None,
         typer.Option(
@@ -60,14 +63,11 @@ def command(
         float, typer.Option(min=0, max=1, help="Offline: keep objects that score above it.")
     ] = 0.3,
     deaf: Annotated[bool, typer.Option("--deaf", help="Give the model no sound.")] = False,
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="The first videos only.", show_default="all")
-    ] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Videos at once, a process each.")] = 1,
-    threads: Annotated[
-        int | None,
-        typer.Option(min=1, help="Of each process.", show_default="the cores, shared out"),
-    ] = None,
+    limit: Limit = None,
+    jobs: VideoJobs = 1,
+    device: Device = "auto",
+    dtype: DtypeOption = Dtype.AUTO,
+    threads: Threads = None,
     resume: Annotated[
         bool, typer.Option(help="Go on where an earlier run of the same command stopped.")
     ] = True,
@@ -83,12 +83,12 @@ def command(
       streamavis predict --data AVISeg/test --model avism.safetensors --out results.json
       streamavis predict --data clips/test --model nano --jobs 2 --out nano.json
     """
-    from streamavis_apps.prediction.run import Plan, run
+    from streamavis_apps.prediction.predict import PredictionPlan, run
 
     if offline and causal:
         raise typer.BadParameter("Give one of --offline and --causal.")
     mode: Mode | None = "offline" if offline else "causal" if causal else None
-    plan = Plan(
+    plan = PredictionPlan(
         data=data,
         model=model,
         out=out,
@@ -100,7 +100,7 @@ def command(
         deaf=deaf,
         limit=limit,
         jobs=jobs,
-        threads=threads,
+        compute=Compute(device, dtype.value, threads),
         resume=resume,
     )
     raise typer.Exit(run(plan))

@@ -7,10 +7,16 @@ import typer
 
 from streamavis_apps.commands.options import (
     AudioTrack,
+    Compute,
+    Device,
+    Dtype,
+    DtypeOption,
     Insecure,
     Keys,
     Listen,
     Model,
+    Publish,
+    Threads,
     Token,
     VideoTrack,
     View,
@@ -42,10 +48,7 @@ def command(
         ),
     ] = "1.0",  # type: ignore[assignment]
     model: Model = "nano",
-    publish: Annotated[
-        str | None,
-        typer.Option(metavar="ADDRESS", help="Publish results, e.g. tcp://127.0.0.1:5555."),
-    ] = None,
+    publish: Publish = None,
     keys: Keys = None,
     insecure: Insecure = False,
     jsonl: Annotated[
@@ -79,6 +82,9 @@ def command(
     ] = False,
     video_track: VideoTrack = None,
     audio_track: AudioTrack = None,
+    device: Device = "auto",
+    dtype: DtypeOption = Dtype.AUTO,
+    threads: Threads = None,
 ) -> None:
     """Run a recorded clip through the engine as if it were live.
 
@@ -98,7 +104,7 @@ def command(
 
     source = recording(file, "replay")
     from streamavis.io.container import Tracks
-    from streamavis_apps.replay import Replay, run
+    from streamavis_apps.replay.replay import Replay, run
 
     plan = Replay(
         source=source,
@@ -113,5 +119,6 @@ def command(
         window=view is View.WINDOW,
         web=Web(listen, token) if view is View.WEB else None,
         stamps=stamps,
+        compute=Compute(device, dtype.value, threads),
     )
     raise typer.Exit(run(plan))

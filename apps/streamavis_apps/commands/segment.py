@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-from streamavis_apps.commands.options import AudioTrack, VideoTrack
+from streamavis_apps.commands.options import (
+    AudioTrack,
+    Compute,
+    Device,
+    Dtype,
+    DtypeOption,
+    Threads,
+    Vggish,
+    VideoTrack,
+)
 
 __all__ = ["command"]
 
@@ -22,14 +31,7 @@ def command(
         Path, typer.Option(metavar="FILE", help="AVISM weights, from `streamavis convert`.")
     ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the results go.")],
-    vggish: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Published VGGish weights, which AVISM hears with.",
-            show_default="those kept in the model",
-        ),
-    ] = None,
+    vggish: Vggish = None,
     features: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Instead: ready features, a row per frame."),
@@ -43,6 +45,9 @@ def command(
     ] = 0.3,
     video_track: VideoTrack = None,
     audio_track: AudioTrack = None,
+    device: Device = "auto",
+    dtype: DtypeOption = Dtype.AUTO,
+    threads: Threads = None,
 ) -> None:
     """Segment a recording with the offline network: slower than live, and better.
 
@@ -60,7 +65,7 @@ def command(
         raise typer.BadParameter("Give one of --vggish, --features and --mute.")
     source = recording(video, "segment")
     from streamavis.io.container import Tracks
-    from streamavis_apps.segment import Segmenting, run
+    from streamavis_apps.offline.segment import Segmenting, run
 
     plan = Segmenting(
         source=source,
@@ -72,5 +77,6 @@ def command(
         mute=mute,
         fps=fps,
         threshold=threshold,
+        compute=Compute(device, dtype.value, threads),
     )
     raise typer.Exit(run(plan))

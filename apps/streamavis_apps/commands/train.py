@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from streamavis_apps.commands.options import Dtype, parse_device, parse_threads
+
 __all__ = ["Audio", "Fusion", "Slots", "command"]
 
 _PANEL = "The network, for ablation"
@@ -38,7 +40,9 @@ def command(
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="The run's folder: settings, curve, weights.")
     ],
-    recipe: Annotated[str, typer.Argument(metavar="[RECIPE]", help="What is trained.")] = "nano",
+    recipe: Annotated[
+        str, typer.Argument(metavar="[RECIPE]", help="What is trained.")
+    ] = "nano_drawn",
     data: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Training split in AVISeg's layout: data.train."),
@@ -76,7 +80,20 @@ def command(
     steps: Annotated[int | None, typer.Option(min=1, help="Training steps: trainer.steps.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="trainer.seed.")] = None,
     device: Annotated[
-        str | None, typer.Option(help="auto, cpu, cuda or cuda:N: trainer.device.")
+        str | None,
+        typer.Option(parser=parse_device, metavar="auto|cpu|cuda[:N]", help="trainer.device."),
+    ] = None,
+    dtype: Annotated[
+        Dtype, typer.Option(help="What it computes in: trainer.precision; auto: the recipe's.")
+    ] = Dtype.AUTO,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            parser=parse_threads,
+            metavar="auto|N",
+            help="Threads of each process.",
+            show_default="auto: the cores, shared out",
+        ),
     ] = None,
     processes: Annotated[
         int | None,
@@ -115,38 +132,40 @@ def command(
         typer.Option(help="Audio encoder; `none`: sound is off.", rich_help_panel=_PANEL),
     ] = None,
 ) -> None:
-    """Train a network. RECIPE is `nano` or only its `audio` encoder, on the
-    procedural world; `real`, `nano` on real material, `real_gpu` in large
-    batches; `avism`, `avism_r101`,
-    `avism_swin_l`, the offline teacher as published, `avism_light` a small one;
-    `distill`, `distill_r50`, `distill_swin_l`, `distill_adopted`, a causal
-    network that learns from a teacher; `avism_drawn`, `distill_drawn`, both on
-    the procedural world.
+    """Train a network. RECIPE is one of:
+    `nano`: the default network, on clips composed of real material; `nano_gpu`:
+    the same in large batches, for one GPU; `nano_drawn`: a small network on the
+    procedural world, without a data set; `audio`: its audio encoder only;
+    `avism`, `avism_r101`, `avism_swin_l`: the offline teacher as published;
+    `avism_light`: a small teacher; `distill`, `distill_light`, `distill_r50`,
+    `distill_swin_l`, `distill_adopted`: a causal network that learns from a
+    teacher; `avism_drawn`, `distill_drawn`: both on the procedural world.
 
-    Clips are rendered first (about 0.4 GB per 100). A checkpoint is written
-    every 200 steps and on Ctrl-C: the same command goes on where it stands.
+    Clips of the procedural world are rendered first (about 0.4 GB per 100). A
+    checkpoint is written every 200 steps and on Ctrl-C. The same command resumes.
     At the end DIR/nano.safetensors is ready for `--model`. Works under
     `torchrun` too: one process per GPU or core.
 
     [bold]Example[/]
-      streamavis train --out runs/nano
-      streamavis replay clip.mp4 --model runs/nano/nano.safetensors
+      streamavis train --out runs/drawn
+      streamavis replay clip.mp4 --model runs/drawn/nano.safetensors
       streamavis train --out runs/no-sinks --sinks 0
       streamavis train --out runs/slow --set trainer.rate=1e-4 --set pool.clips=500
-      streamavis train --show --out runs/nano
+      streamavis train nano --show --out runs/nano
       streamavis train avism_light --data AVISEG/train --val AVISEG/val --out runs/teacher
       streamavis train distill --teacher runs/teacher/avism.safetensors --data AVISEG/train
         --out runs/student
     """
     # Before torch is loaded. It warns that a step without unused parameters may be a little faster.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-    from streamavis_apps.train import Plan, build, run, show_fields
-    from streamavis_apps.train import pack as write_packed
+    from streamavis_apps.train.train import TrainingPlan, build, run, show_fields
+    from streamavis_apps.train.train import pack as write_packed
 
     if pack is not None:
         raise typer.Exit(write_packed(out, pack))
+    precision = None if dtype is Dtype.AUTO else dtype.value
     shortcuts = {
-        "trainer": {"steps": steps, "seed": seed, "device": device},
+        "trainer": {"steps": steps, "seed": seed, "device": device, "precision": precision},
         "network": {
             "window": window,
             "memory_stride_s": stride,
@@ -163,7 +182,7 @@ def command(
     built = build(recipe, config, shortcuts, settings or [])
     if show:
         raise typer.Exit(show_fields(built))
-    raise typer.Exit(run(Plan(out, built, processes, resume, minutes)))
+    raise typer.Exit(run(TrainingPlan(out, built, processes, resume, minutes, threads)))
 
 
 def _text(path: Path | None) -> str | None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from streamavis.audio.vggish import VGGish
+    from streamavis.device import Placement
 
 __all__ = ["PUBLISHED", "Loaded", "Mode", "load"]
 
@@ -34,7 +35,12 @@ class Loaded:
 
 
 def load(
-    path: Path, mode: Mode | None = None, vggish: Path | None = None, *, window: int = 6
+    path: Path,
+    mode: Mode | None = None,
+    vggish: Path | None = None,
+    *,
+    window: int = 6,
+    placement: Placement | None = None,
 ) -> Loaded:
     """Load weights of ours, or convert published ones in memory.
 
@@ -44,10 +50,20 @@ def load(
             it was made.
         vggish: published weights of VGGish; None: those in `path`, if it has any.
         window: frames of an offline network's window, which published weights do not tell.
+        placement: where it runs; None: on the CPU, in float32.
 
     Raises:
         CheckpointError: the file is not usable, or holds no offline network where one is asked for.
     """
+    loaded = _read(path, mode, vggish, window)
+    if placement is None:
+        return loaded
+    network = loaded.network.to(placement.device)
+    network.compute_dtype = placement.dtype
+    return Loaded(network, None if loaded.vggish is None else loaded.vggish.to(placement.device))
+
+
+def _read(path: Path, mode: Mode | None, vggish: Path | None, window: int) -> Loaded:
     ear = None
     if vggish is not None:
         ear = checkpoint.vggish_from_reference(checkpoint.read_foreign(vggish))

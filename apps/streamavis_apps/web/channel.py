@@ -8,7 +8,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Final, Literal
 
-from streamavis.runtime.sinks import end_of, status_of
+from streamavis.sinks.publish import end_of, status_of
 from streamavis.types import AudioChunk, AudioGap, Heard, SourceEvent
 from streamavis_apps.web import messages
 from streamavis_apps.web.hearing import Hearing
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Executor
 
-    from streamavis.runtime.delivery import EngineReport
+    from streamavis.status import EngineReport
     from streamavis.types import FrameResult, VideoFrame
     from streamavis.wire import Hello
     from streamavis_apps.web.browser import BrowserSource

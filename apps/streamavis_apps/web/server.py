@@ -42,6 +42,7 @@ _PICTURES_AT_ONCE: Final = 4
 _SOUND_S: Final = 0.1
 _STATUS_EVERY: Final = 2  # sounds
 _BODY_S: Final = 10.0  # for a request's body to come
+_GOODBYE_S: Final = 0.1  # for all sockets to be closed
 _BEGIN_S: Final = 10.0  # what a feed has to say what it is
 
 
@@ -283,9 +284,10 @@ class Server:
             self.announce_streams()
 
     async def _say_goodbye(self, app: web.Application) -> None:
-        await asyncio.gather(
-            *(_close(s, WSCloseCode.GOING_AWAY, "the server stops") for s in self._sockets)
-        )
+        closing = [_close(s, WSCloseCode.GOING_AWAY, "the server stops") for s in self._sockets]
+        with suppress(TimeoutError):  # a page answers at once; others are cut off
+            async with asyncio.timeout(_GOODBYE_S):
+                await asyncio.gather(*closing)
 
 
 def _json(data: bytes) -> web.Response:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from streamavis_benchmarks.real.measured import Measured
 
-__all__ = ["Plan", "run"]
+__all__ = ["RealPlan", "run"]
 
 _FAST_PICTURES, _FAST_CLIPS, _FAST_FPS = 40, 6, 5.0
 _FPS = 10.0
@@ -46,7 +46,7 @@ _LINE_S = 30.0  # between lines where there is no terminal
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class RealPlan:
     """What to measure."""
 
     model: str
@@ -65,7 +65,7 @@ class Plan:
     sheet: Path | None = None
 
 
-def run(plan: Plan, *, console: Console | None = None) -> ExitCode:
+def run(plan: RealPlan, *, console: Console | None = None) -> ExitCode:
     """Measure, print the tables and write the files.
 
     Raises:
@@ -129,7 +129,7 @@ class _Lines:
         self._console.print(line, markup=False, soft_wrap=True)
 
 
-def _jobs(plan: Plan, classes: tuple[str, ...]) -> tuple[Any, list[Job]]:
+def _jobs(plan: RealPlan, classes: tuple[str, ...]) -> tuple[Any, list[Job]]:
     """The composed split, if there is one, and everything that is to be done."""
     jobs = [Job(unit) for unit in (*_recordings(plan), *_pictures(plan))]
     split = None
@@ -155,7 +155,7 @@ def _jobs(plan: Plan, classes: tuple[str, ...]) -> tuple[Any, list[Job]]:
     return split, jobs
 
 
-def _recordings(plan: Plan) -> list[ClipUnit | SilentUnit]:
+def _recordings(plan: RealPlan) -> list[ClipUnit | SilentUnit]:
     """Final figures only: none of them for a choice made on `val`."""
     if plan.split == "val":
         return []
@@ -165,7 +165,7 @@ def _recordings(plan: Plan) -> list[ClipUnit | SilentUnit]:
     return [*known, *(SilentUnit(path, drawn) for path in pack.silent_clips(plan.data))]
 
 
-def _pictures(plan: Plan) -> list[SceneUnit]:
+def _pictures(plan: RealPlan) -> list[SceneUnit]:
     scenes = pack.read_scenes(plan.data, plan.split)
     chosen = list(pack.every(scenes, _FAST_PICTURES if plan.fast else None))
     every = -(-len(chosen) // _DRAWN_PICTURES) or 1
@@ -174,7 +174,7 @@ def _pictures(plan: Plan) -> list[SceneUnit]:
 
 
 def _extra(
-    plan: Plan, weights: Weights, split: Any, found: Measured
+    plan: RealPlan, weights: Weights, split: Any, found: Measured
 ) -> tuple[goals.Extra, dict[str, dict[str, dict[str, float]]]]:
     """Scores of the composed clips, by twin and protocol, and the speed."""
     from streamavis_training.prediction import score
@@ -191,7 +191,7 @@ def _extra(
     return goals.Extra(own, deaf, step, plan.threads), scores
 
 
-def _shown(plan: Plan) -> list[NDArray[np.uint8]]:
+def _shown(plan: RealPlan) -> list[NDArray[np.uint8]]:
     """Pictures to measure the speed with: real ones where there are any."""
     paths = [scene.path for scene in pack.every(pack.read_scenes(plan.data, plan.split), 8)]
     read = (cv2.imread(str(path), cv2.IMREAD_COLOR_RGB) for path in paths)
@@ -200,7 +200,7 @@ def _shown(plan: Plan) -> list[NDArray[np.uint8]]:
     return shown or [drawn]
 
 
-def _print(console: Console, plan: Plan, lines: list[goals.Line], found: Measured) -> None:
+def _print(console: Console, plan: RealPlan, lines: list[goals.Line], found: Measured) -> None:
     fast = ", a part of the data" if plan.fast else ""
     title = f"{Path(plan.model).stem} on real data, split {plan.split}{fast}"
     table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
@@ -231,7 +231,7 @@ def _ratio(part: float, whole: float) -> str:
 
 
 def _document(
-    plan: Plan,
+    plan: RealPlan,
     lines: list[goals.Line],
     found: Measured,
     extra: goals.Extra,

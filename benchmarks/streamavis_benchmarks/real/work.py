@@ -15,14 +15,13 @@ from streamavis import checkpoint
 from streamavis.errors import InputError
 from streamavis.runtime.tracks import TrackConfig
 from streamavis_benchmarks.real.measured import Measured, Setting
+from streamavis_benchmarks.real.wrapped import WrappedNetwork
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    from torch import Tensor
+    from collections.abc import Callable, Sequence
 
     from streamavis.runtime.post import SlotOutput
-    from streamavis.runtime.step import ModelState, StepConfig, StepModel
+    from streamavis.runtime.step import StepModel
     from streamavis_benchmarks.real.measured import Unit
 
 __all__ = ["Job", "StoppedError", "Weights", "do_all"]
@@ -66,21 +65,12 @@ class StoppedError(Exception):
     """Ctrl-C or SIGTERM asked for an end."""
 
 
-class _Watched:
-    """A network that tells of each step, and that can be stopped at one."""
+class _Watched(WrappedNetwork):
+    """A network that calls `watch` before each step; `watch` may raise to stop it."""
 
     def __init__(self, network: StepModel, watch: Callable[[], None]) -> None:
-        self._network, self._watch = network, watch
-
-    @property
-    def config(self) -> StepConfig:
-        return self._network.config
-
-    def parameters(self) -> Iterator[Tensor]:
-        return self._network.parameters()
-
-    def init_state(self, streams: int) -> ModelState:
-        return self._network.init_state(streams)
+        super().__init__(network)
+        self._watch = watch
 
     def step(self, *args: Any, **kwargs: Any) -> SlotOutput:
         self._watch()

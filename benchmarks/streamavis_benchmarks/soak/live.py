@@ -21,10 +21,10 @@ from streamavis_apps.terminal import Terminal
 from streamavis import checkpoint
 from streamavis.clock import MonotonicClock
 from streamavis.io.live import LiveSource
-from streamavis.runtime.engine import Engine, Feed
+from streamavis.runtime.engine import Engine, Feed, Policy
 from streamavis.runtime.governor import Governor
-from streamavis.runtime.sinks import PublishSink
 from streamavis.session import Session
+from streamavis.sinks.publish import PublishSink
 from streamavis.wire import Hello, Subscriber
 from streamavis_benchmarks.faults.figures import figures_of, missed_goals, table_of
 from streamavis_benchmarks.faults.watch import FaultPlan, Seen, Watched, endure, is_good
@@ -41,11 +41,11 @@ if TYPE_CHECKING:
     from streamavis.runtime.step import StepModel
     from streamavis_benchmarks.faults.watch import Fault
 
-__all__ = ["Soak", "run_live"]
+__all__ = ["LiveSoak", "run_live"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Soak(FaultPlan):
+class LiveSoak(FaultPlan):
     """What to run."""
 
     faults: Sequence[Fault] = FAULTS
@@ -55,13 +55,13 @@ class Soak(FaultPlan):
 
 
 def run_live(
-    plan: Soak,
+    plan: LiveSoak,
     *,
     json_path: Path | None = None,
     console: Console | None = None,
     stop: Stop | None = None,
 ) -> ExitCode:
-    """Soak, print the figures and write them; FAILED where a goal is missed.
+    """LiveSoak, print the figures and write them; FAILED where a goal is missed.
 
     Raises:
         StreamAVISError: the model is not usable, or `json_path` cannot be written.
@@ -79,7 +79,7 @@ def run_live(
     return ExitCode.FAILED if missed else stop.exit_code
 
 
-def _soak(plan: Soak, console: Console, stop: Stop) -> dict[str, Any]:
+def _soak(plan: LiveSoak, console: Console, stop: Stop) -> dict[str, Any]:
     clock = MonotonicClock()
     world = World(plan.size, plan.fps)
     inner = checkpoint.load(plan.model)
@@ -90,8 +90,8 @@ def _soak(plan: Soak, console: Console, stop: Stop) -> dict[str, Any]:
         source = stack.enter_context(LiveSource(world.camera(), world.microphone(), clock))
         wire = PublishSink("tcp://127.0.0.1:*", "soak", hello)
         session = Session(model, stream="soak", clock=clock)
-        engine = Engine.live(
-            [Feed(source, session, [wire])],
+        engine = Engine(
+            [Feed(source, session, [wire])], Policy(live=True),
             clock=clock, boot_id=wire.boot_id, cancelled=stop.event, governor=Governor(),
         )  # fmt: skip
         threads = [

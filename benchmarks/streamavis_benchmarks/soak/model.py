@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from streamavis.model import ModelState, StreamAVIS
 
-__all__ = ["GROWTH_MIB", "RATIO", "Figures", "Soak", "growth_mib", "run"]
+__all__ = ["GROWTH_MIB", "RATIO", "ModelSoak", "SoakFigures", "growth_mib", "run"]
 
 GROWTH_MIB = 1.0  # goal: resident memory may grow less than this over the last 90 % of the steps
 RATIO = 1.02  # goal: a step of the aged state may take this much of a fresh one's time
@@ -46,7 +46,7 @@ _SCENES = 64  # pictures and sounds, taken at random
 _READINGS = 1000  # of resident memory
 
 
-class Figures(TypedDict):
+class SoakFigures(TypedDict):
     """What is measured, and on what, ready for JSON."""
 
     benchmark: str
@@ -69,7 +69,7 @@ class Figures(TypedDict):
 
 
 @dataclass
-class Soak:
+class ModelSoak:
     """A network and what it sees and hears, over and over."""
 
     network: StreamAVIS
@@ -78,7 +78,7 @@ class Soak:
     order: np.random.Generator
 
     @classmethod
-    def of(cls, network: StreamAVIS, size: tuple[int, int], seed: int = 0) -> Soak:
+    def of(cls, network: StreamAVIS, size: tuple[int, int], seed: int = 0) -> ModelSoak:
         """Random scenes of `size` (height, width)."""
         rng = torch.Generator().manual_seed(seed)
         frames = torch.randint(0, 256, (_SCENES, 3, *size), generator=rng, dtype=torch.uint8)
@@ -168,7 +168,7 @@ def run(
     """
     console = console or Terminal()
     about = machine()
-    soak = Soak.of(checkpoint.load(model), size)
+    soak = ModelSoak.of(checkpoint.load(model), size)
     state = soak.network.init_state(1)
     guard: AbstractContextManager[Stop] = nullcontext(stop) if stop else stop_on_signals()
     with guard as stop, torch.inference_mode():
@@ -182,7 +182,7 @@ def run(
     growth = growth_mib(readings)
     ratio = medians["aged"] / medians["fresh"]
     small = growth is None or growth < GROWTH_MIB
-    figures: Figures = {
+    figures: SoakFigures = {
         "benchmark": "soak",
         "model": model,
         "size": size,
@@ -207,7 +207,7 @@ def run(
 
 
 def _age(
-    soak: Soak, state: ModelState, steps: int, console: Console, stop: Stop
+    soak: ModelSoak, state: ModelState, steps: int, console: Console, stop: Stop
 ) -> tuple[list[tuple[int, int]], bool]:
     """Step until `steps` or a stop; returns (step, resident bytes) now and then, and `finite`."""
     every = max(1, steps // _READINGS)
@@ -257,7 +257,7 @@ def _finite(output: StepOutput) -> bool:
     return all(bool(value.isfinite().all()) for value in _said(output))
 
 
-def _print(console: Console, figures: Figures) -> None:
+def _print(console: Console, figures: SoakFigures) -> None:
     about, growth = figures["machine"], figures["growth_mib"]
     memory = "this system does not tell resident memory"
     if growth is not None:

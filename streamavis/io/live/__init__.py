@@ -1,7 +1,7 @@
 """Cameras and microphones: live sources behind one protocol.
 
 `LiveSource` merges a camera and a microphone into one iterator of `SourceItem`. Each device is
-run by a `Supervisor` that opens it anew whenever it breaks.
+run by a `DeviceSupervisor` that opens it anew whenever it breaks.
 """
 
 from streamavis.io.live.address import Address, Kind, parse_camera, parse_sound

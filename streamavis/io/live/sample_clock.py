@@ -68,6 +68,7 @@ class SampleClock:
         self._bridge: TimeBridge | None = None
         self._count = 0  # samples up to the next block, lost ones included
         self._held: list[Block] = []  # until it is known where they belong
+        self._held_samples = 0
         self._cause = ""
         self._adc_faults = 0
         self._last_adc_ns = 0
@@ -90,10 +91,10 @@ class SampleClock:
             self._cause = self._cause or "overflow"
         if block.overflow and not self._held and self._bridge is not None:
             self._cause = "overflow"
-            self._held = [block]
+            self._hold(block)
             return []
         if self._held or self._bridge is None:
-            self._held.append(block)
+            self._hold(block)
             return self._settle() if self._settled() else []
         return [self._put(block)]
 
@@ -135,13 +136,17 @@ class SampleClock:
             self.by_adc, self._bridge = False, None  # arrivals lie elsewhere: a new line
             self._adc_since_ns = None
 
+    def _hold(self, block: Block) -> None:
+        self._held.append(block)
+        self._held_samples += len(block.samples)
+
     def _settled(self) -> bool:
-        samples = sum(len(block.samples) for block in self._held)
-        return len(self._held) >= _SETTLE_BLOCKS and samples * _NS >= _SETTLE_NS * self._rate
+        enough = self._held_samples * _NS >= _SETTLE_NS * self._rate
+        return len(self._held) >= _SETTLE_BLOCKS and enough
 
     def _settle(self) -> list[Placed]:
         """Find out where the blocks that were held back belong, and let them go."""
-        held, self._held = self._held, []
+        held, self._held, self._held_samples = self._held, [], 0
         if self._bridge is None:
             self._bridge = TimeBridge("lower")
         else:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Self
 from streamavis.clock import Clock, MonotonicClock
 from streamavis.errors import InputError, StoppedError
 from streamavis.io.live.capture import TellsTiming
+from streamavis.io.live.capture_queue import CaptureQueue
 from streamavis.io.live.delay import DelayMeter
+from streamavis.io.live.device_supervisor import DeviceSupervisor
 from streamavis.io.live.devices import camera_device, sound_device
-from streamavis.io.live.outbox import Outbox
-from streamavis.io.live.supervisor import Supervisor
 from streamavis.io.media import MediaInfo
 from streamavis.types import AudioChunk, AudioGap, SourceEvent, SourceItem
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from streamavis.io.live.capture import Device
+    from streamavis.protocols import Receiver
 
 __all__ = ["LiveSource"]
 
@@ -71,7 +72,7 @@ class LiveSource:
         """
         self._clock = clock or MonotonicClock()
         self._cancelled = cancelled
-        self._outbox = Outbox()
+        self._queue = CaptureQueue()
         self._sound_offset_ns = round(sound_offset_s * 1e9)
         own_sound = microphone is None or microphone == camera
         if isinstance(camera, str):
@@ -102,7 +103,14 @@ class LiveSource:
 
     def __iter__(self) -> Iterator[SourceItem]:
         """Yield what is captured until the source is closed or its camera ended."""
-        return iter(self._outbox)
+        return iter(self._queue)
+
+    def connect(self, receiver: Receiver) -> None:
+        """Give `receiver` what waits, then everything as it is captured, instead of iterating.
+
+        Its `put` is called on the devices' threads, one call at a time.
+        """
+        self._queue.connect(receiver)
 
     @property
     def audio_delay_s(self) -> float:
@@ -126,14 +134,14 @@ class LiveSource:
     @property
     def dropped_frames(self) -> int:
         """Frames that were captured and left out, because nobody took them in time."""
-        return self._outbox.dropped_frames
+        return self._queue.dropped_frames
 
     def close(self) -> None:
         """Release both devices, from any thread, without waiting for their drivers.
 
         Safe to call twice. See `join`.
         """
-        self._outbox.close()
+        self._queue.close()
         for supervisor in self._supervisors:
             supervisor.stop()
 
@@ -146,9 +154,9 @@ class LiveSource:
         left = [s for s in self._supervisors if not s.join(timeout_s)]
         return not left
 
-    def _supervise(self, device: Device, put: Callable[[SourceItem], None]) -> Supervisor:
-        on_ended = self._outbox.finish if device.modality == "video" else None
-        return Supervisor(device, put, self._clock, on_ended=on_ended)
+    def _supervise(self, device: Device, put: Callable[[SourceItem], None]) -> DeviceSupervisor:
+        on_ended = self._queue.finish if device.modality == "video" else None
+        return DeviceSupervisor(device, put, self._clock, on_ended=on_ended)
 
     def _open(self, camera: Device, microphone: str | Device | None, patience_s: float) -> None:
         for supervisor in self._supervisors:
@@ -194,7 +202,7 @@ class LiveSource:
             self._delay.observe(item.start_time_ns, self._clock.now_ns())
         elif isinstance(item, AudioGap):
             item = replace(item, start_time_ns=item.start_time_ns - self._sound_offset_ns)
-        self._outbox.put(item)
+        self._queue.put(item)
 
     def _put_video(self, item: SourceItem) -> None:
         """What the camera gives while the sound comes from elsewhere."""
@@ -202,4 +210,4 @@ class LiveSource:
             return
         if isinstance(item, SourceEvent) and item.modality == "audio":
             return
-        self._outbox.put(item)
+        self._queue.put(item)

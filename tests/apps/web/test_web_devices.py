@@ -17,10 +17,10 @@ from rich.console import Console
 from runtime_fakes import FakeModel, picture
 from streamavis_apps.commands.options import Address, View, Web
 from streamavis_apps.exits import Stop
-from streamavis_apps.live import Live, run
-from streamavis_apps.live_sinks import Wanted
+from streamavis_apps.live.live import Live, run
+from streamavis_apps.live.sinks import Wanted
 from streamavis_apps.web.browser import BrowserSource
-from streamavis_apps.web.view import WebView
+from streamavis_apps.web.web_view import WebView
 from web_rig import chromium, until, visited
 
 pytestmark = pytest.mark.browser

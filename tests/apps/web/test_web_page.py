@@ -5,10 +5,10 @@ import re
 import numpy as np
 import pytest
 from runtime_fakes import CLASSES
-from streamavis_apps.web.view import WebView
+from streamavis_apps.web.web_view import WebView
 from web_rig import HELLO, SIZE, shot, track, until
 
-from streamavis.runtime.delivery import EngineReport
+from streamavis.status import EngineReport
 from streamavis.types import SAMPLE_RATE, AudioChunk, AudioGap, Heard, SourceEvent
 from streamavis.viz import colour_of
 

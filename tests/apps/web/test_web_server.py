@@ -14,13 +14,14 @@ from runtime_fakes import CLASSES, FakeModel, FakeSource, assert_no_threads, cli
 from streamavis_apps.web.browser import BrowserSource
 from streamavis_apps.web.playback import Playback
 from streamavis_apps.web.server import MAX_VIEWERS
-from streamavis_apps.web.view import WebView
+from streamavis_apps.web.web_view import WebView
 from web_rig import HELLO, REPORT, shot, track, until
 
 from streamavis.errors import WireError
-from streamavis.runtime.delivery import EngineReport, Listener
-from streamavis.runtime.engine import Engine
+from streamavis.protocols import Listener
+from streamavis.runtime.engine import Engine, Feed, Policy
 from streamavis.session import Session
+from streamavis.status import EngineReport
 from streamavis.types import AudioChunk, AudioGap, Heard, SourceEvent
 
 RED = track(1, (10, 10, 40, 30), sounding=0.9)
@@ -314,7 +315,10 @@ def test_a_run_of_the_engine_is_seen_from_end_to_end(view):
     drawn = threading.Semaphore(0)
     model = FakeModel(on_step=lambda n: drawn.acquire(timeout=60) if n else None)
     session = Session(model, stream="cam")
-    engine = Engine(FakeSource(clip(8)), session, sinks=[sink], speed=None)
+    engine = Engine(
+        [Feed(FakeSource(clip(8)), session, [sink])],
+        Policy(speed=None),
+    )
 
     async def scenario(opened):
         async with opened() as page:

@@ -9,12 +9,12 @@ from runtime_fakes import CLASSES
 from streamavis_apps.web.browser import BrowserSource
 from streamavis_apps.web.feed import Begin
 from streamavis_apps.web.playback import Playback
-from streamavis_apps.web.view import WebView
+from streamavis_apps.web.web_view import WebView
 from web_rig import HELLO, REPORT, shot, track, until
 
 from streamavis import words
 from streamavis.clock import MonotonicClock
-from streamavis.runtime.delivery import EngineReport
+from streamavis.status import EngineReport
 from streamavis.types import SAMPLE_RATE, AudioChunk, Heard, InputStatus, Stage
 
 pytestmark = pytest.mark.browser

@@ -13,7 +13,7 @@ import numpy as np
 from runtime_fakes import CLASSES, picture
 
 from streamavis.masks import encode
-from streamavis.runtime.delivery import EngineReport
+from streamavis.status import EngineReport
 from streamavis.types import FrameResult, Track, VideoFrame
 from streamavis.wire import Hello
 

@@ -12,7 +12,7 @@ from runtime_fakes import assert_no_threads, our_threads, until
 from streamavis.clock import ManualClock
 from streamavis.errors import InputError, StoppedError
 from streamavis.io.live import FakeDevice, LiveSource
-from streamavis.io.live.supervisor import Supervisor, retry_delay_s
+from streamavis.io.live.device_supervisor import DeviceSupervisor, retry_delay_s
 from streamavis.types import AudioChunk, AudioGap, SourceEvent, VideoFrame
 
 NS = 1_000_000_000
@@ -32,7 +32,7 @@ class Watched:
         self.clock = ManualClock(NS)
         self.fake = fake or FakeDevice()
         self.said = queue.Queue()
-        self.supervisor = Supervisor(
+        self.supervisor = DeviceSupervisor(
             self.fake.device, self.said.put, self.clock, jitter=random.Random(1)
         )
 
@@ -272,7 +272,7 @@ def test_one_that_is_said_to_be_missing_and_is_not_is_found_all_the_same():
 def test_an_end_is_an_end():
     ended = threading.Event()
     clock, fake, said = ManualClock(), FakeDevice(), queue.Queue()
-    supervisor = Supervisor(fake.device, said.put, clock, on_ended=ended.set)
+    supervisor = DeviceSupervisor(fake.device, said.put, clock, on_ended=ended.set)
     supervisor.start()
     fake.put(frame(0))
     fake.end()

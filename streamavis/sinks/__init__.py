@@ -1,0 +1,1 @@
+"""Where results go: files, the wire, a window, a function; one protocol, `streamavis.protocols`."""
