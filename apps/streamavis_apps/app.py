@@ -29,6 +29,7 @@ from streamavis_apps.commands import (
     play,
     predict,
     record,
+    relay,
     replay,
     reproduce,
     segment,
@@ -119,6 +120,7 @@ app.command("live", cls=HelpCommand)(live.command)
 app.command("view", cls=HelpCommand)(view.command)
 app.command("record", cls=HelpCommand)(record.command)
 app.command("play", cls=HelpCommand)(play.command)
+app.command("relay", cls=HelpCommand)(relay.command)
 app.command("bridge", cls=HelpCommand)(bridge.command)
 app.command("devices", cls=HelpCommand)(devices.command)
 app.command("calibrate", cls=HelpCommand)(calibrate.command)
