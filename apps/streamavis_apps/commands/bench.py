@@ -13,6 +13,7 @@ from streamavis_apps.commands import (
     bench_offline,
     bench_real,
     bench_training,
+    bench_wire,
 )
 from streamavis_apps.commands.options import (
     Fps,
@@ -50,6 +51,7 @@ app.command("thresholds", cls=HelpCommand)(bench_real.thresholds)
 app.command("attack", cls=HelpCommand)(bench_attack.attack)
 app.command("data", cls=HelpCommand)(bench_data.data)
 app.command("training", cls=HelpCommand)(bench_training.training)
+app.command("wire", cls=HelpCommand)(bench_wire.wire)
 
 
 @app.command("pipeline", cls=HelpCommand)
