@@ -23,6 +23,7 @@ from streamavis_apps.commands import (
     demo,
     devices,
     doctor,
+    follow,
     inspect,
     keys,
     live,
@@ -111,13 +112,14 @@ def _options(
         typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
-    """See and hear at once: which objects are in view, which of them sound, and where, live."""
+    """Live audio-visual instance segmentation: objects in view, which of them sound, and where."""
 
 
 app.command("demo", cls=HelpCommand)(demo.command)
 app.command("replay", cls=HelpCommand)(replay.command)
 app.command("live", cls=HelpCommand)(live.command)
 app.command("view", cls=HelpCommand)(view.command)
+app.command("follow", cls=HelpCommand)(follow.command)
 app.command("record", cls=HelpCommand)(record.command)
 app.command("play", cls=HelpCommand)(play.command)
 app.command("relay", cls=HelpCommand)(relay.command)

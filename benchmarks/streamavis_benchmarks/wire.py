@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from streamavis_apps.machine import Machine
 
-__all__ = ["ROWS", "Figures", "Row", "run"]
+__all__ = ["ROWS", "WireFigures", "WireRow", "run"]
 
 _FPS: Final = 30
 _SIZE: Final = (360, 640)
@@ -45,7 +45,7 @@ _OF_ADDRESS: Final = 50  # readers of the crowd
 
 
 @dataclass(frozen=True)
-class Plan:
+class ReaderPlan:
     """Who reads in one row."""
 
     readers: int  # that keep up, the measured one among them
@@ -55,18 +55,18 @@ class Plan:
 
 
 ROWS: Final = {
-    "1 reader": Plan(1),
-    "10 readers": Plan(10),
-    "100 readers": Plan(100),
-    "1 reader, relay": Plan(1, relay=True),
-    "10 readers, relay": Plan(10, relay=True),
-    "100 readers, relay": Plan(100, relay=True),
-    "slow reader": Plan(1, slow=True),
-    "8 stopped readers": Plan(1, stopped=_STOPPED),
+    "1 reader": ReaderPlan(1),
+    "10 readers": ReaderPlan(10),
+    "100 readers": ReaderPlan(100),
+    "1 reader, relay": ReaderPlan(1, relay=True),
+    "10 readers, relay": ReaderPlan(10, relay=True),
+    "100 readers, relay": ReaderPlan(100, relay=True),
+    "slow reader": ReaderPlan(1, slow=True),
+    "8 stopped readers": ReaderPlan(1, stopped=_STOPPED),
 }
 
 
-class Row(TypedDict):
+class WireRow(TypedDict):
     """What one row measured."""
 
     name: str
@@ -80,14 +80,14 @@ class Row(TypedDict):
     memory_mb: float  # by which the publisher grew
 
 
-class Figures(TypedDict):
+class WireFigures(TypedDict):
     """Ready for JSON."""
 
     benchmark: str
     seconds: float
     message_bytes: int
     frames_per_s: int
-    rows: list[Row]
+    rows: list[WireRow]
     machine: Machine
 
 
@@ -117,7 +117,7 @@ def run(
     for name in names or ROWS:
         with console.status(name):
             rows.append(_measure(name, ROWS[name], result, seconds))
-    figures: Figures = {
+    figures: WireFigures = {
         "benchmark": "wire",
         "seconds": seconds,
         "message_bytes": len(encode(result)),
@@ -156,7 +156,7 @@ def message() -> FrameResult:
     )
 
 
-def _measure(name: str, plan: Plan, result: FrameResult, seconds: float) -> Row:
+def _measure(name: str, plan: ReaderPlan, result: FrameResult, seconds: float) -> WireRow:
     context = multiprocessing.get_context("spawn")
     children: list[tuple[multiprocessing.process.BaseProcess, Connection]] = []
 
@@ -276,7 +276,7 @@ def _subscriber(
     return reader
 
 
-def _print(console: Console, figures: Figures) -> None:
+def _print(console: Console, figures: WireFigures) -> None:
     about = figures["machine"]
     console.print(
         f"{figures['message_bytes'] / 1e3:.0f} kB messages, {figures['frames_per_s']}/s, "

@@ -10,7 +10,7 @@ import zmq
 from streamavis.errors import WireError
 from streamavis.limits import LogLimiter
 from streamavis.wire.address import is_local, to_bind
-from streamavis.wire.guard import Guard
+from streamavis.wire.guard import ConnectionGuard
 from streamavis.wire.handshakes import EVENTS, outcomes, seen_by_publisher
 from streamavis.wire.peers import Peers
 from streamavis.wire.ticker import Ticker
@@ -53,7 +53,9 @@ class Outlet:
         has_lost: a reader at its mark has missed something.
     """
 
-    def __init__(self, endpoint: str, guard: Guard | None, clock: Callable[[], int]) -> None:
+    def __init__(
+        self, endpoint: str, guard: ConnectionGuard | None, clock: Callable[[], int]
+    ) -> None:
         """Bind.
 
         Args:
@@ -225,7 +227,7 @@ class Outlet:
         xpub.set(zmq.CURVE_PUBLICKEY, keys.public.encode())
         xpub.set(zmq.CURVE_SECRETKEY, keys.secret.encode())
 
-    def _let_in(self, guard: Guard) -> None:
+    def _let_in(self, guard: ConnectionGuard) -> None:
         assert self._authenticator is not None, "open with keys"
         assert guard.keys is not None, "shut without keys"
         self._authenticator.clients = guard.keys.clients
@@ -272,7 +274,7 @@ def open_outlet(
     if keys is not None and not zmq.has("curve"):
         raise WireError("this pyzmq knows no CURVE; run: pip install --force-reinstall pyzmq")
     endpoint = to_bind(address, beyond=keys is not None or insecure)
-    outlet = Outlet(endpoint, None if keys is None else Guard(keys, clock), clock)
+    outlet = Outlet(endpoint, None if keys is None else ConnectionGuard(keys, clock), clock)
     if insecure and not is_local(endpoint):
         _log.warning(
             "INSECURE: %s is published without keys; whoever reaches this machine can read it, "

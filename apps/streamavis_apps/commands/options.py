@@ -103,7 +103,7 @@ Listen = Annotated[
     typer.Option(
         parser=parse_listen,
         metavar="HOST:PORT",
-        help="Where --view web listens; beyond this machine it asks for a token.",
+        help="Where --view web listens; other addresses than loopback require a token.",
     ),
 ]
 
@@ -128,9 +128,7 @@ Keys = Annotated[
 
 Insecure = Annotated[
     bool,
-    typer.Option(
-        "--insecure", help="--publish beyond this machine without keys: anybody may read."
-    ),
+    typer.Option("--insecure", help="--publish to other machines without keys: anyone may read."),
 ]
 
 
