@@ -9,7 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypedDict
+from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 import numpy as np
 import zmq
@@ -215,7 +215,7 @@ def _send(publisher: Publisher, result: FrameResult, seconds: float) -> int:
     return count
 
 
-def _told(pipe: Connection) -> object:
+def _told(pipe: Connection) -> Any:
     if not pipe.poll(_START_S):
         raise CapacityError(f"a process of the benchmark said nothing for {_START_S:g} s")
     return pipe.recv()
