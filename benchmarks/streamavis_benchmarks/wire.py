@@ -285,7 +285,7 @@ def _print(console: Console, figures: WireFigures) -> None:
         soft_wrap=True,
     )
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-    table.add_column("readers")
+    table.add_column("readers", no_wrap=True)
     for column in ("p50 ms", "p95 ms", "p99 ms", "missed", "lost by others", "CPU", "MB"):
         table.add_column(column, justify="right")
     for row in figures["rows"]:
