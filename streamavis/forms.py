@@ -3,22 +3,54 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from streamavis.errors import MissingExtraError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import supervision as sv
     from numpy.typing import NDArray
 
-    from streamavis.types import FrameResult
+    from streamavis.masks import Rle
 
 __all__ = ["to_coco", "to_numpy", "to_supervision"]
 
 
-def to_numpy(result: FrameResult) -> dict[str, NDArray[Any]]:
+class _Track(Protocol):
+    """What is used of `streamavis.types.Track`, which calls these functions."""
+
+    id: int
+    label: str
+    class_id: int
+    score: float
+    sounding: float | None
+    visible: float | None
+    box: tuple[int, int, int, int]
+    centroid: tuple[float, float]
+    area: int
+    rle: Rle
+
+
+class _Result(Protocol):
+    """What is used of `streamavis.types.FrameResult`."""
+
+    stream: str
+    seq: int
+    capture_time_ns: int
+    size: tuple[int, int]
+
+    @property
+    def tracks(self) -> Sequence[_Track]: ...
+
+    @property
+    def masks(self) -> NDArray[np.bool_]: ...
+
+
+def to_numpy(result: _Result) -> dict[str, NDArray[Any]]:
     """Return one array for each property of the tracks, which stand in the order of `tracks`.
 
     Returns:
@@ -30,7 +62,7 @@ def to_numpy(result: FrameResult) -> dict[str, NDArray[Any]]:
 
 
 def to_coco(
-    result: FrameResult, *, image_id: int | None = None, file_name: str = "", first_id: int = 1
+    result: _Result, *, image_id: int | None = None, file_name: str = "", first_id: int = 1
 ) -> dict[str, Any]:
     """Return a COCO data set of one image, as plain values that JSON can hold.
 
@@ -73,7 +105,7 @@ def to_coco(
     }
 
 
-def to_supervision(result: FrameResult) -> sv.Detections:
+def to_supervision(result: _Result) -> sv.Detections:
     """Return the tracks as `supervision.Detections`.
 
     Returns:
@@ -117,7 +149,7 @@ def _known(values: list[float | None]) -> NDArray[np.float32]:
     return np.array([math.nan if value is None else value for value in values], np.float32)
 
 
-def _values(result: FrameResult) -> dict[str, NDArray[Any]]:
+def _values(result: _Result) -> dict[str, NDArray[Any]]:
     """All but the masks, which take time to decode."""
     tracks = result.tracks
     return {

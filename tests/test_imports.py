@@ -87,7 +87,7 @@ RULES = {
     ),
     "streamavis.sinks": rule(
         STREAM + " streamavis.audio_ring streamavis.limits streamavis.wire streamavis.viz"
-        " streamavis.io",
+        " streamavis.io streamavis.recordings",
         "numpy cv2 msgspec",
     ),
     "streamavis.device": rule(BASE, "torch"),

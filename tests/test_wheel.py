@@ -16,7 +16,8 @@ from source_tree import PACKAGE_ROOTS, ROOT, WHEEL_ROOTS
 
 # Import names of every extra: none of them may be needed to read results on a robot.
 EXTRAS = (
-    "torch torchaudio av cv2 sounddevice scipy safetensors typer rich tensorboard cupy ray aiohttp"
+    "torch torchaudio av cv2 sounddevice scipy safetensors typer rich tensorboard cupy ray aiohttp "
+    "mcap zstandard paho supervision"
 )
 BLOCK_EXTRAS = f"""
 import sys

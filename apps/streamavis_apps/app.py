@@ -30,6 +30,7 @@ from streamavis_apps.commands import (
     play,
     predict,
     record,
+    relay,
     replay,
     reproduce,
     segment,
@@ -121,6 +122,7 @@ app.command("view", cls=HelpCommand)(view.command)
 app.command("follow", cls=HelpCommand)(follow.command)
 app.command("record", cls=HelpCommand)(record.command)
 app.command("play", cls=HelpCommand)(play.command)
+app.command("relay", cls=HelpCommand)(relay.command)
 app.command("bridge", cls=HelpCommand)(bridge.command)
 app.command("devices", cls=HelpCommand)(devices.command)
 app.command("calibrate", cls=HelpCommand)(calibrate.command)

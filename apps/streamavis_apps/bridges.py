@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from streamavis.wire import Message
 
-__all__ = ["Bridge", "Bridges", "Services"]
+__all__ = ["NO_SERVICES", "Bridge", "Bridges", "Services"]
 
 _PASSWORD = "STREAMAVIS_MQTT_PASSWORD"
 
@@ -40,6 +40,11 @@ class Services:
     plain: bool = False
     webhook: str | None = None
 
+    @property
+    def wanted(self) -> bool:
+        """Whether there is any."""
+        return self.mqtt is not None or self.webhook is not None
+
     def broker(self) -> Broker | None:
         """The MQTT broker, with its password; None: none was asked for.
 
@@ -54,6 +59,9 @@ class Services:
             data = read_private(self.password_file, absent=f"or set {_PASSWORD}")
             password = data.decode("utf-8", "replace").strip("\r\n")
         return Broker.at(self.mqtt, user=self.user, password=password, ca=self.ca, plain=self.plain)
+
+
+NO_SERVICES = Services()
 
 
 class Bridges:

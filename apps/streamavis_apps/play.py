@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from streamavis.recordings import Player, Recording
+from streamavis.recordings import McapReader, Player
 from streamavis.sinks.publish import keys_for
 from streamavis.wire import Publisher
 from streamavis_apps.exits import ExitCode, Stop, stop_on_signals
@@ -60,7 +60,7 @@ def run(
     """
     console = console or Terminal()
     guard: AbstractContextManager[Stop] = nullcontext(stop) if stop else stop_on_signals()
-    recording = Recording(file)
+    recording = McapReader(file)
     with guard as stop:
         player = Player(
             recording, stream, speed=speed, clock=time.monotonic_ns, pause=stop.event.wait

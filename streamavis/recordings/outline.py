@@ -35,14 +35,17 @@ def outlines(mask: NDArray[np.bool_]) -> list[list[Point]]:
         1,000 corners is traced at half, a quarter, ... of its size.
     """
     height, width = mask.shape
+    rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+    if not len(rows):
+        return []
+    top, left = int(rows[0]), int(columns[0])
+    piece = mask[top : rows[-1] + 1, left : columns[-1] + 1]  # most masks are small
     step = 1
-    while True:
-        sides = _sides(mask[::step, ::step])
-        if len(sides) <= _MOST_CORNERS or step >= max(height, width):
-            break
+    while len(sides := _sides(piece[::step, ::step])) > _MOST_CORNERS:
         step *= 2
     return [
-        [(min(x * step, width), min(y * step, height)) for x, y in loop] for loop in _loops(sides)
+        [(min(left + x * step, width), min(top + y * step, height)) for x, y in loop]
+        for loop in _loops(sides)
     ]
 
 
@@ -78,7 +81,8 @@ def _sides(mask: NDArray[np.bool_]) -> list[tuple[int, Point, Point]]:
         *((_TOP, (x0, y), (x1, y)) for y, x0, x1 in _runs((inside & ~above)[:, 1:-1])),
         *((_BOTTOM, (x1, y), (x0, y)) for y, x0, x1 in _runs((above & ~inside)[:, 1:-1])),
     ]
-    inside, before = padded.T[1:], padded.T[:-1]
+    turned = np.ascontiguousarray(padded.T)
+    inside, before = turned[1:], turned[:-1]
     sides += [(_LEFT, (x, y1), (x, y0)) for x, y0, y1 in _runs((inside & ~before)[:, 1:-1])]
     sides += [(_RIGHT, (x, y0), (x, y1)) for x, y0, y1 in _runs((before & ~inside)[:, 1:-1])]
     return sides
@@ -86,9 +90,13 @@ def _sides(mask: NDArray[np.bool_]) -> list[tuple[int, Point, Point]]:
 
 def _runs(rows: NDArray[np.bool_]) -> list[tuple[int, int, int]]:
     """Row, first place and one past the last of every run of True."""
-    steps = np.diff(rows.astype(np.int8), axis=1, prepend=0, append=0)
-    at, first = np.nonzero(steps == 1)
-    _, last = np.nonzero(steps == -1)
+    wide = rows.shape[1] + 2
+    padded = np.zeros((len(rows), wide), np.bool_)
+    padded[:, 1:-1] = rows
+    flat = padded.reshape(-1)
+    changes = np.flatnonzero(flat[1:] != flat[:-1])  # begin, end, begin, ...: rows end with False
+    at, first = np.divmod(changes[0::2], wide)
+    last = changes[1::2] % wide
     return list(zip(at.tolist(), first.tolist(), last.tolist(), strict=True))
 
 

@@ -12,14 +12,14 @@ from streamavis.wire.schema import VERSION, EndOfStream, Hello, Status
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from streamavis.recordings.reader import Recorded, Recording, Summary
+    from streamavis.recordings.reader import McapReader, Recorded, Summary
 
-__all__ = ["Player", "Target"]
+__all__ = ["PlayTarget", "Player"]
 
 _Progress = TypeVar("_Progress", FrameResult, Status, EndOfStream)
 
 
-class Target(Protocol):
+class PlayTarget(Protocol):
     """Where messages go: `streamavis.wire.Publisher`."""
 
     def publish(self, result: FrameResult) -> None: ...
@@ -43,7 +43,7 @@ class Player:
 
     def __init__(
         self,
-        recording: Recording,
+        recording: McapReader,
         stream: str | None = None,
         *,
         speed: float = 1.0,
@@ -86,7 +86,7 @@ class Player:
         assert size is not None, "a summary has frames"
         return Hello(model="unknown", classes=(), size=size)
 
-    def play(self, target: Target, *, rounds: int | None = 1) -> bool:
+    def play(self, target: PlayTarget, *, rounds: int | None = 1) -> bool:
         """Send everything, and the end of the stream.
 
         Args:
@@ -105,7 +105,7 @@ class Player:
         target.end(replace(end, v=VERSION, boot_id="", wall_time=0.0))
         return True
 
-    def _round(self, target: Target, number: int) -> bool:
+    def _round(self, target: PlayTarget, number: int) -> bool:
         begin_ns = self._clock()
         passed_ns = 0  # of the recording; a clock that was set back takes no time
         last_ns: int | None = None
@@ -124,7 +124,7 @@ class Player:
     def _messages(self) -> Iterator[Recorded]:
         return self._recording.messages(self.summary.stream)
 
-    def _send(self, target: Target, recorded: Recorded, number: int) -> None:
+    def _send(self, target: PlayTarget, recorded: Recorded, number: int) -> None:
         message = recorded.message
         if isinstance(message, Hello):
             target.hello(replace(message, v=VERSION, boot_id="", wall_time=0.0))

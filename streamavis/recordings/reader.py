@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from mcap.records import Channel, Chunk, McapRecord
 
-__all__ = ["Recorded", "Recording", "Summary"]
+__all__ = ["McapReader", "Recorded", "Summary"]
 
 _MAX_RECORD: Final = 64 << 20  # bytes of one record of the file, packed or unpacked
 _MAX_MESSAGE: Final = 4 << 20  # bytes of a message as JSON; as msgpack it has 1 MiB at most
@@ -48,7 +48,7 @@ class Summary:
     size: tuple[int, int] | None  # height, width of the first frame
 
 
-class Recording:
+class McapReader:
     """An MCAP file that `McapWriter` or a program with the same topics has written.
 
     Nothing in the file is trusted: sizes are checked before memory is taken, and messages as they

@@ -98,7 +98,7 @@ def wire_schema(kind: Kind) -> bytes:
     """The JSON schema of one kind of message of the wire, in the parts that Foxglove reads.
 
     That is one type for each field, no references, one type of items in a list. A field that may
-    be null has the type of its other values, and `nullable`.
+    be null has the type of its other values, and `nullable`; one of several types has none.
     """
     schema = msgspec.json.schema(KINDS[kind])
     return msgspec.json.encode(_plain(schema, schema["$defs"]))
@@ -109,11 +109,12 @@ def _plain(node: _Schema, definitions: _Schema) -> _Schema:
     if "$ref" in node:
         return _plain(definitions[node["$ref"].rpartition("/")[2]], definitions)
     if "anyOf" in node:
-        (known,) = (one for one in node["anyOf"] if one.get("type") != "null")
-        return {**_plain(known, definitions), "nullable": True}
+        known = [one for one in node["anyOf"] if one.get("type") != "null"]
+        plain = _plain(known[0], definitions) if len(known) == 1 else {}
+        return {**plain, "nullable": True} if len(known) < len(node["anyOf"]) else plain
     if "enum" in node:
         return {"type": "string", "enum": node["enum"]}
-    plain: _Schema = {name: node[name] for name in ("type", "title", "required") if name in node}
+    plain = {name: node[name] for name in ("type", "title", "required") if name in node}
     if "properties" in node:
         named = node["properties"].items()
         plain["properties"] = {name: _plain(one, definitions) for name, one in named}

@@ -31,7 +31,7 @@ _CHUNK: Final = 256 * 1024  # bytes, before compression
 
 
 class McapWriter:
-    """Writes streams into one MCAP file, which Foxglove shows and `Recording` reads again.
+    """Writes streams into one MCAP file, which Foxglove shows and `McapReader` reads again.
 
     Topics of a stream: `/STREAM/frame`, `status`, `hello`, `eos` hold the messages of the wire as
     JSON; `annotations`, `masks`, `image`, `audio`, `log` hold Foxglove's. What was written is

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from streamavis.io.container import BEST, Tracks
 from streamavis.sinks.jsonl import JsonlSink
+from streamavis.sinks.mcap import McapSink
 from streamavis.sinks.publish import PublishSink, keys_for
 from streamavis.sinks.record import RecordSink
 from streamavis.status import EngineReport
@@ -45,6 +46,7 @@ class SinkPlan:
     startable: Path | None = None  # a video that is recorded when `RecordSink.toggle` asks for it
     sound: Path | None = None  # whose sound the video has; None: what the stream hears
     tracks: Tracks = BEST  # of `sound`
+    mcap: Path | None = None  # results, pictures and sound for Foxglove
 
 
 @dataclass
@@ -67,6 +69,7 @@ def open_sinks(plan: SinkPlan, hello: Hello, *, stream: str) -> OpenSinks:
     Raises:
         OutputError: a file cannot be written.
         WireError: the address is refused or in use, or there are no keys for it.
+        MissingExtraError: `mcap` is named, and its package is not installed.
     """
     found = OpenSinks()
     with ExitStack() as undo:
@@ -90,6 +93,8 @@ def open_sinks(plan: SinkPlan, hello: Hello, *, stream: str) -> OpenSinks:
                 start=plan.record is not None,
             )
             _add(found.recording, found, undo)
+        if plan.mcap is not None:
+            _add(McapSink(plan.mcap, hello, stream=stream), found, undo)
         undo.pop_all()
     return found
 

@@ -9,6 +9,7 @@ from streamavis.wire.codec import decode, encode
 from streamavis.wire.keys import ClientKey, KeyFolder
 from streamavis.wire.listener import Listener
 from streamavis.wire.publisher import Publisher
+from streamavis.wire.relay import Relay
 from streamavis.wire.schema import VERSION, EndOfStream, Hello, Message, StageLatency, Status
 from streamavis.wire.subscriber import Subscriber
 
@@ -22,6 +23,7 @@ __all__ = [
     "Listener",
     "Message",
     "Publisher",
+    "Relay",
     "StageLatency",
     "Status",
     "Subscriber",

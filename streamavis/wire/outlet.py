@@ -9,6 +9,8 @@ import zmq
 
 from streamavis.errors import WireError
 from streamavis.limits import LogLimiter
+from streamavis.wire.address import is_local, to_bind
+from streamavis.wire.guard import ConnectionGuard
 from streamavis.wire.handshakes import EVENTS, outcomes, seen_by_publisher
 from streamavis.wire.peers import Peers
 from streamavis.wire.ticker import Ticker
@@ -16,12 +18,12 @@ from streamavis.wire.zap import DOMAIN, Authenticator
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Hashable, Iterator
+    from collections.abc import Callable, Hashable, Iterable, Iterator
+    from pathlib import Path
 
-    from streamavis.wire.guard import ConnectionGuard
     from streamavis.wire.keys import ServerKeys
 
-__all__ = ["Outlet"]
+__all__ = ["Outlet", "open_outlet"]
 
 # Twice the messages of a tick (a frame and a status): more keeps a slow reader in the past, less
 # than a burst drops messages for healthy ones.
@@ -76,15 +78,16 @@ class Outlet:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._open(guard.keys if guard is not None else None)
 
-    def wait(self, bell: socket.socket, wait_ms: int | None) -> None:
-        """Wait until a reader wants something, `bell` can be read or the time is up.
+    def wait(self, bells: Iterable[socket.socket | zmq.Socket[bytes]], wait_ms: int | None) -> None:
+        """Wait until a reader wants something, one of `bells` can be read or the time is up.
 
         Args:
-            bell: rings when there is something to send.
+            bells: can be read when there is something to send.
             wait_ms: None: for ever; a guard looks at its keys in time nevertheless.
         """
         poller = zmq.Poller()
-        poller.register(bell, zmq.POLLIN)
+        for bell in bells:
+            poller.register(bell, zmq.POLLIN)
         for each in self._sockets():
             poller.register(each, zmq.POLLIN)
         if self._guard is not None:
@@ -255,3 +258,27 @@ def _source(message: zmq.Frame) -> int | None:
         return int(message.get(zmq.SRCFD))
     except zmq.ZMQError:
         return None
+
+
+def open_outlet(
+    address: str, keys: Path | None, insecure: bool, clock: Callable[[], int]
+) -> Outlet:
+    """Bind `address`; beyond this machine only with keys, or where `insecure` says so.
+
+    Raises:
+        WireError: the address is malformed, beyond this machine without keys, or in use.
+        KeyFileError: `keys` is damaged, open to others, or lists nobody.
+    """
+    if keys is not None and insecure:
+        raise WireError(f"keys ({keys}) and insecure exclude each other; leave one out")
+    if keys is not None and not zmq.has("curve"):
+        raise WireError("this pyzmq knows no CURVE; run: pip install --force-reinstall pyzmq")
+    endpoint = to_bind(address, beyond=keys is not None or insecure)
+    outlet = Outlet(endpoint, None if keys is None else ConnectionGuard(keys, clock), clock)
+    if insecure and not is_local(endpoint):
+        _log.warning(
+            "INSECURE: %s is published without keys; whoever reaches this machine can read it, "
+            "and whoever is on the way can change it",
+            outlet.endpoint,
+        )
+    return outlet

@@ -11,15 +11,12 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
-import zmq
-
 from streamavis.errors import WireError
 from streamavis.types import FrameResult, Stage
-from streamavis.wire.address import host_boot_id, is_local, to_bind
+from streamavis.wire.address import host_boot_id
 from streamavis.wire.codec import encode
-from streamavis.wire.guard import ConnectionGuard
 from streamavis.wire.outbox import Outbox
-from streamavis.wire.outlet import Outlet
+from streamavis.wire.outlet import open_outlet
 from streamavis.wire.schema import (
     KINDS,
     EndOfStream,
@@ -108,7 +105,7 @@ class Publisher:
         self._joined = 0
         self._ended = self._closed = False
         self._put(self._sign(hello))
-        self._outlet = _open(address, keys, insecure, clock)
+        self._outlet = open_outlet(address, keys, insecure, clock)
         self.endpoint: str = self._outlet.endpoint
         self._ear, self._bell = socket.socketpair()
         self._ear.setblocking(False)
@@ -229,7 +226,7 @@ class Publisher:
     def _run(self) -> None:
         try:
             while not self._closed:
-                self._outlet.wait(self._ear, self._wait_ms())
+                self._outlet.wait([self._ear], self._wait_ms())
                 with contextlib.suppress(BlockingIOError):
                     self._ear.recv(4_096)
                 self._outlet.attend()
@@ -281,20 +278,3 @@ class Publisher:
         for _ in range(_REPEATS if self._outlet.has_lost else 0):
             time.sleep(_REPEAT_S)
             self._outlet.send(data)
-
-
-def _open(address: str, keys: Path | None, insecure: bool, clock: Callable[[], int]) -> Outlet:
-    """Bind `address`, beyond this machine only with keys or where that was spelled out."""
-    if keys is not None and insecure:
-        raise WireError(f"keys ({keys}) and insecure exclude each other; leave one out")
-    if keys is not None and not zmq.has("curve"):
-        raise WireError("this pyzmq knows no CURVE; run: pip install --force-reinstall pyzmq")
-    endpoint = to_bind(address, beyond=keys is not None or insecure)
-    outlet = Outlet(endpoint, None if keys is None else ConnectionGuard(keys, clock), clock)
-    if insecure and not is_local(endpoint):
-        _log.warning(
-            "INSECURE: %s is published without keys; whoever reaches this machine can read it, "
-            "and whoever is on the way can change it",
-            outlet.endpoint,
-        )
-    return outlet

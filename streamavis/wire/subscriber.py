@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import math
 import time
@@ -19,7 +18,6 @@ from streamavis.wire.backlog import MAX_BACKLOG, Backlog
 from streamavis.wire.codec import decode
 from streamavis.wire.keys import ClientKey
 from streamavis.wire.link import Link
-from streamavis.wire.readiness import Readiness
 from streamavis.wire.schema import (
     KINDS,
     MAJOR,
@@ -210,6 +208,10 @@ class Subscriber:
             SchemaVersionError: the sender has another major version. Raised once.
             WireError: the subscriber is closed.
         """
+        import asyncio  # late: most readers have no event loop, and it takes longer than the wire
+
+        from streamavis.wire.readiness import Readiness
+
         self._check_open()
         deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
         with Readiness(self._poll_fds()) as readiness:

@@ -19,7 +19,7 @@ from streamavis_apps.terminal import Terminal
 from wire_samples import FRAME, WAIT_S, hello
 
 from streamavis.errors import OutputError
-from streamavis.recordings import McapWriter, Recording
+from streamavis.recordings import McapReader, McapWriter
 from streamavis.types import FrameResult
 from streamavis.wire import Publisher, Subscriber
 
@@ -47,7 +47,7 @@ def test_what_is_recorded_is_played_again(tmp_path: Path, monkeypatch: pytest.Mo
         )
         sender.join()
     assert code is ExitCode.DONE
-    kept = [one.message for one in Recording(file).messages()]
+    kept = [one.message for one in McapReader(file).messages()]
     seqs = [message.seq for message in kept if isinstance(message, FrameResult)]
     assert seqs == list(range(20))
     assert "20 results" in said.getvalue()
@@ -93,4 +93,4 @@ def test_a_file_that_is_there_is_not_replaced(tmp_path: Path) -> None:
     assert file.read_text() == "precious"
     code = record.run("tcp://127.0.0.1:9", file, overwrite=True, seconds=0.01, stop=Stop())
     assert code is ExitCode.DONE
-    assert list(Recording(file).messages()) == []
+    assert list(McapReader(file).messages()) == []

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from importlib.util import find_spec
 
 import pytest
 from app_media import FPS, FRAMES, HEIGHT, WIDTH, count_frames, write_clip, write_network, write_wav
@@ -17,6 +18,7 @@ from streamavis_apps.exits import ExitCode, Stop
 from streamavis_apps.replay.replay import Replay, run
 from typer.testing import CliRunner
 
+from streamavis.recordings import McapReader
 from streamavis.types import FrameResult
 from streamavis.wire import Subscriber
 
@@ -62,6 +64,18 @@ def test_a_replay_writes_every_frame_and_says_where(media, tmp_path, seeing):
     assert f"clip.mp4: {FRAMES} frames in" in result.stdout
     assert "dropped: 0" in result.stdout
     assert str(jsonl) in result.stdout and str(video) in result.stdout
+
+
+@pytest.mark.skipif(find_spec("mcap") is None, reason="needs the extra mcap: pip install mcap")
+def test_a_replay_is_recorded_for_foxglove(media, tmp_path, seeing):
+    file = tmp_path / "out.mcap"
+    result = replay(media, "--speed", "max", "--mcap", file)
+    assert result.exit_code == 0, result.output
+    assert str(file) in result.stdout
+    summary = McapReader(file).summary()
+    assert (summary.frames, summary.size) == (FRAMES, (HEIGHT, WIDTH))
+    assert summary.last_ns - summary.first_ns == (FRAMES - 1) * 1_000_000_000 // FPS
+    assert "name it" in replay(media, "--mcap", tmp_path / "out.mp4").output
 
 
 def test_the_same_replay_gives_the_same_bytes_and_replaces_outputs(media, tmp_path, seeing):
@@ -154,7 +168,7 @@ def test_a_truncated_file_keeps_what_could_be_decoded(media, tmp_path):
     [
         (["--jsonl", "{clip}"], "is the input itself", 2),
         (["--record", "{clip}"], "is the input itself", 2),
-        (["--jsonl", "{tmp}/x.mp4", "--record", "{tmp}/x.mp4"], "two names", 2),
+        (["--jsonl", "{tmp}/x.mp4", "--record", "{tmp}/x.mp4"], "named twice", 2),
         (["--jsonl", "{tmp}/no/such/folder/x.jsonl"], "no/such/folder", 1),
         (["--record", "{tmp}/no/such/folder/x.mp4"], "no/such/folder", 1),
         (["--publish", "tcp://0.0.0.0:5555"], "0.0.0.0:5555 reaches beyond this machine", 1),

@@ -54,17 +54,22 @@ def test_version_keys_and_view_need_no_engine(tmp_path: Path) -> None:
     keys = str(tmp_path / "keys")
     hello = Hello(model="nano", classes=("dog",), size=(6, 8))
     with Publisher("tcp://127.0.0.1:*", "cam", hello=hello) as publisher:
-        version, init, add, listed, view = run(
+        version, init, add, listed, relay, bridge, view = run(
             ["--version"],
             ["keys", "init", "--keys", keys],
             ["keys", "add", "robot1", "--keys", keys],
             ["keys", "list", "--keys", keys],
+            ["relay", "tcp://0.0.0.0:5555"],
+            ["bridge", "tcp://0.0.0.0:5555", "--webhook", "http://127.0.0.1:9/"],
             ["view", publisher.endpoint, "--plain", "--wait", "0.1"],
         )
     assert version[0] == 0
     assert version[1].startswith("streamavis ")
     assert [init[0], add[0], listed[0]] == [0, 0, 0]
     assert "robot1" in listed[1]
+    for code, said in (relay, bridge):
+        assert code == 2
+        assert "names no machine" in said
     assert "waiting for tcp://127.0.0.1:" in view[1]
     assert "nothing arrived for 0.1 s" in view[1]
 

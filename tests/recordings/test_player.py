@@ -52,7 +52,7 @@ class Tape:
         yield from self.said
 
 
-class Target:
+class Sent:
     """A publisher that keeps what it is given, and when."""
 
     def __init__(self, clock: Clock) -> None:
@@ -69,10 +69,10 @@ def frame(at_s: float, seq: int, **fields: object) -> Recorded:
     return Recorded(round(at_s * SECOND), replace(FRAME, seq=seq, **fields))
 
 
-def play(*said: Recorded, rounds: int = 1, speed: float = 1.0) -> tuple[Player, Target]:
+def play(*said: Recorded, rounds: int = 1, speed: float = 1.0) -> tuple[Player, Sent]:
     clock = Clock()
     player = Player(Tape(*said), speed=speed, clock=clock, pause=clock.pause)
-    target = Target(clock)
+    target = Sent(clock)
     assert player.play(target, rounds=rounds)
     return player, target
 
@@ -146,7 +146,7 @@ def test_stopping_sends_no_end():
     clock = Clock()
     clock.stop_after = 2
     player = Player(Tape(*(frame(n, n) for n in range(5))), clock=clock, pause=clock.pause)
-    target = Target(clock)
+    target = Sent(clock)
     assert not player.play(target, rounds=None)
     assert [message.seq for _, message in target.got] == [0, 1]
 

@@ -20,7 +20,7 @@ from mcap.writer import CompressionType, Writer
 from wire_samples import EOS, FRAME, HELLO, STATUS
 
 from streamavis.errors import ArgumentError, InputError, OutputError
-from streamavis.recordings import McapWriter, Recorded, Recording
+from streamavis.recordings import McapReader, McapWriter, Recorded
 from streamavis.recordings.schemas import FOXGLOVE
 from streamavis.types import Notice
 from streamavis.wire.schema import KINDS
@@ -65,7 +65,7 @@ def by_topic(path: Path) -> dict[str, list[tuple[object, int, dict]]]:
 
 def test_every_message_is_read_again_as_it_was(tmp_path):
     said = messages()
-    recording = Recording(write(tmp_path / "out.mcap", said))
+    recording = McapReader(write(tmp_path / "out.mcap", said))
     assert list(recording.messages()) == said
     assert list(recording.messages("cam-1")) == said
     assert list(recording.messages("cam")) == []
@@ -138,7 +138,7 @@ def test_a_cut_file_is_read_up_to_the_cut(tmp_path):
     lengths = []
     for size in np.linspace(8, len(data) - 1, 40).astype(int):
         (tmp_path / "cut.mcap").write_bytes(data[:size])
-        recording = Recording(tmp_path / "cut.mcap")
+        recording = McapReader(tmp_path / "cut.mcap")
         got = list(recording.messages())
         assert got == said[: len(got)]
         assert recording.cut or len(got) == len(said)
@@ -152,7 +152,7 @@ def test_what_is_not_closed_lacks_the_last_second_at_most(tmp_path):
     writer = McapWriter(tmp_path / "out.mcap")
     for one in said[:-1]:
         writer.message(one.message, one.time_ns)
-    got = list(Recording(tmp_path / "out.mcap").messages())
+    got = list(McapReader(tmp_path / "out.mcap").messages())
     assert got
     assert said[-2].time_ns - got[-1].time_ns <= SECOND
     writer.close()
@@ -167,7 +167,7 @@ def test_damage_is_no_crash_and_gives_no_other_messages(tmp_path):
         for at in rng.integers(8, len(data), 3):
             broken[at] = rng.integers(256)
         (tmp_path / "bad.mcap").write_bytes(broken)
-        for one in Recording(tmp_path / "bad.mcap").messages():
+        for one in McapReader(tmp_path / "bad.mcap").messages():
             assert any(one.message == other.message for other in said)
 
 
@@ -189,7 +189,7 @@ def test_a_file_that_claims_too_much_is_not_believed(tmp_path):
     }  # fmt: skip
     for sentence, data in cases.items():
         (tmp_path / "bad.mcap").write_bytes(data)
-        recording = Recording(tmp_path / "bad.mcap")
+        recording = McapReader(tmp_path / "bad.mcap")
         assert list(recording.messages()) == []
         assert sentence in recording.cut
 
@@ -207,7 +207,7 @@ def test_messages_are_checked_as_on_the_wire(tmp_path):
             for data in (b"", b"[]", b"{}", good.encode(), b"\xff", b"[" * 5_000):
                 writer.add_message(channel, 0, data, 0)
         writer.finish()
-    recording = Recording(path)
+    recording = McapReader(path)
     assert list(recording.messages()) == []
     assert recording.refused == 6 * len(KINDS)
     with pytest.raises(InputError, match="no results"):
@@ -218,7 +218,7 @@ def test_a_stream_has_to_be_named_where_there_are_several(tmp_path):
     with McapWriter(tmp_path / "out.mcap") as writer:
         for name in ("a", "b"):
             writer.message(replace(FRAME, stream=name), T0)
-    recording = Recording(tmp_path / "out.mcap")
+    recording = McapReader(tmp_path / "out.mcap")
     with pytest.raises(ArgumentError, match="streams a, b; name one"):
         recording.summary()
     with pytest.raises(ArgumentError, match="no stream 'c'; it has a, b"):
@@ -230,16 +230,16 @@ def test_a_stream_has_to_be_named_where_there_are_several(tmp_path):
 def test_files_that_are_no_recordings(tmp_path):
     (tmp_path / "x.mcap").write_bytes(b"RIFF....")
     with pytest.raises(InputError, match="no MCAP file"):
-        Recording(tmp_path / "x.mcap")
+        McapReader(tmp_path / "x.mcap")
     with pytest.raises(InputError, match="cannot be read"):
-        Recording(tmp_path / "absent.mcap")
+        McapReader(tmp_path / "absent.mcap")
     with pytest.raises(OutputError, match="--overwrite"):
         McapWriter(tmp_path / "x.mcap")
     with pytest.raises(OutputError, match="cannot be written"):
         McapWriter(tmp_path / "absent" / "x.mcap")
     with McapWriter(tmp_path / "x.mcap", overwrite=True) as writer:
         writer.message(FRAME, T0)
-    assert Recording(tmp_path / "x.mcap").summary().frames == 1
+    assert McapReader(tmp_path / "x.mcap").summary().frames == 1
 
 
 def test_a_new_engine_s_notices_are_written(tmp_path):

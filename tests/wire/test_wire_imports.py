@@ -5,7 +5,18 @@ from __future__ import annotations
 import subprocess
 import sys
 
-HEAVY = ("torch", "numpy", "cv2", "av", "scipy", "pycocotools", "sounddevice", "typer", "rich")
+HEAVY = (
+    "torch",
+    "numpy",
+    "cv2",
+    "av",
+    "scipy",
+    "pycocotools",
+    "sounddevice",
+    "typer",
+    "rich",
+    "asyncio",
+)
 
 
 def test_importing_the_wire_imports_nothing_heavy():

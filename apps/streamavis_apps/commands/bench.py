@@ -14,6 +14,7 @@ from streamavis_apps.commands import (
     bench_offline,
     bench_real,
     bench_training,
+    bench_wire,
 )
 from streamavis_apps.commands.options import (
     Fps,
@@ -52,6 +53,7 @@ app.command("attack", cls=HelpCommand)(bench_attack.attack)
 app.command("bearing", cls=HelpCommand)(bench_bearing.bearing)
 app.command("data", cls=HelpCommand)(bench_data.data)
 app.command("training", cls=HelpCommand)(bench_training.training)
+app.command("wire", cls=HelpCommand)(bench_wire.wire)
 
 
 @app.command("pipeline", cls=HelpCommand)

@@ -13,12 +13,19 @@ from streamavis_apps.commands.options import (
     Insecure,
     Keys,
     Listen,
+    Mcap,
     Model,
+    Mqtt,
+    MqttCa,
+    MqttPassword,
+    MqttPlain,
+    MqttUser,
     Publish,
     Threads,
     Token,
     View,
     Web,
+    Webhook,
     check_publish,
     parse_output,
     parse_recording,
@@ -62,9 +69,16 @@ def command(
         Path | None,
         typer.Option(parser=parse_recording, metavar="FILE", help="Write the annotated video."),
     ] = None,
+    mcap: Mcap = None,
     publish: Publish = None,
     keys: Keys = None,
     insecure: Insecure = False,
+    mqtt: Mqtt = None,
+    mqtt_user: MqttUser = None,
+    mqtt_password_file: MqttPassword = None,
+    mqtt_ca: MqttCa = None,
+    mqtt_plain: MqttPlain = False,
+    webhook: Webhook = None,
     sound_offset: Annotated[
         float,
         typer.Option(
@@ -101,11 +115,13 @@ def command(
     [bold]Examples[/]
       streamavis live --view window
       streamavis live --camera browser --view web
+      streamavis live --mcap out.mcap --mqtt homeassistant.local
       streamavis live --camera rtsp://user:pw@10.0.0.5/cam --publish tcp://127.0.0.1:5555
       streamavis live --mic none --publish tcp://0.0.0.0:5555   [dim]after: streamavis keys init[/]
       streamavis live --camera door=camera:0 --camera yard=camera:2 --mic none --jsonl out.jsonl
     """
     check_publish(publish, keys, insecure)
+    from streamavis_apps.bridges import Services
     from streamavis_apps.live.live import Live, run
     from streamavis_apps.live.sinks import Wanted
 
@@ -122,6 +138,15 @@ def command(
             insecure=insecure,
             jsonl=jsonl,
             record=record,
+            mcap=mcap,
+            services=Services(
+                mqtt=mqtt,
+                user=mqtt_user,
+                password_file=mqtt_password_file,
+                ca=mqtt_ca,
+                plain=mqtt_plain,
+                webhook=webhook,
+            ),
         ),
         metrics=metrics,
         least_hz=min_rate,

@@ -26,6 +26,7 @@ __all__ = [
     "Limit",
     "Listen",
     "Material",
+    "Mcap",
     "Model",
     "Mqtt",
     "MqttCa",
@@ -53,6 +54,7 @@ __all__ = [
     "check_publish",
     "parse_device",
     "parse_listen",
+    "parse_mcap",
     "parse_names",
     "parse_output",
     "parse_recording",
@@ -196,7 +198,7 @@ Webhook = Annotated[
     typer.Option(
         envvar="STREAMAVIS_WEBHOOK",
         metavar="URL",
-        help="Post every change of who is heard, as JSON; or set STREAMAVIS_WEBHOOK.",
+        help="Post every change of who is heard, as JSON.",
     ),
 ]
 
@@ -373,6 +375,25 @@ def parse_recording(text: str) -> Path:
             f"{text!r}: recordings are mp4, not {path.suffix[1:]}; name it {str(better)!r}."
         )
     return path
+
+
+def parse_mcap(text: str) -> Path:
+    """Read `--mcap`: the path of an MCAP file."""
+    path = parse_output(text)
+    if path.suffix.lower() not in ("", ".mcap"):
+        better = path.with_suffix(".mcap")
+        raise typer.BadParameter(f"{text!r} is no MCAP file; name it {str(better)!r}.")
+    return path
+
+
+Mcap = Annotated[
+    Path | None,
+    typer.Option(
+        parser=parse_mcap,
+        metavar="FILE",
+        help="Record results, pictures and sound for Foxglove and `play`; needs the extra mcap.",
+    ),
+]
 
 
 def parse_speed(text: str) -> float:

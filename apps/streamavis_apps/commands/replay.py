@@ -14,6 +14,7 @@ from streamavis_apps.commands.options import (
     Insecure,
     Keys,
     Listen,
+    Mcap,
     Model,
     Publish,
     Threads,
@@ -67,6 +68,7 @@ def command(
             help="Write the annotated video with its sound.",
         ),
     ] = None,
+    mcap: Mcap = None,
     view: Annotated[
         View, typer.Option(help="Watch in a window, or in a browser on this or another machine.")
     ] = View.NONE,
@@ -116,6 +118,7 @@ def command(
         insecure=insecure,
         jsonl=jsonl,
         record=record,
+        mcap=mcap,
         window=view is View.WINDOW,
         web=Web(listen, token) if view is View.WEB else None,
         stamps=stamps,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import threading
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING, Self
 
 from streamavis.errors import OutputPathError
 from streamavis.sinks.outputs import SinkPlan, open_sinks
+from streamavis.sinks.services import ServiceSink
+from streamavis_apps.bridges import NO_SERVICES, Bridges, Services
 from streamavis_apps.commands.options import View, Web
 from streamavis_apps.live.views import BROWSER, open_view
 from streamavis_apps.sources import is_stdout
@@ -41,6 +44,8 @@ class Wanted:
     insecure: bool = False
     jsonl: Path | None = None
     record: Path | None = None
+    mcap: Path | None = None
+    services: Services = NO_SERVICES  # MQTT and webhooks
 
 
 class Outputs:
@@ -61,10 +66,12 @@ class Outputs:
         self._stop = stop
         self._stack = ExitStack()
         self._views: Views | None = None
-        if wanted.jsonl is not None and wanted.jsonl == wanted.record:
-            raise OutputPathError(
-                f"{wanted.jsonl}: is named twice; give each output a name of its own"
-            )
+        self._bridges: Bridges | None = None
+        self._lock = threading.Lock()  # of the bridges, which all streams share
+        files = [one for one in (wanted.jsonl, wanted.record, wanted.mcap) if one is not None]
+        for path in files:
+            if files.count(path) > 1:
+                raise OutputPathError(f"{path}: is named twice; give each output a name of its own")
 
     def __enter__(self) -> Self:
         wanted = self._wanted
@@ -73,6 +80,12 @@ class Outputs:
         )
         if self._views is not None and self._views.where:
             self.places["view"] = self._views.where
+        if wanted.services.wanted:
+            with ExitStack() as opening:
+                opening.push(self._stack.pop_all())
+                self._bridges = opening.enter_context(Bridges(wanted.services))
+                self._stack = opening.pop_all()
+            self.places["services"] = ", ".join(self._bridges.told)
         return self
 
     def __exit__(
@@ -100,6 +113,7 @@ class Outputs:
         Raises:
             OutputError: a file cannot be written.
             WireError: the address is refused or in use.
+            MissingExtraError: the package of an output is not installed.
         """
         wanted = self._wanted
         of_stream = f" of {stream}" if several else ""
@@ -112,6 +126,7 @@ class Outputs:
             stamps=True,
             record=wanted.record,
             startable=startable,
+            mcap=wanted.mcap,
         )
         if several:
             plan = _as_one_of_several(plan, stream, place)
@@ -122,6 +137,11 @@ class Outputs:
             self.places[f"lines{of_stream}"] = str(plan.jsonl)
         if found.recording is not None and wanted.record is not None:
             self.places[f"video{of_stream}"] = found.recording.recording
+        if plan.mcap is not None:
+            self.places[f"recording{of_stream}"] = str(plan.mcap)
+        if self._bridges is not None:
+            sink = ServiceSink(self._bridges, hello, stream=stream, lock=self._lock)
+            found.sinks.append(sink)
         if self._views is not None:
             shared = info.name == BROWSER
             found.sinks.append(self._views.sink(stream, hello, found.recording, shared=shared))
@@ -141,6 +161,7 @@ def _as_one_of_several(plan: SinkPlan, stream: str, place: int) -> SinkPlan:
         jsonl=plan.jsonl if is_stdout(plan.jsonl) else own(plan.jsonl),
         record=own(plan.record),
         startable=own(plan.startable),
+        mcap=own(plan.mcap),
     )
 
 

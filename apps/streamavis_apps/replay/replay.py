@@ -55,6 +55,7 @@ class Replay:
     insecure: bool = False
     jsonl: Path | None = None  # "-": standard output
     record: Path | None = None
+    mcap: Path | None = None
     window: bool = False
     web: Web | None = None  # serve the viewer in a browser
     stamps: bool = False  # in the JSONL
@@ -136,7 +137,8 @@ def ready(plan: Replay, stop: Stop, console: Console) -> Iterator[Ready]:
             size = (media.info.height, media.info.width)
             model = load_warm(plan.model, [size], console, plan.compute)
         hello = _hello(plan, model, media.info)
-        outputs = {} if plan.jsonl is None else {"results": str(plan.jsonl)}
+        named = {"results": plan.jsonl, "recording": plan.mcap}
+        outputs = {what: str(path) for what, path in named.items() if path is not None}
         found = open_sinks(_sinks(plan, media), hello, stream=plan.stream)
         sinks, wire, recording = found.sinks, found.wire, found.recording
         if window is not None:
@@ -243,14 +245,13 @@ def _viewer(plan: Replay) -> Iterator[WebView | None]:
 
 def _check_paths(plan: Replay) -> None:
     """Refuse outputs that would destroy the input or each other."""
-    named = [path for path in (plan.jsonl, plan.record) if path is not None]
+    named = [path for path in (plan.jsonl, plan.record, plan.mcap) if path is not None]
     outputs = [path.resolve() for path in named if not is_stdout(path)]
     if plan.source.resolve() in outputs:
         raise OutputPathError(f"{plan.source}: is the input itself; give the output another name")
     if len(set(outputs)) < len(outputs):
-        raise OutputPathError(
-            f"{plan.record}: is named by --jsonl and --record; give them two names"
-        )
+        twice = next(path for path in outputs if outputs.count(path) > 1)
+        raise OutputPathError(f"{twice}: is named twice; give each output a name of its own")
 
 
 def _sinks(plan: Replay, media: MediaSource) -> SinkPlan:
@@ -268,6 +269,7 @@ def _sinks(plan: Replay, media: MediaSource) -> SinkPlan:
         startable=Path(f"streamavis-{plan.stream}.mp4") if plan.window else None,
         sound=plan.source if media.info.has_audio and not media.once else None,
         tracks=plan.tracks,
+        mcap=plan.mcap,
     )
 
 
