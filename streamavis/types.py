@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from streamavis.masks import Rle, decode
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
+    from supervision import Detections
 
 __all__ = [
     "MASK_STRIDE",
@@ -32,11 +33,13 @@ __all__ = [
     "FrameResult",
     "Heard",
     "InputStatus",
+    "Intrinsics",
     "Modality",
     "ModelHealth",
     "Notice",
     "NoticeKind",
     "Rle",
+    "SoundBearing",
     "SourceEvent",
     "SourceItem",
     "SourceState",
@@ -130,6 +133,32 @@ class Heard:
         return sorted(named, key=lambda kind: -kind[1])[:count]
 
 
+@dataclass(slots=True, frozen=True, kw_only=True)
+class Intrinsics:
+    """A pinhole camera with OpenCV's distortion, for pictures of the source frame's size."""
+
+    fx: float  # focal length, pixels
+    fy: float
+    cx: float  # principal point, pixels
+    cy: float
+    distortion: tuple[float, float, float, float, float] = (
+        0.0,
+        0.0,
+        0.0,
+        0.0,
+        0.0,
+    )  # k1, k2, p1, p2, k3
+
+
+@dataclass(slots=True, frozen=True)
+class SoundBearing:
+    """Where the sound comes from, on screen or off, as an array of microphones hears it."""
+
+    time_ns: int  # stream clock, of the end of the sound it is computed from
+    azimuth: float | None  # degrees, 0 in front, to the right positive; None: unknown
+    confidence: float  # 0..1, that the azimuth is right
+
+
 @dataclass(slots=True, frozen=True)
 class InputStatus:
     """A camera or microphone as it is now."""
@@ -168,6 +197,9 @@ class Track:
     centroid: tuple[float, float]  # x, y
     area: int  # pixels
     rle: Rle
+    # Azimuth (right) and elevation (up) of the centroid, degrees; None: the camera is not known.
+    bearing: tuple[float, float] | None = None
+    bearing_agrees: bool | None = None  # with the sound's bearing; None: one of them is unknown
     extra: dict[str, Extra] = field(default_factory=dict)  # of further heads, by name
 
     @property
@@ -208,6 +240,9 @@ class FrameResult:
     video: VideoState
     clock: ClockSource
     tracks: list[Track]
+    frame_id: str = ""  # of the camera's axes, as ROS has it
+    capture_wall_time: float | None = None  # s since 1970, of `capture_time_ns`; None: unknown
+    sound_bearing: SoundBearing | None = None  # None: there is no array of microphones
     v: str = WIRE_VERSION
     boot_id: str = ""  # random per engine start
     wall_time: float = 0.0  # seconds since 1970, metadata only
@@ -233,6 +268,28 @@ class FrameResult:
         if not self.tracks:
             return np.zeros((0, *self.size), np.bool_)
         return np.stack([track.mask for track in self.tracks])
+
+    def to_numpy(self) -> dict[str, NDArray[Any]]:
+        """One array for each property of the tracks: `streamavis.forms.to_numpy`."""
+        from streamavis import forms
+
+        return forms.to_numpy(self)
+
+    def to_coco(self) -> dict[str, Any]:
+        """A COCO data set of one image: `streamavis.forms.to_coco`, which takes options."""
+        from streamavis import forms
+
+        return forms.to_coco(self)
+
+    def to_supervision(self) -> Detections:
+        """`supervision.Detections` with masks and track ids: `streamavis.forms.to_supervision`.
+
+        Raises:
+            MissingExtraError: supervision is not installed.
+        """
+        from streamavis import forms
+
+        return forms.to_supervision(self)
 
 
 def message_fields(result: FrameResult, names: Sequence[str]) -> dict[str, object]:

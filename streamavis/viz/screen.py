@@ -15,10 +15,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from streamavis.viz.hud import Item, draw_bar, draw_candidates, fill, plate_of_text
-from streamavis.viz.labels import Look
-from streamavis.viz.overlay import draw_tracks
-from streamavis.viz.palette import (
+from streamavis.palette import (
     ALERT,
     DIM,
     GOOD,
@@ -27,6 +24,9 @@ from streamavis.viz.palette import (
     WARN,
     WHITE,
 )
+from streamavis.viz.hud import Item, draw_bar, draw_candidates, fill, plate_of_text
+from streamavis.viz.labels import LabelStyle
+from streamavis.viz.overlay import draw_tracks
 from streamavis.viz.strip import Moment, SoundStrip
 from streamavis.words import clock_time, counted, delay, detects
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from streamavis.types import AudioChunk, Candidate, FrameResult, SourceEvent
     from streamavis.viz.kinds import Kinds
 
-__all__ = ["Action", "Health", "Screen", "view_size"]
+__all__ = ["Action", "ScreenHealth", "StreamScreen", "view_size"]
 
 _FITS = (800, 1280)  # height, width that a view may have
 _LEAST = 640  # pixels of the longer side: smaller pictures are enlarged, by a whole number
@@ -82,7 +82,7 @@ _HELP = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Health:
+class ScreenHealth:
     """How the engine is doing, told now and then."""
 
     frames_per_s: float = 0.0  # results, shown or not
@@ -109,7 +109,7 @@ def view_size(height: int, width: int) -> tuple[int, int]:
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
-class Screen:
+class StreamScreen:
     """Composes what is shown; times are nanoseconds of any one monotonic clock."""
 
     def __init__(self, *, live: bool = False) -> None:
@@ -127,7 +127,7 @@ class Screen:
         self._seen_ns = 0  # when it first was
         self._model = ""
         self._detects: tuple[tuple[str, str], ...] = ()  # lines that say what it can find
-        self._health = Health()
+        self._health = ScreenHealth()
         self._sources: dict[str, SourceEvent] = {}  # modality -> its latest state
         self._latency_ns: float | None = None
         self._toast: tuple[str, int] | None = None  # words, until when
@@ -167,7 +167,7 @@ class Screen:
         """Take in a change of a source's state."""
         self._sources[event.modality] = event
 
-    def tell(self, health: Health, now_ns: int) -> None:
+    def tell(self, health: ScreenHealth, now_ns: int) -> None:
         """Take in how the engine is doing; new trouble is said."""
         if health.trouble and health.trouble != self._health.trouble:
             self.say(health.trouble, now_ns)
@@ -200,7 +200,7 @@ class Screen:
         nothing that covers the picture. Valid until the next call, which draws into it again."""
         shown, level = self._shown, None
         height, width = view_size(*shown.image.shape[:2]) if shown else (360, 640)
-        look = Look.of(height, width)
+        look = LabelStyle.of(height, width)
         below = SoundStrip.height(height, look)
         canvas = self._blank((look.header + height + below, width, 3))
         view = canvas[look.header : look.header + height]
@@ -229,7 +229,7 @@ class Screen:
         return self._canvas
 
     def _draw_picture(
-        self, view: NDArray[np.uint8], shown: _Shown, level_dbfs: float | None, look: Look
+        self, view: NDArray[np.uint8], shown: _Shown, level_dbfs: float | None, look: LabelStyle
     ) -> None:
         size = shown.image.shape[:2]
         if size == view.shape[:2]:
@@ -244,7 +244,7 @@ class Screen:
         if self._camera_is_gone:
             cv2.convertScaleAbs(view, dst=view, alpha=0.4)
 
-    def _draw_plates(self, view: NDArray[np.uint8], look: Look, now_ns: int) -> None:
+    def _draw_plates(self, view: NDArray[np.uint8], look: LabelStyle, now_ns: int) -> None:
         usual = ("running", "ended") if self._shown else ("running", "ended", "starting")
         if trouble := [e for e in self._sources.values() if e.state not in usual]:
             names = {"video": "camera", "audio": "microphone"}
@@ -266,7 +266,7 @@ class Screen:
         self,
         view: NDArray[np.uint8],
         lines: tuple[tuple[str, str], ...],
-        look: Look,
+        look: LabelStyle,
         down: float,
         accent: tuple[int, int, int] = WHITE,
     ) -> None:

@@ -16,13 +16,14 @@ from streamavis.wire.schema import (
     KINDS,
     MAJOR,
     VERSION,
+    Kind,
     Message,
     kind_of,
     parse_topic,
     topic,
 )
 
-__all__ = ["MAX_MESSAGE", "decode", "encode"]
+__all__ = ["MAX_MESSAGE", "decode", "encode", "restore"]
 
 MAX_MESSAGE: Final = 1 << 20  # bytes, topic included
 
@@ -67,7 +68,21 @@ def decode(data: bytes) -> Message:
     if len(data) > MAX_MESSAGE:
         raise SchemaError(f"the message has {len(data)} bytes, at most {MAX_MESSAGE}")
     stream, kind, start = parse_topic(data)
-    fields = _unpack(memoryview(data)[start:])
+    return restore(stream, kind, _unpack(memoryview(data)[start:]))
+
+
+def restore(stream: str, kind: Kind, fields: dict[str, Any]) -> Message:
+    """Return the message of these fields, checked from end to end; unknown keys are ignored.
+
+    Args:
+        stream: that the fields must name.
+        kind: of the message.
+        fields: plain values, as msgpack and JSON give them.
+
+    Raises:
+        SchemaVersionError: it has another major version.
+        SchemaError: it does not follow the schema.
+    """
     _check_version(fields.get("v"))
     try:
         message: Message = msgspec.convert(fields, KINDS[kind])

@@ -17,6 +17,7 @@ from streamavis.types import (
     AudioState,
     FrameResult,
     InputStatus,
+    Intrinsics,
     ModelHealth,
     Notice,
     SourceState,
@@ -69,6 +70,8 @@ class Hello:
     size: tuple[int, int]  # height, width of the source frames
     fps: float | None = None  # of the source; None: unknown or variable
     has_audio: bool = True  # False: the source has no sound, `audio` is always "absent"
+    intrinsics: Intrinsics | None = None  # of the camera, for pictures of `size`; None: unknown
+    frame_id: str = ""  # of the camera's axes, as in every result
     v: str = VERSION
     stream: str = ""
     boot_id: str = ""  # random per engine start

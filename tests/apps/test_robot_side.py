@@ -85,6 +85,8 @@ def test_version_keys_and_view_need_no_engine(tmp_path: Path) -> None:
                 ["bench", "model"],
             ],
         ),
+        ("mqtt", [["bridge", "tcp://127.0.0.1:9", "--mqtt", "localhost"]]),
+        ("mcap", [["record", "tcp://127.0.0.1:9", "NEW"], ["play", "FILE"]]),
     ],
 )
 def test_a_command_that_needs_more_names_its_extra(
@@ -92,7 +94,8 @@ def test_a_command_that_needs_more_names_its_extra(
 ) -> None:
     file = tmp_path / "file.bin"
     file.write_bytes(b"x")
-    given = [[str(file) if word == "FILE" else word for word in line] for line in lines]
+    words = {"FILE": str(file), "NEW": str(tmp_path / "new.bin")}
+    given = [[words.get(word, word) for word in line] for line in lines]
     for line, (code, said) in zip(lines, run(*given), strict=True):
         assert code == 1, f"{line}: {said}"
         assert f"pip install 'streamavis[{extra}]'" in said, f"{line}: {said}"

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from streamavis.model.backbone import STRIDE
+from streamavis.model.backbones import STRIDE
 from streamavis.types import SAMPLE_RATE, WINDOW_SAMPLES
 from streamavis_training.batch import Batch, Truth
 from streamavis_training.world import CLASSES, WorldConfig, clip

@@ -20,6 +20,7 @@ import torch
 from streamavis import metrics
 from streamavis.errors import InputError
 from streamavis.model import AVISM
+from streamavis.model.segmentation import segment
 from streamavis.session import Session
 from streamavis.types import SAMPLE_RATE, AudioChunk, VideoFrame
 from streamavis_training.split import ClassMap, match_classes
@@ -294,7 +295,7 @@ def _segmented(
         )
     else:
         rows = _own_rows(network, clip, no_audio=settings.no_audio)
-    found = network.segment(clip.pictures(), rows, threshold=settings.threshold, progress=progress)
+    found = segment(network, clip.pictures(), rows, threshold=settings.threshold, progress=progress)
     entries = []
     for i in range(len(found)):
         category = classes.ids[int(found.labels[i])]

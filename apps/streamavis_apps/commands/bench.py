@@ -8,6 +8,7 @@ import typer
 
 from streamavis_apps.commands import (
     bench_attack,
+    bench_bearing,
     bench_data,
     bench_live,
     bench_offline,
@@ -48,6 +49,7 @@ app.command("live", cls=HelpCommand)(bench_live.live)
 app.command("real", cls=HelpCommand)(bench_real.real)
 app.command("thresholds", cls=HelpCommand)(bench_real.thresholds)
 app.command("attack", cls=HelpCommand)(bench_attack.attack)
+app.command("bearing", cls=HelpCommand)(bench_bearing.bearing)
 app.command("data", cls=HelpCommand)(bench_data.data)
 app.command("training", cls=HelpCommand)(bench_training.training)
 

@@ -19,6 +19,7 @@ __all__ = [
     "DtypeOption",
     "Fps",
     "Insecure",
+    "InsecureReader",
     "Jobs",
     "Json",
     "Keys",
@@ -26,12 +27,20 @@ __all__ = [
     "Listen",
     "Material",
     "Model",
+    "Mqtt",
+    "MqttCa",
+    "MqttPassword",
+    "MqttPlain",
+    "MqttUser",
     "Names",
     "PictureSize",
     "Publish",
+    "PublisherAddress",
+    "ReaderKey",
     "Seed",
     "Size",
     "Split",
+    "StreamName",
     "Threads",
     "Tiers",
     "Token",
@@ -40,6 +49,7 @@ __all__ = [
     "VideoTrack",
     "View",
     "Web",
+    "Webhook",
     "check_publish",
     "parse_device",
     "parse_listen",
@@ -119,6 +129,75 @@ Keys = Annotated[
 Insecure = Annotated[
     bool,
     typer.Option("--insecure", help="--publish to other machines without keys: anyone may read."),
+]
+
+
+PublisherAddress = Annotated[
+    str, typer.Argument(metavar="ADDRESS", help="A publisher, e.g. tcp://127.0.0.1:5555.")
+]
+
+StreamName = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="This stream only; otherwise what the address has."),
+]
+
+ReaderKey = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="This reader's key file, made by `streamavis keys add NAME` over there.",
+    ),
+]
+
+InsecureReader = Annotated[
+    bool,
+    typer.Option("--insecure", help="Believe whoever answers on another machine, in clear."),
+]
+
+
+Mqtt = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST[:PORT]", help="Publish who is heard by MQTT; mqtts://HOST is with TLS."
+    ),
+]
+
+MqttUser = Annotated[
+    str | None,
+    typer.Option(
+        envvar="STREAMAVIS_MQTT_USER", show_envvar=True, metavar="NAME", help="User at the broker."
+    ),
+]
+
+MqttPassword = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="File with the password alone, mode 0600; or set STREAMAVIS_MQTT_PASSWORD.",
+    ),
+]
+
+MqttCa = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Certificate authority of the broker, PEM.",
+        show_default="the system's",
+    ),
+]
+
+MqttPlain = Annotated[
+    bool,
+    typer.Option("--mqtt-plain", help="Send the password without TLS to another machine."),
+]
+
+Webhook = Annotated[
+    str | None,
+    typer.Option(
+        envvar="STREAMAVIS_WEBHOOK",
+        metavar="URL",
+        help="Post every change of who is heard, as JSON; or set STREAMAVIS_WEBHOOK.",
+    ),
 ]
 
 

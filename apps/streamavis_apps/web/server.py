@@ -14,7 +14,7 @@ import msgspec
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from streamavis.errors import SchemaError
-from streamavis.limits import Pace
+from streamavis.limits import RateLimit
 from streamavis_apps.web import feed, messages
 from streamavis_apps.web.door import Connection
 from streamavis_apps.web.viewer import NoPictures, Viewer
@@ -260,7 +260,7 @@ class Server:
     async def _take(self, socket: web.WebSocketResponse, source: BrowserSource) -> None:
         reason = "the browser left"
         pace = _pace()
-        pictures = Pace(_PICTURES_PER_S, _PICTURES_AT_ONCE, time.monotonic_ns)
+        pictures = RateLimit(_PICTURES_PER_S, _PICTURES_AT_ONCE, time.monotonic_ns)
         try:
             await socket.send_str(messages.text("accepted"))
             async for message in socket:
@@ -296,11 +296,11 @@ def _json(data: bytes) -> web.Response:
     return web.Response(body=data, content_type="application/json")
 
 
-def _pace() -> Pace:
-    return Pace(_MESSAGES_PER_S, _MESSAGES_AT_ONCE, time.monotonic_ns)
+def _pace() -> RateLimit:
+    return RateLimit(_MESSAGES_PER_S, _MESSAGES_AT_ONCE, time.monotonic_ns)
 
 
-async def _keep(pace: Pace) -> None:
+async def _keep(pace: RateLimit) -> None:
     """Wait until one more message is allowed."""
     if not pace.take():
         await asyncio.sleep(pace.wait_s())

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from streamavis.errors import SchemaError
-from streamavis.limits import Pace
+from streamavis.limits import RateLimit
 from streamavis_apps.web.settings import Settings
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Wishes:
     def __init__(self, controls: Controls, clock: Callable[[], int] = time.monotonic_ns) -> None:
         """Prepare; `clock` is monotonic, ns."""
         self._controls = controls
-        self._pace = Pace(CHANGES_PER_S, _AT_ONCE, clock)
+        self._pace = RateLimit(CHANGES_PER_S, _AT_ONCE, clock)
         self._waiting: dict[str, object] = {}
         self._applying: asyncio.Task[None] | None = None
 

@@ -15,6 +15,7 @@ from streamavis_apps.machine import Machine, machine
 from streamavis_apps.terminal import Terminal
 from streamavis_kernels import backend
 
+from streamavis.model.segmentation import segment
 from streamavis_benchmarks.offline.network import network, pictures, sound
 
 if TYPE_CHECKING:
@@ -79,7 +80,8 @@ def run(
         *columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal
     ) as progress:
         tasks = {stage: progress.add_task(stage, total=frames) for stage in _STAGES}
-        found = loaded.segment(
+        found = segment(
+            loaded,
             pictures(frames, size),
             heard,
             progress=lambda stage, done: progress.update(tasks[stage], completed=done),

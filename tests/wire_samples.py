@@ -6,7 +6,16 @@ import numpy as np
 from hypothesis import strategies as st
 
 from streamavis import masks
-from streamavis.types import FrameResult, InputStatus, Notice, Rle, Stage, Track
+from streamavis.types import (
+    FrameResult,
+    InputStatus,
+    Intrinsics,
+    Notice,
+    Rle,
+    SoundBearing,
+    Stage,
+    Track,
+)
 from streamavis.wire import EndOfStream, Hello, Message, StageLatency, Status
 
 WAIT_S = 60.0  # longer than anything takes; only a failing test waits for it
@@ -16,6 +25,8 @@ HELLO = Hello(
     classes=("dog", "drum"),
     size=(6, 8),
     fps=29.97,
+    intrinsics=Intrinsics(fx=10.0, fy=11.0, cx=3.5, cy=2.5, distortion=(0.5, 0.0, 0.0, 0.0, 0.0)),
+    frame_id="camera",
     stream="cam-1",
     boot_id="b0",
     host_boot_id="h0",
@@ -66,9 +77,25 @@ FRAME = FrameResult(
     video="ok",
     clock="driver",
     tracks=[
-        Track(7, "dog", 0, 0.75, 0.5, None, (2, 1, 5, 3), (4.0, 2.0), 15, masks.encode(DOG)),
+        Track(
+            id=7,
+            label="dog",
+            class_id=0,
+            score=0.75,
+            sounding=0.5,
+            visible=None,
+            box=(2, 1, 5, 3),
+            centroid=(4.0, 2.0),
+            area=15,
+            rle=masks.encode(DOG),
+            bearing=(1.5, -0.25),
+            bearing_agrees=False,
+        ),
         Track(9, "drum", 1, 1.0, None, 0.25, (0, 0, 8, 6), (3.5, 2.5), 48, Rle((6, 8), "0`1")),
     ],
+    frame_id="camera",
+    capture_wall_time=4.25,
+    sound_bearing=SoundBearing(987_000_000, -12.5, 0.75),
     boot_id="b0",
     wall_time=4.5,
     stamps={Stage.CAPTURE: 1_000, Stage.PUBLISH: 31_000},
@@ -152,6 +179,8 @@ def tracks(draw: st.DrawFn, size: tuple[int, int]) -> Track:
         centroid=center,
         area=len(rows),
         rle=masks.encode(mask),
+        bearing=draw(st.none() | st.tuples(st.floats(-180, 180), st.floats(-90, 90))),
+        bearing_agrees=draw(st.none() | st.booleans()),
     )
 
 
@@ -168,6 +197,15 @@ frames = _sizes.flatmap(
         clock=st.sampled_from(["pts", "driver", "arrival"]),
         tracks=st.lists(tracks(size), max_size=4, unique_by=lambda track: track.id),
         stamps=st.dictionaries(st.sampled_from(list(Stage)), _count),
+        frame_id=_text,
+        capture_wall_time=st.none() | st.floats(0, 1e12),
+        sound_bearing=st.none()
+        | st.builds(
+            SoundBearing,
+            time_ns=st.integers(-(2**63) + 1, 2**63 - 1),
+            azimuth=st.none() | st.floats(-180, 180),
+            confidence=_unit,
+        ),
         **_common,
     )
 )
@@ -178,6 +216,16 @@ hellos = st.builds(
     size=_sizes,
     fps=st.none() | st.floats(0, 240),
     has_audio=st.booleans(),
+    intrinsics=st.none()
+    | st.builds(
+        Intrinsics,
+        fx=st.floats(1, 1e6),
+        fy=st.floats(1, 1e6),
+        cx=st.floats(-1e6, 1e6),
+        cy=st.floats(-1e6, 1e6),
+        distortion=st.tuples(*[st.floats(-10, 10)] * 5),
+    ),
+    frame_id=_text,
     host_boot_id=st.none() | _text,
     **_common,
 )

@@ -17,11 +17,20 @@ if TYPE_CHECKING:
     from streamavis.model.avism import AVISM, AVISMOutput
     from streamavis.model.pixel_decoder import PixelFeatures
 
-__all__ = ["StageRecorder"]
+__all__ = ["StageRecorder", "run_with_stages"]
+
+
+def run_with_stages(
+    model: AVISM, frames: Tensor, audio_features: Tensor
+) -> tuple[AVISMOutput, dict[str, Tensor]]:
+    """What `model` returns, and what came out of each stage, by its name in the reference."""
+    with StageRecorder(model) as recorder:
+        output = model(frames, audio_features)
+    return output, recorder.stages(output)
 
 
 class StageRecorder:
-    """Records, while it is open, what the parts of a network return. The network does not know.
+    """Records what the parts of a network return while it is open, by hooks.
 
     Frames of a batch lie one after the other, tracker stages are of the first clip.
     """
@@ -57,6 +66,10 @@ class StageRecorder:
         self._handles.append(model.backbone.register_forward_hook(self._keep_pyramid))
         self._handles.append(model.pixel_decoder.register_forward_hook(self._keep_features))
         self._handles.append(model.localizer.register_forward_hook(self._keep_heads))
+        # Inference keeps the last layer's heads alone.
+        self._handles.append(
+            model.localizer.register_forward_pre_hook(self._every_layer, with_kwargs=True)
+        )
         # The sum of objects and sound has no module of its own.
         self._handles.append(model.object_encoder.register_forward_hook(self._keep_tokens))
         return self
@@ -96,6 +109,9 @@ class StageRecorder:
             "mask_logits_stride4": output.mask_logits,
         }
         return stages | {name: x[0] if batched else x for name, x in own.items()}
+
+    def _every_layer(self, module: nn.Module, inputs: Any, options: dict[str, Any]) -> Any:
+        return inputs, options | {"keep": self._model.config.frame_layers + 1}
 
     def _keeper(self, name: str) -> Any:
         def keep(module: nn.Module, inputs: Any, output: Tensor) -> None:
