@@ -16,7 +16,7 @@ from streamavis_apps.results.board import Board
 from streamavis_apps.results.tables import board_panel
 from streamavis_apps.terminal import Terminal
 from streamavis_apps.text import PlainFormatter, shown
-from streamavis_apps.view import Lines, _greeting, _end_line
+from streamavis_apps.view import Lines, _end_line, _greeting
 
 from streamavis import masks
 from streamavis.errors import InputError

@@ -44,7 +44,7 @@ class GuideWeights:
 
 @dataclass
 class Guide:
-    """Outputs of a guide for each object of the ground truth. Takes no gradient; float16 or float32."""
+    """Outputs of a guide for each object of the truth. Without gradient; float16 or float32."""
 
     class_logits: Tensor  # (B, T, N, K+1)
     mask_logits: Tensor  # (B, T, N, H4, W4)
