@@ -70,7 +70,7 @@ class Receiver(Protocol):
 class PushingSource(Protocol):
     """A live source that hands over what it captures, on its own threads, instead of yielding it.
 
-    What it captured before it is connected waits, as much as it has room for.
+    Items captured before it is connected wait in a bounded queue.
     """
 
     def connect(self, receiver: Receiver) -> None:
@@ -83,7 +83,7 @@ class Sink(Protocol):
     An `inline` sink is called on the thread that asks the engine for results: for those that
     never wait, and for windows, which belong to a program's main thread. Any other has a thread
     and a bounded queue of its own. In a replay the engine waits for it: it gets every result. Live
-    nothing waits: what a slow sink has no room for pushes its oldest result out, and is counted.
+    nothing waits: a full queue drops its oldest result, and counts it.
     """
 
     @property

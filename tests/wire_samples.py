@@ -44,7 +44,7 @@ STATUS = Status(
     latency={Stage.MODEL: StageLatency(p50_ms=30.0, p95_ms=41.5, p99_ms=60.25, max_ms=61.0)},
     model="failed",
     inputs=[InputStatus("mic:default", "audio", "stalled", 77, "no sound for 0.4 s")],
-    notices=[Notice(3, 99, "load", "too slow to keep up, now every 2nd frame")],
+    notices=[Notice(3, 99, "load", "overloaded: every 2nd frame")],
     degraded=["viewers at 5 Hz", "every 2nd frame"],
     stream="cam-1",
     boot_id="b0",

@@ -96,7 +96,7 @@ def save(
             `model.safetensors` and `config.json`, as model hubs have them.
         notes: kept in the file's metadata beside the configuration (data, command, seed).
         half: store float16; it is loaded as float32 again.
-        vggish: what an offline network hears with, kept beside it for `load_vggish`.
+        vggish: for an offline network's audio features, kept beside it for `load_vggish`.
 
     Raises:
         CheckpointError: the file cannot be written.
@@ -138,18 +138,18 @@ def load(name_or_path: str | Path, *, ready_features: bool = False) -> StreamAVI
 
     Args:
         name_or_path: a shipped name or a file.
-        ready_features: also take a network that hears through VGGish and lacks its weights: it
-            is given VGGish's features in place of sound.
+        ready_features: also take a network that needs VGGish weights and holds none: its
+            input is then VGGish features in place of sound.
 
     Raises:
-        CheckpointError: the file is missing, of another kind or version, cannot hear, or does not
-            fit its own configuration; the message names the first wrong weight.
+        CheckpointError: the file is missing, of another kind or version, has no VGGish, or does
+            not fit its own configuration; the message names the first wrong weight.
     """
     path = find(name_or_path)
     config = configuration(path)
     if config.audio == "vggish" and config.vggish == "absent" and not ready_features:
         raise CheckpointError(
-            f"{path} hears through VGGish, whose weights it does not hold; "
+            f"{path} needs VGGish weights and holds none; "
             "convert it again with `streamavis convert ... --causal --vggish FILE`"
         )
     return _filled(lambda: StreamAVIS(config), path)

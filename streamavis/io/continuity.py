@@ -1,4 +1,4 @@
-"""One time for a container whose clock may begin anew: recordings that were joined, HLS, resets."""
+"""One time for a container whose clock may restart: joined recordings, HLS, resets."""
 
 from __future__ import annotations
 

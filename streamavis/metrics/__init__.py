@@ -1,7 +1,7 @@
 """FSLA, HOTA and track mAP of audio-visual instance segmentation, and what a stream adds.
 
-`official` is the public evaluator's protocol, slips included; `corrected` is what the paper
-means. Start with `evaluate_files`, or feed a `StreamingEvaluator` frame by frame.
+`official` is the public evaluator's protocol, bugs included; `corrected` follows the
+paper's definitions. Start with `evaluate_files`, or feed a `StreamingEvaluator` frame by frame.
 """
 
 from streamavis.metrics.data import Category, GroundTruth, Predictions

@@ -31,7 +31,7 @@ class LoadLevel:
         return self.scale**2 / self.stride
 
 
-# The eyes lose first, the results for a robot last.
+# Viewers are degraded first, the publisher last.
 LEVELS: Final = (
     LoadLevel("everything"),
     LoadLevel("viewers at 5 Hz", 5.0),

@@ -116,7 +116,7 @@ class InputHealth:
             return known is None or not known.state == event.state == "stalled"
 
     def look(self, now_ns: int) -> list[SourceEvent]:
-        """News that nobody told: inputs that have fallen silent. Call it at `due_ns` and then."""
+        """Timeout events: inputs without data. Call it at `due_ns` and then."""
         news = []
         with self._lock:
             for modality, known in self._inputs.items():

@@ -228,7 +228,7 @@ class EngineStream:
         session.short_side = round(session.model.config.short_side * level.scale)
         session.max_tracks = level.max_tracks
         self._sinks.limit_viewers(level.viewer_hz)
-        what = f"too slow to keep up, now {level.name}" if down else f"time to spare: {level.name}"
+        what = f"{'overloaded' if down else 'recovered'}: {level.name}"
         self._journal.note("load", what, level=logging.WARNING if down else logging.INFO)
 
     def fail(self, error: Exception) -> None:

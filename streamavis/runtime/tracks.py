@@ -43,7 +43,7 @@ class TrackConfig:
     same_cosine: float = 0.5  # least similarity at which another slot may take a track over
     jump_cosine: float = 0.3  # below this a slot has left its object for another
     match: float = 0.5  # least bi-softmax at which another slot may take a track over
-    incumbency: float = 0.25  # bi-softmax a challenger must be better by than the slot in office
+    assignment_bonus: float = 0.25  # added to the bi-softmax of the assigned slot
     temperature: float = 0.1  # of the bi-softmax over cosines
     embed_rate: float = 0.1  # of the moving average of embeddings, times the cosine to it
     class_rate: float = 0.1  # of the moving averages of class probabilities and scores
@@ -180,7 +180,7 @@ class TrackBook:
     def _showing(self, seen: Sightings, book: TrackState) -> NDArray[np.int64]:
         """Slots that show an object no other slot shows better, in an order free of slot numbers.
 
-        Slots in office come first, then stronger ones: a newcomer's second view of a known object
+        Assigned slots come first, then stronger ones: a newcomer's second view of a known object
         must not take its place. What remains equal is broken by content, so that permuted slots
         give the same tracks.
         """
@@ -189,7 +189,7 @@ class TrackBook:
         if seen.visible is not None:
             shows &= seen.visible >= self.config.visible_on
         slots = np.flatnonzero(shows)
-        age = np.full(len(seen.scores), np.iinfo(np.int64).max)  # of the track in office, by id
+        age = np.full(len(seen.scores), np.iinfo(np.int64).max)  # of the assigned track, by id
         bound = (book.slots >= 0) & (book.ids > 0)
         age[book.slots[bound]] = book.ids[bound]
         content = [seen.embeddings[slots, c] for c in range(min(4, seen.embeddings.shape[1]))]
@@ -217,22 +217,21 @@ class TrackBook:
     ) -> NDArray[np.int64]:
         """Which row each slot shows, (S,), -1 for none.
 
-        Twice: first with everybody, where slots in office defend their track, then among the
-        left-over, whom the others no longer blur.
+        Twice: first with all slots, where the assigned slot gets a bonus, then among the rest.
         """
         config = self.config
         cosine = looks @ book.embeddings.T  # (S, N)
-        office = slots[:, None] == book.slots[None]
+        assigned = slots[:, None] == book.slots[None]
         same_class = class_ids[:, None] == book.class_probs.argmax(1)[None]
-        challenges = (cosine >= config.same_cosine) & same_class & ~office
-        stays = office & (cosine >= config.jump_cosine)
+        challenges = (cosine >= config.same_cosine) & same_class & ~assigned
+        stays = assigned & (cosine >= config.jump_cosine)
         rows = np.full(len(slots), -1, np.int64)
         for _ in range(2):
             open_slots, open_rows = rows < 0, ~np.isin(np.arange(len(book.ids)), rows)
             pair = open_slots[:, None] & open_rows[None]
             value = _bisoftmax(cosine / config.temperature, pair)
             allowed = stays | (challenges & (value >= config.match))
-            value = np.where(allowed & pair, value + config.incumbency * office, -np.inf)
+            value = np.where(allowed & pair, value + config.assignment_bonus * assigned, -np.inf)
             # Among equals the slot sorted first and the track seen last.
             by_time = np.broadcast_to(-book.last_seen_s[None], value.shape)
             by_slot = np.broadcast_to(np.arange(len(slots))[:, None], value.shape)
@@ -288,7 +287,7 @@ class TrackBook:
         slots: NDArray[np.int64],
         looks: NDArray[np.float32],
     ) -> None:
-        """Enter newcomers, keep the strongest `max_tracks`, and give ids to who has proved real."""
+        """Enter newcomers, keep the strongest `max_tracks`, and give ids to confirmed tracks."""
         book, config = self._book, self.config
         fresh = seen.scores[slots] >= config.score_on
         slots, looks = slots[fresh], looks[fresh]

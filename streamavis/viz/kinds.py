@@ -55,7 +55,7 @@ def draw_kinds(canvas: NDArray[np.uint8], kinds: Kinds | None, look: LabelStyle)
     bar = max(2, look.pad // 2)
     rows = max(1, height // look.header)
     room = width - line_on_ink("100 %", WHITE, look).shape[1] - look.pad
-    told = []
+    shown_rows = []
     for row, (name, share) in enumerate(likely[:rows]):
         top = row * height // rows
         foot = top + look.header - look.pad // 2
@@ -66,8 +66,8 @@ def draw_kinds(canvas: NDArray[np.uint8], kinds: Kinds | None, look: LabelStyle)
         put(canvas, figure, max(0, width - figure.shape[1]), top)
         cv2.rectangle(canvas, (0, foot - bar), (width - 1, foot - 1), DIM, -1)
         cv2.rectangle(canvas, (0, foot - bar), (round(share * width) - 1, foot - 1), tint, -1)
-        told.append(f"{shown} {number}")
-    return told
+        shown_rows.append(f"{shown} {number}")
+    return shown_rows
 
 
 @lru_cache(maxsize=256)

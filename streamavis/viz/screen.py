@@ -83,7 +83,7 @@ _HELP = (
 
 @dataclass(frozen=True, kw_only=True)
 class ScreenHealth:
-    """How the engine is doing, told now and then."""
+    """The state of the engine, sent from time to time."""
 
     frames_per_s: float = 0.0  # results, shown or not
     dropped: dict[str, int] = field(default_factory=dict)  # cause -> frames

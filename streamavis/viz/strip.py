@@ -37,7 +37,7 @@ class Moment:
 
     result: FrameResult
     level_dbfs: float | None  # None: it was not heard
-    kinds: Kinds | None  # None: nobody can say
+    kinds: Kinds | None  # None: unknown
 
 
 class SoundStrip:

@@ -25,7 +25,7 @@ class Age:
     """Time since the frame was taken."""
 
     seconds: float
-    exact: bool  # False: a lower bound, the time on the way is not in it
+    exact: bool  # False: a lower bound without the network delay
 
 
 class AgeBook:

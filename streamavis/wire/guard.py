@@ -25,7 +25,7 @@ class ConnectionGuard:
     """Watches a key folder.
 
     Attributes:
-        keys: what it says; None: it cannot be read, so nobody may come in or stay.
+        keys: what it says; None: it cannot be read, so every reader is refused.
         revoked: who was listed since this guard began and is no longer, key -> name.
     """
 
@@ -33,7 +33,7 @@ class ConnectionGuard:
         """Read the folder; `clock` is monotonic, ns.
 
         Raises:
-            KeyFileError: it cannot be used, or lists nobody.
+            KeyFileError: it cannot be used, or lists no reader.
         """
         self._folder = KeyFolder(folder)
         self.ticker = Ticker(clock, LOOK_INTERVAL_S)
@@ -44,7 +44,7 @@ class ConnectionGuard:
         self._tell_faults(self.keys)
         if not self.keys.clients:
             raise KeyFileError(
-                f"{folder} lists no client, so that nobody could read; add one: "
+                f"{folder} lists no client, so no reader is allowed; add one: "
                 "streamavis keys add NAME"
             )
 
@@ -69,7 +69,7 @@ class ConnectionGuard:
         except KeyFileError as error:
             self.keys = None
             if before is not None:
-                _log.error("nobody may read until this is mended: %s", error)
+                _log.error("all readers are refused until this is fixed: %s", error)
             return before is not None
         self._tell_faults(self.keys)
         if before is None:

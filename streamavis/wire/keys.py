@@ -209,7 +209,7 @@ class KeyFolder:
             The names that were listed with this key, `name` first.
 
         Raises:
-            KeyFileError: nobody has this name, or a file cannot be removed.
+            KeyFileError: no reader has this name, or a file cannot be removed.
         """
         _checked_name(name)
         check_private_folder(self.path, absent=_INIT)
@@ -219,7 +219,7 @@ class KeyFolder:
             remove(self._clients / f"{each}.{kind}") for kind in ("pub", "key") for each in names
         ]
         if not any(removed):
-            known = ", ".join(sorted(self._names())) or "nobody"
+            known = ", ".join(sorted(self._names())) or "none"
             raise KeyFileError(f"{name} is not listed in {self.path}; listed: {known}")
         return names
 
@@ -340,7 +340,7 @@ def _check_pair(path: Path, public: str, secret: str) -> None:
     _decode(public, f"{path}: is damaged: its public key is none")
     _decode(secret, f"{path}: is damaged: its secret key is none")
     if zmq.curve_public(secret.encode()).decode() != public:
-        raise KeyFileError(f"{path}: is damaged: its secret and its public key are no pair")
+        raise KeyFileError(f"{path}: is damaged: its public and secret key do not match")
 
 
 def _read_public(path: Path) -> bytes:

@@ -36,14 +36,14 @@ _MAX_RECEIVED: Final = 1_024
 _RECEIVE_MARK: Final = 16
 # Connections that wait to be accepted; one that finds no room tries again a second later.
 _QUEUE: Final = 1_024
-_HANDSHAKE_MS: Final = 5_000  # strangers may not hold a connection for longer
+_HANDSHAKE_MS: Final = 5_000  # timeout of an unauthenticated connection
 _REOPEN_S: Final = 0.25
 
 _log = logging.getLogger(__name__)
 
 
 class Outlet:
-    """Sends to whoever may read, never waits for a reader, and shuts at the first doubt.
+    """Sends to admitted readers, never waits for a reader, and closes when admission fails.
 
     With a guard every connection is encrypted, and made by a listed key; where the list cannot be
     relied upon there is no socket at all, until it can. Opened by any thread, then used by one.
@@ -101,7 +101,7 @@ class Outlet:
             self._fail(error)
 
     def attend(self) -> None:
-        """Let in whom the keys and the bounds allow, and nobody while keys are in doubt."""
+        """Admit readers within keys and bounds; none while the keys cannot be read."""
         guard = self._guard
         if guard is None:
             self._watch()

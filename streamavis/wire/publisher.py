@@ -75,20 +75,20 @@ class Publisher:
             address: `tcp://127.0.0.1:PORT`, `tcp://127.0.0.1:*` for any free port, or
                 `ipc://PATH`; with keys, or insecurely, `tcp://ADDRESS:PORT` of this machine too.
             stream: 1 to 64 letters, digits, `_` or `-`.
-            hello: what late joiners are told at once; its `boot_id` becomes that of every
+            hello: sent to late joiners at once; its `boot_id` becomes that of every
                 message, a random one if it is empty.
             status: called ten times a second by the publisher's own thread, so it must return at
                 once and be safe to call there; None: send only what `status()` is given.
             keys: folder with the publisher's key and its clients', as `keys.KeyFolder` makes it:
                 everything is encrypted, and only listed clients may read. It is watched: whoever
                 is revoked is out within half a second.
-            insecure: let whoever can reach the address read, in clear.
+            insecure: everyone who can reach the address may read, unencrypted.
             clock: monotonic ns, of the engine's stamps.
 
         Raises:
             WireError: the address is malformed, beyond this machine without keys, in use or
                 cannot be bound, or the stream name or `hello` is not allowed.
-            KeyFileError: `keys` is damaged, open to others, or lists nobody.
+            KeyFileError: `keys` is damaged, open to others, or lists no reader.
         """
         self.stream = stream
         self._topics = {kind: topic(stream, kind) for kind in KINDS}
@@ -98,7 +98,7 @@ class Publisher:
         self._status_failing = False
         self._ticker = Ticker(clock, STATUS_INTERVAL_S)
         self._greeting = Ticker(time.monotonic_ns, _GREET_S)  # paces the network, not the stream
-        self._asked: set[Kind] = set()  # to be told again at the next greeting
+        self._asked: set[Kind] = set()  # sent again with the next greeting
         self._outbox = Outbox()
         self._last_status: Status | None = None
         self._last_seq: int | None = None
@@ -107,9 +107,9 @@ class Publisher:
         self._put(self._sign(hello))
         self._outlet = open_outlet(address, keys, insecure, clock)
         self.endpoint: str = self._outlet.endpoint
-        self._ear, self._bell = socket.socketpair()
-        self._ear.setblocking(False)
-        self._bell.setblocking(False)
+        self._wake_receiver, self._wake_sender = socket.socketpair()
+        self._wake_receiver.setblocking(False)
+        self._wake_sender.setblocking(False)
         self._thread = threading.Thread(target=self._run, name=f"publish-{stream}", daemon=True)
         self._thread.start()
 
@@ -120,7 +120,7 @@ class Publisher:
 
     @property
     def joined(self) -> int:
-        """Subscriptions that readers have made so far; 0: nobody has come yet."""
+        """Subscriptions that readers have made so far; 0: no reader yet."""
         return self._joined
 
     def publish(self, result: FrameResult) -> None:
@@ -144,7 +144,7 @@ class Publisher:
         self._send(signed)
 
     def hello(self, hello: Hello) -> None:
-        """Replace what late joiners are told, and tell everybody."""
+        """Replace the message for late joiners, and send it to all."""
         self._send(self._sign(hello))
 
     def status(self, status: Status) -> None:
@@ -161,16 +161,16 @@ class Publisher:
         if self._closed:
             return
         if not self._ended:
-            self.end(self._last_words(reason))
+            self.end(self._end_message(reason))
         self._closed = True
-        self._ring()
+        self._wake()
         self._thread.join(_JOIN_S)
         if self._thread.is_alive():
             _log.warning("publisher of %s: status() does not return, socket left", self.stream)
             return
         self._outlet.term()
-        self._ear.close()
-        self._bell.close()
+        self._wake_receiver.close()
+        self._wake_sender.close()
 
     def __enter__(self) -> Self:
         return self
@@ -191,7 +191,7 @@ class Publisher:
             known["monotonic_ns"] = self._clock()
         return replace(message, wall_time=time.time(), **known)
 
-    def _last_words(self, reason: EndReason) -> EndOfStream:
+    def _end_message(self, reason: EndReason) -> EndOfStream:
         if (last := self._last_status) is None:
             return EndOfStream(reason=reason, seq=self._last_seq)
         return EndOfStream(
@@ -207,7 +207,7 @@ class Publisher:
         if self._ended:
             raise WireError(f"stream {self.stream!r} has ended; open another Publisher")
         self._put(message)
-        self._ring()
+        self._wake()
 
     def _put(self, message: Message) -> None:
         self._outbox.put(kind_of(message), encode(message))
@@ -216,19 +216,19 @@ class Publisher:
         elif isinstance(message, Status):
             self._last_status = message
 
-    def _ring(self) -> None:
-        # A full bell is a bell that rings already.
+    def _wake(self) -> None:
+        # A full socket wakes the thread already.
         with contextlib.suppress(BlockingIOError):
-            self._bell.send(b"\0")
+            self._wake_sender.send(b"\0")
 
     # What follows runs in the publisher's thread, the only one that touches the socket.
 
     def _run(self) -> None:
         try:
             while not self._closed:
-                self._outlet.wait([self._ear], self._wait_ms())
+                self._outlet.wait([self._wake_receiver], self._wait_ms())
                 with contextlib.suppress(BlockingIOError):
-                    self._ear.recv(4_096)
+                    self._wake_receiver.recv(4_096)
                 self._outlet.attend()
                 self._greet()
                 if self._make_status and self._ticker.tick():

@@ -115,7 +115,7 @@ class EndOfStream:
     `stream`, `boot_id` and `wall_time` are filled in by the publisher.
     """
 
-    reason: EndReason  # the source ended; the engine was told to stop; something broke
+    reason: EndReason  # the source ended; the engine was stopped; a failure
     detail: str = ""  # one sentence for people
     epoch: int = 0
     seq: int | None = None  # of the last result; None: there was none

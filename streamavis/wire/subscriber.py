@@ -107,7 +107,7 @@ class Subscriber:
             on_silence: called once per silence, by the thread that reads, while it reads.
             key: this reader's key file, made by `streamavis keys add NAME` where the publisher
                 runs. It is read once. With it nothing but that publisher is believed.
-            insecure: believe whoever answers at the address, and read in clear.
+            insecure: no authentication of the publisher, unencrypted.
             clock: monotonic ns, of this machine if ages are to be exact.
 
         Raises:

@@ -63,7 +63,7 @@ class Authenticator:
                 status, text = self._judge(request)
             except Exception as error:
                 status, text = _FAULT, b"authenticator failed"
-                line = f"let nobody in, as the authenticator failed: {error!r}"
+                line = f"refused, because the authenticator failed: {error!r}"
                 self._tell(("authenticator", type(error)), line, known=True)
             route, empty, _version, number = request[:4]
             reply = [_VERSION, number, status, text, b"", b""]

@@ -92,7 +92,7 @@ def test_published_weights_go_live(published, vggish, tmp_path):
     code, said = command("convert", published, live, "--causal", "--vggish", vggish, "--half")
     assert code == 0, said
     assert "attends to the last 5 s, one frame a second" in said
-    assert "hears with the VGGish of vggish.pth" in said
+    assert "audio features: VGGish of vggish.pth" in said
     clip = write_clip(tmp_path / "clip.mp4")
     code, said = command("replay", clip, "--speed", "max", "--model", live, "--jsonl", results)
     assert code == 0, said
@@ -110,7 +110,7 @@ def test_a_network_without_an_ear_says_so_and_is_not_replayed(published, tmp_pat
     clip = write_clip(tmp_path / "clip.mp4")
     code, said = command("replay", clip, "--model", live, "--jsonl", results)
     assert code == 1
-    assert "hears through VGGish, whose weights it does not hold" in said
+    assert "needs VGGish weights and holds none" in said
     assert results.read_text() == "of an earlier run"
     assert checkpoint.load(live, ready_features=True).config.vggish == "absent"
 
@@ -121,7 +121,7 @@ def test_acvis_brings_its_own_ear(published, vggish, tmp_path, monkeypatch):
     torch.save({f"audio_backbone.{k}": v for k, v in (weights | pca).items()}, published)
     code, said = command("convert", published, tmp_path / "live.safetensors", "--causal", "--half")
     assert code == 0, said
-    assert "hears with the VGGish of avism.pth" in said
+    assert "audio features: VGGish of avism.pth" in said
     assert checkpoint.configuration(tmp_path / "live.safetensors").vggish == "pca"
 
 
@@ -135,7 +135,7 @@ def test_an_offline_network_keeps_its_ear(published, vggish, tmp_path):
     out = tmp_path / "offline.safetensors"
     code, said = command("convert", published, out, "--vggish", vggish, "--half")
     assert code == 0, said
-    assert "hears with the VGGish of vggish.pth" in said
+    assert "audio features: VGGish of vggish.pth" in said
     kept, theirs = checkpoint.load_vggish(out), torch.load(vggish)
     assert kept.state_dict().keys() == theirs.keys()
     for name, value in kept.state_dict().items():

@@ -276,7 +276,7 @@ def test_a_level_is_applied_and_announced(running):
     report = rig.report("cam")
     assert report.degraded == names
     texts = [notice.text for notice in report.notices]
-    assert "too slow to keep up, now pictures 3/4 the size" in texts
+    assert "overloaded: pictures 3/4 the size" in texts
     assert_adds_up(report)
     stream.degrade_to(LEVELS[0], [], down=False)
     assert len(see(rig, 10)) == 10

@@ -202,5 +202,5 @@ def test_a_teacher_is_needed_and_must_know_the_classes(folder, teacher, tmp_path
     with pytest.raises(InputError, match="--teacher FILE"):
         distilling(folder, "").prepare(tmp_path, 1, lambda *told: None)
     world = DataConfig(workers=0, pool=replace(DataConfig().pool, clips=1, frames=6))
-    with pytest.raises(InputError, match="the teacher knows the classes person, violin, flute"):
+    with pytest.raises(InputError, match="the teacher has the classes person, violin, flute"):
         distilling(folder, teacher, data=world).prepare(tmp_path, 1, lambda *told: None)

@@ -94,7 +94,7 @@ WRITTEN = {
                 "number": 3,
                 "time_ns": 99,
                 "kind": "load",
-                "text": "too slow to keep up, now every 2nd frame",
+                "text": "overloaded: every 2nd frame",
             }
         ],
         "degraded": ["viewers at 5 Hz", "every 2nd frame"],

@@ -102,7 +102,7 @@ def avism_losses(
         lesson: from `AVISM.supervised`; truths: one per clip of its batch.
         weights: see `AVISMWeights`.
         compat: "reference" does as the published code does: the similarity's weight is 1, and an
-            object that is absent in a clip's first frame is taught as no object there.
+            object that is absent in a clip's first frame has the target "no object" there.
         points: where masks are compared; random by default.
 
     Raises:
@@ -136,10 +136,10 @@ def avism_losses(
         )
         clip_pairs.append(found.pairs)
         terms |= _weighted("loss_avism_", suffix, found, weights)
-    # The tracker is taught on the last L heads: the last one, and those before it.
+    # The tracker is trained on the last L heads: the last one, and those before it.
     layers = len(lesson.token_similarity)
-    taught = [*frame_pairs[1:], frame_pairs[0]][-layers:]
-    similarity = _similarity_loss(lesson, frames, clips, taught, clip_pairs[0])
+    trained = [*frame_pairs[1:], frame_pairs[0]][-layers:]
+    similarity = _similarity_loss(lesson, frames, clips, trained, clip_pairs[0])
     terms["loss_clip_sim"] = weights.similarity * similarity
     if lesson.count_logits is not None:
         number = torch.cat([truth.present.sum(0) for truth in truths])

@@ -1,4 +1,4 @@
-"""AVISM as it is trained: what it hears with, its ground truth, and its parameter groups.
+"""AVISM as it is trained: its audio features, its ground truth, and its parameter groups.
 
 B clips, T frames, N objects, A audio channels, K classes.
 """
@@ -99,7 +99,7 @@ def clip_truths(truth: Truth) -> list[ClipTruth]:
     """The ground truth of each clip as AVISM takes it: objects that are in view and sound.
 
     Objects of which nobody knows whether they sound count as sounding: those of COCO and other
-    pictures without sound. What no label says anything about is taught as no object, as the
+    pictures without sound. Unlabelled objects have the target "no object", as the
     published code does on AVISeg, whose labels leave out what is silent.
     """
     present = truth.seen & (truth.sounding != 0)  # NaN != 0

@@ -1,4 +1,4 @@
-"""A run's curve: one JSON object a line, and TensorBoard's files where they are asked for."""
+"""A run's curve: one JSON object a line, and TensorBoard's files if requested."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Curve:
         """Open it; lines of steps after `step`, of a run that was cut, are dropped.
 
         Raises:
-            MissingExtraError: TensorBoard is asked for and not installed.
+            MissingExtraError: TensorBoard is requested and not installed.
         """
         path = folder / CURVE
         if path.exists():

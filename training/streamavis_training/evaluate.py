@@ -1,7 +1,7 @@
-"""How good a causal network is on clips with ground truth, run as a user would: frame by frame.
+"""Scores of a causal network on clips with ground truth, run frame by frame as in use.
 
-A sounding detection is a reported track that is heard. Per frame, sounding detections are matched
-to the objects that are visible and sound, by mask IoU; the class is not asked for there and
+A sounding detection is a reported track that sounds. Per frame, sounding detections are matched
+to the objects that are visible and sound, by mask IoU; the class is not required there and
 reported apart. Frames with two visible objects of one class of which exactly one sounds
 ("pair frames") can only be told by motion, and are reported apart.
 """

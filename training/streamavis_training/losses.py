@@ -38,7 +38,7 @@ __all__ = [
 # the head's values for matched slots, (n, T, ...), the truth, and the matched pairs.
 EXTRA_LOSSES: Final[dict[str, Callable[[Tensor, Truth, Match], Tensor]]] = {}
 
-_NOT_ASKED = -100  # class target of a query that takes no class loss
+_IGNORED = -100  # class target of a query that takes no class loss
 _APART = 1_000_000  # more objects than a process has in a batch
 
 
@@ -55,12 +55,12 @@ class LossWeights:
     visible: float = 1.0
     identity: float = 0.5
     heard: float = 2.0
-    level: float = 4.0  # pose by sight and loudness by ear
+    level: float = 4.0  # of pose from the picture and loudness from the sound
     count: float = 0.25
 
 
 def losses(output: ClipOutput, truth: Truth, weights: LossWeights) -> dict[str, Tensor]:
-    """Every weighted term by name; their sum is the loss. What is not taught has no term."""
+    """Every weighted term by name; their sum is the loss. Terms without a head are absent."""
     terms: dict[str, Tensor] = {}
     single = truth.frame()
     for prediction in output.frame_predictions:
@@ -102,17 +102,17 @@ def set_losses(
     none = class_logits.shape[-1] - 1
     target = torch.full(class_logits.shape[:3], none, device=class_logits.device)
     if truth.ignore is not None:
-        target[_mostly_inside(mask_logits, truth.ignore)] = _NOT_ASKED
+        target[_mostly_inside(mask_logits, truth.ignore)] = _IGNORED
     met = truth.seen.cumsum(1).bool()[pairs.clip, :, pairs.object]  # (n, T)
     classes = truth.class_ids[pairs.clip, pairs.object][:, None]
-    unmet = torch.where(truth.visible[pairs.clip, :, pairs.object].isnan(), _NOT_ASKED, none)
+    unmet = torch.where(truth.visible[pairs.clip, :, pairs.object].isnan(), _IGNORED, none)
     target[pairs.clip, :, pairs.query] = torch.where(met, classes, unmet)
     balance = torch.ones(none + 1, device=class_logits.device)
     balance[none] = weights.no_object
-    asked = target != _NOT_ASKED
+    valid = target != _IGNORED
     class_loss = F.cross_entropy(
-        class_logits[asked], target[asked], balance, reduction="sum"
-    ) / normaliser(balance[target[asked]].sum(), least=1e-6)
+        class_logits[valid], target[valid], balance, reduction="sum"
+    ) / normaliser(balance[target[valid]].sum(), least=1e-6)
 
     seen = truth.seen[pairs.clip, :, pairs.object]  # (n, T)
     logits = mask_logits[pairs.clip, :, pairs.query][seen].float().flatten(1)
@@ -131,7 +131,7 @@ def set_losses(
 def hearing_losses(
     heard_logits: Tensor, heard_level: Tensor, truth: Truth, weights: LossWeights
 ) -> dict[str, Tensor]:
-    """What the ear alone is asked: which classes sound, and how loud.
+    """Losses of the audio encoder only: which classes sound, and how loud.
 
     Args:
         heard_logits, heard_level: (B, T, K).
@@ -154,7 +154,9 @@ def _slot_losses(
         return x[pairs.clip, :, pairs.query]
 
     terms: dict[str, Tensor] = {}
-    if output.pose_level is not None:  # who sounds is taught; else it is who is found
+    if (
+        output.pose_level is not None
+    ):  # with a sounding head; else every detection counts as sounding
         heard = _known_bce(of(output.sounding_logits), sounding.masked_fill(~seen, torch.nan))
         terms["sounding"] = weights.sounding * heard
     if output.visible_logits is not None:
@@ -238,6 +240,6 @@ def ordinal_count_loss(logits: Tensor, number: Tensor) -> Tensor:
         logits: (N, L), logit i says number > i given number > i - 1; number: (N,) int64.
     """
     steps = torch.arange(logits.shape[1], device=logits.device)
-    asked = number[:, None] > steps - 1
+    valid = number[:, None] > steps - 1
     target = (number[:, None] > steps).float()
-    return _masked_bce(logits, target, asked)
+    return _masked_bce(logits, target, valid)

@@ -258,7 +258,7 @@ class Pool:
     def _sound(
         self, config: BatchConfig, row: int, times_ns: NDArray[np.int64], rng: np.random.Generator
     ) -> tuple[int | None, Tensor]:
-        """Whose sound is heard (None: digital silence), and its windows (T, 15360)."""
+        """The clip whose sound is used (None: digital silence), and its windows (T, 15360)."""
         draw = rng.random()
         if draw < config.muted:
             return None, torch.zeros(len(times_ns), WINDOW_SAMPLES)

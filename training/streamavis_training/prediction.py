@@ -1,6 +1,6 @@
 """From a network and the videos of a split to predictions, and from predictions to scores.
 
-A causal network runs frame by frame in a `Session`, as a user has it; an AVISM looks at the whole
+A causal network runs frame by frame in a `Session`, as a user has it; an AVISM takes the whole
 video. Predictions have the form that `streamavis eval` and the public evaluator read.
 T frames, K classes.
 """
@@ -76,7 +76,7 @@ def predict_video(
         clip: pictures and sound.
         classes: of the network, as the data set's categories; what it lacks is left out.
         settings: see there.
-        vggish: what an AVISM hears with, where the clip has no ready features.
+        vggish: for AVISM's audio features, where the clip has none.
         progress: told the stage and the frames it has done.
 
     Returns:
@@ -155,7 +155,7 @@ def feature_rows(
     no_audio: bool = False,
     device: torch.device | None = None,
 ) -> torch.Tensor:
-    """(T, A) that an AVISM hears of a clip; zeros where the clip has no sound.
+    """(T, A) audio features of a clip for AVISM; zeros where the clip has no sound.
 
     Ready features in the data set come before what `vggish`, which is on `device`, would compute.
 

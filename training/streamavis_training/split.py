@@ -40,14 +40,14 @@ __all__ = [
 ]
 
 FEATURES = "FEATAudios"
-# AVISM's frame i hears the sound of [i, i + 0.96) s: a causal network hears the same at its end.
+# AVISM's frame i gets the sound of [i, i + 0.96) s: a causal network gets the same at its end.
 AVISEG_SHIFT_S = 0.96
 _AVISEG_FPS, _YOUTUBE_VIS_FPS = 1.0, 6.0  # where the file does not say
 
 
 @dataclass(frozen=True)
 class Clip:
-    """One video of a split; pictures and sound stay on disk until they are asked for."""
+    """One video of a split; pictures and sound are read on demand."""
 
     id: int  # the file's
     name: str
@@ -163,7 +163,7 @@ def match_classes(classes: Sequence[str], categories: dict[int, str]) -> ClassMa
     found = set(ids)
     if found == {None}:
         raise InputError(
-            f"no class of the model is a category of the data set: the model knows "
+            f"no class of the model is a category of the data set: the model has "
             f"{', '.join(classes)}; the data set has {', '.join(categories.values())}"
         )
     unknown = tuple(name for name, id_ in zip(classes, ids, strict=True) if id_ is None)

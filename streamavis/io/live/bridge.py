@@ -1,8 +1,8 @@
-"""Where a device's own time lies on the engine's clock, from nothing but arrivals.
+"""Maps a device's time to the engine's clock, from arrival times only.
 
 A camera's or sound card's clock runs by itself: tens of ppm off, which is 180 ms an hour at 50 ppm.
 What is known of it are pairs (device time, arrival), and an arrival is late by a latency plus a
-jitter that is never negative. So the line is sought along the lower edge of the arrivals: over a
+jitter that is never negative. So the map is a minimum-delay filter: over a
 window of a second the smallest residual is the error, and a second-order delay-locked loop (F.
 Adriaensen, "Using a DLL to filter time", 2005) follows it in phase and rate.
 """

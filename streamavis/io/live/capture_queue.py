@@ -1,4 +1,4 @@
-"""Between the capture threads and whoever iterates a live source: bounded, nothing silent."""
+"""The queue between capture threads and the reader of a live source: bounded, drops counted."""
 
 from __future__ import annotations
 

@@ -33,12 +33,12 @@ _JITTER = 0.2
 _ASKED_EVERY_S = 0.8  # a device that is missing
 _ANSWER_S = 0.5  # what it is granted to answer
 _MISSING_S = 30.0  # one that is said to be missing is tried even so: the answer may be wrong
-_FAILED_AFTER_S = 30.0  # broken this long: `failed`, told to people, still tried
+_FAILED_AFTER_S = 30.0  # broken this long: reported as `failed`, still retried
 _WELL_AFTER_S = 5.0  # an attempt that ran this long ends the outage before it
 _MOST_HANGING = 4  # workers that a driver does not let go
 _STARVED_NS = 50_000_000  # this process woke so much too late: it was held up, not the device
 _POLL_S = 0.1  # who waits for the first item looks whether it was cancelled
-_LET_GO_S = 0.5  # granted to a worker that was told to end, before the next opens the device
+_LET_GO_S = 0.5  # for a worker to end, before the next opens the device
 
 
 def retry_delay_s(

@@ -1,4 +1,4 @@
-"""A camera or microphone that does as it is told: for tests of whatever listens to one."""
+"""A camera or microphone under the control of a test."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["FakeDevice"]
 
 
 class FakeDevice:
-    """Gives what is put into it, breaks when told to, hangs otherwise.
+    """Gives what is put into it, breaks on command, hangs otherwise.
 
     Attributes:
         opened: how often it was opened.

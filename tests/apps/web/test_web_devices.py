@@ -192,7 +192,7 @@ def test_the_camera_goes_on_when_the_server_is_back():
         page.get_by_role("button", name=LEND).click()
         until(lambda: source.busy, "the first camera")
         view.close()
-        page.get_by_text("The server is gone. The camera goes on when it is back").wait_for()
+        page.get_by_text("The server is not reachable. Sending resumes when it is back").wait_for()
         again = BrowserSource()
         with WebView(port=port, source=again):
             until(lambda: again.busy, "the camera to come back")

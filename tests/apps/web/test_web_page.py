@@ -207,7 +207,7 @@ def test_after_a_restart_with_another_token_the_page_says_so(visit):
     page.locator('#picture[data-seq="1"]').wait_for()
     view.close()
     with WebView(port=port, token="another-horse-battery-staple"):
-        page.get_by_text("This page needs the link that StreamAVIS printed").wait_for()
+        page.get_by_text("Open the link that StreamAVIS printed").wait_for()
 
 
 def test_everything_works_from_the_keyboard(view, visit):

@@ -75,7 +75,7 @@ class Augmented:
     def _mismatched(self, sample: Sample, shape: ClipShape, rng: np.random.Generator) -> Sample:
         """The clip with another's sound, of none of its classes; or as it is, if none fits.
 
-        What is heard is unknown then: the other clip's frames are at other times.
+        Audible classes are unknown then: the other clip's frames are at other times.
         """
         in_view = set(sample.class_ids.tolist())
         for _ in range(_TRIES):

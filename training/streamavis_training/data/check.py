@@ -172,7 +172,7 @@ _EMPTY = "the mask covers no pixel; remove it, or redraw it"
 
 
 class _Video:
-    """Looks at the files and masks of one video."""
+    """Checks the files and masks of one video."""
 
     def __init__(self, listing: Path, video: Video) -> None:
         self._file, self._video = listing, video
@@ -218,7 +218,7 @@ class _Video:
         except InputError as error:
             self.found.problems.append(Problem(wav, "", _without(error, wav)))
             return
-        # Frame i hears what is before its time.
+        # Frame i gets the sound before its time.
         needed_s = float(self._video.times_ns[-1]) / 1e9
         if lasts_s < needed_s - _SLACK_S:
             self.found.problems.append(

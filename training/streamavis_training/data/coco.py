@@ -24,7 +24,7 @@ class Outline:
     id: int
     class_id: int  # 0-based place of its category in the file
     segmentation: bytes  # JSON of run lengths or polygons
-    crowd: bool  # a group whose members are not told apart
+    crowd: bool  # a group without separate members
 
 
 @dataclass(slots=True)

@@ -3,7 +3,7 @@
 `places` says where the files lie. Four fields go beyond AVISeg's: a video's `fps` (else 1) and
 `off_screen`, an annotation's `visible` and `sounding`. Without the last two a mask means that the
 object sounds, and what is seen but silent is unknown. Without `fps`, frame i of AVISeg is stamped
-i + 0.96 s: its sound is then the 0.96 s that AVISM hears with it.
+i + 0.96 s: its sound is then the same 0.96 s as in AVISM.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ __all__ = [
 ANNOTATIONS, FRAMES, AUDIO = "annotations.json", "JPEGImages", "WAVAudios"
 Kind = Literal["AVISeg", "YouTube-VIS", "COCO"]
 _PREFIXES = ("instances_", "annotations_", "ytvis_", "ovis_")
-_PROBED = 3  # files looked for to tell where the pictures lie
+_PROBED = 3  # files that are probed to find the pictures
 
 
 class File(msgspec.Struct):

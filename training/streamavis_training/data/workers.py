@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Work", "Workers"]
 
-_AHEAD = 2  # tasks that each worker has been given and whose result nobody has taken
+_AHEAD = 2  # tasks in each worker whose results are not read yet
 _Task = TypeVar("_Task", contravariant=True)
 _Result = TypeVar("_Result", covariant=True)
 
@@ -40,7 +40,7 @@ class Work(Protocol[_Task, _Result]):
 
 
 class _End:
-    """The worker is gone."""
+    """The worker has ended."""
 
 
 class Workers(Generic[_Task, _Result]):
@@ -117,7 +117,7 @@ class Workers(Generic[_Task, _Result]):
         try:
             self._pipes[worker].send(task)
         except OSError:
-            return  # it is gone, which its results tell
+            return  # it has ended, which its results show
 
 
 def _receive(pipe: Connection, results: queue.SimpleQueue[Any]) -> None:
@@ -138,7 +138,7 @@ def _serve(pipe: Connection, work: Work[Any, Any]) -> None:
             # Not `send`: its pickler would put tensors into shared memory.
             pipe.send_bytes(pickle.dumps(result, pickle.HIGHEST_PROTOCOL))
     except (EOFError, OSError):
-        return  # the process that started this one is gone
+        return  # the process that started this one has ended
 
 
 @contextmanager

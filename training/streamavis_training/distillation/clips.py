@@ -45,7 +45,7 @@ class FixedClips:
 
 @dataclass
 class GuidedSample:
-    """A clip and what the teacher says of its objects; rows of objects it missed are zeros."""
+    """A clip and the teacher's outputs for its objects; rows of objects it missed are zeros."""
 
     sample: Sample
     class_logits: NDArray[np.float16]  # (N, K+1)

@@ -44,7 +44,7 @@ class GuideWeights:
 
 @dataclass
 class Guide:
-    """What a guide says of each object of the truth. Takes no gradient; float16 or float32."""
+    """Outputs of a guide for each object of the truth. Without gradient; float16 or float32."""
 
     class_logits: Tensor  # (B, T, N, K+1)
     mask_logits: Tensor  # (B, T, N, H4, W4)
@@ -89,7 +89,7 @@ def own_guide(full: ClipOutput, pairs: Match, truth: Truth, steady: Tensor) -> G
 def steady_frames(sounding: Tensor, times_s: Tensor, near_s: float) -> Tensor:
     """Where no object starts or stops sounding nearby.
 
-    A guide that sees later frames knows an onset before its sound has come; near one it is not
+    A guide with later frames detects an onset before its sound has arrived; near one it is not
     to be followed.
 
     Args:
@@ -112,7 +112,7 @@ def guidance_losses(
     truth: Truth,
     weights: GuideWeights,
 ) -> dict[str, Tensor]:
-    """Every weighted term by name. Each is 0 exactly where the output is what the guide says.
+    """Every weighted term by name. Each is exactly 0 where output and guide are equal.
 
     Args:
         output: of the student; pairs: it and the truth.

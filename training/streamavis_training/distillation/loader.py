@@ -1,4 +1,4 @@
-"""Batches for distillation: clips, what the teacher says of them, and what came before them.
+"""Batches for distillation: clips, the teacher's outputs for them, and the frames before them.
 
 B clips, T frames of a part, P frames before the first part, N objects, W workers.
 """
@@ -83,7 +83,7 @@ class Preroll:
 
 @dataclass
 class DistillBatch(Batch):
-    """Clips, their truth, and what a teacher says of their objects."""
+    """Clips, their truth, and the teacher's outputs for their objects."""
 
     guide: Guide | None = None
     reset: Tensor | None = None  # (B, T) bool, the network forgets everything before this frame
@@ -270,7 +270,7 @@ class DistillLoader:
         rank: int = 0,
         workers: int = 0,
     ) -> None:
-        """Prepare; no process starts before the first batch is asked for.
+        """Prepare; no process starts before the first batch.
 
         Args:
             pool, count: the clips, and how many of them there are.

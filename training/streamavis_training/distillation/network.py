@@ -28,7 +28,7 @@ class DistillOutput:
 
 
 class DistillNet(StreamAVIS):
-    """A StreamAVIS whose `forward` gives what distillation looks at.
+    """A StreamAVIS whose `forward` returns the tensors that distillation compares.
 
     The projection of its queries is trained with it and is no part of the file it is saved to.
     """

@@ -1,4 +1,4 @@
-"""What a teacher says of one clip, and the files it is kept in.
+"""Outputs of a teacher for one clip, and their files.
 
 T frames, N objects of the clip, M of them found, C channels, K classes, h4 w4 cells of the frame
 without its padding.
@@ -41,7 +41,7 @@ _FRAMES_AT_ONCE = 4
 
 @dataclass
 class TeacherTargets:
-    """What a teacher says of one clip. Floats are float16."""
+    """Outputs of a teacher for one clip. Floats are float16."""
 
     objects: NDArray[np.int64]  # (M,) rows of the sample's objects that it was matched with
     overlap: NDArray[np.float16]  # (M,) mean IoU of its mask and the truth's where they sound
@@ -58,7 +58,7 @@ def observe(teacher: AVISM, vggish: VGGish | None, sample: Sample) -> TeacherTar
 
     Args:
         teacher: in evaluation mode; sees the clip's frames at their size.
-        vggish: what it hears with, where it has no audio encoder and the clip no ready features.
+        vggish: for its audio features, if it has no audio encoder and the clip no features.
         sample: at least one frame.
 
     Raises:
@@ -76,7 +76,7 @@ def observe(teacher: AVISM, vggish: VGGish | None, sample: Sample) -> TeacherTar
     video = teacher.track(torch.cat(queries)[None], audio[None])[0]  # (V, C)
     said = teacher.read(video)
     masks = torch.einsum("vc,tchw->tvhw", said.mask_embed, torch.cat(maps))
-    # A teacher finds what sounds: elsewhere its mask is empty and says nothing.
+    # A teacher detects sounding objects: its mask is empty elsewhere and carries no information.
     truth = batch.truth
     truth.visible = torch.where(truth.sounding == 0, 0.0, truth.visible)
     per_frame = said.class_logits.expand(1, len(masks), -1, -1)
@@ -106,7 +106,7 @@ def _heard(teacher: AVISM, vggish: VGGish | None, batch: Batch) -> Tensor:
         return batch.audio[0]
     if vggish is None and batch.audio.any():
         raise ShapeError(
-            "the teacher hears through VGGish, but its file holds no VGGish weights and the data "
+            "the teacher needs VGGish features, but its file holds no VGGish weights and the data "
             "no ready features; convert it again with `streamavis convert ... --vggish FILE`"
         )
     if vggish is None:
@@ -129,7 +129,7 @@ def _overlap(logits: Tensor, masks: Tensor, seen: Tensor) -> Tensor:
 
 
 def checksum(sample: Sample) -> int:
-    """Of pictures, sound and truth: tells whether a clip is the one that targets are of."""
+    """Of pictures, sound and truth: identifies the clip that the targets belong to."""
     parts = (sample.frames, sample.times_ns, sample.waveform, sample.class_ids, sample.masks)
     value = 0
     for part in parts:

@@ -49,7 +49,7 @@ def fill(
 
     Args:
         folder: of `target_folder`.
-        teacher: weights of an offline network, with its VGGish inside if it hears through one.
+        teacher: weights of an offline network, with its VGGish inside if it needs one.
         pool, count: clips 0 .. count-1.
         jobs: processes, where the device is a CPU.
         device: auto, cpu, cuda or cuda:N.
@@ -85,7 +85,7 @@ def _check_classes(teacher: AVISM, pool: FixedClips) -> None:
     theirs, ours = teacher.config.classes, tuple(pool.source.classes)
     if theirs != ours:
         raise InputError(
-            f"the teacher knows the classes {', '.join(theirs)}, but the clips have "
+            f"the teacher has the classes {', '.join(theirs)}, but the clips have "
             f"{', '.join(ours)}; train the teacher on the same data set"
         )
 
@@ -104,7 +104,7 @@ def _follow(
 
 
 class _Observing:
-    """Runs the teacher over one clip and keeps what it says; loads it on first use."""
+    """Runs the teacher over one clip and keeps its outputs; loads it on first use."""
 
     def __init__(self, folder: Path, teacher: Path, pool: FixedClips, device: str) -> None:
         self._files, self._path, self._pool = TargetFiles(folder), teacher, pool

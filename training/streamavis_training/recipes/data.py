@@ -91,7 +91,7 @@ class DataConfig:
         return read_place(find_one(Path(self.train)))
 
     def source(self, folder: Path, classes: tuple[str, ...]) -> Source:
-        """Clips of the shape that is asked for; those of a data set have consecutive frames.
+        """Clips of the given shape; those of a data set have consecutive frames.
 
         Raises:
             InputError: the data set cannot be read or has none of the classes.

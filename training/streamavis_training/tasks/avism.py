@@ -48,7 +48,7 @@ class TeacherConfig:
 
 @dataclass
 class _Shown:
-    """A lesson's last layers as `comparison` draws them."""
+    """The last layers of a training output, for `comparison`."""
 
     class_logits: Tensor  # (B, T, V, K+1)
     mask_logits: Tensor  # (B, T, V, H4, W4)
@@ -86,7 +86,7 @@ class AVISMTask:
             batches: from a batch's number, rank and world; the same numbers give the same batch.
             config: see there.
             weights: of the loss terms; points: where masks are compared, random by default.
-            vggish: frozen; what the network hears with where the batches hold sound, and kept in
+            vggish: frozen; for audio features where the batches hold sound, and kept in
                 its file. None: the batches hold ready features, or the network has an audio
                 encoder of its own.
             evaluate: gives figures of a network in evaluation mode; best: of these, see `Task`.

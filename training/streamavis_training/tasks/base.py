@@ -1,4 +1,4 @@
-"""What the trainer asks of a kind of training."""
+"""The interface between the trainer and a task."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """A procedural audio-visual world: drawn objects that move as they sound, and the whole truth.
 
-Needs no files: tests, the demo and whoever has no data train and measure on it.
+Needs no files: for tests, the demo, and training without a data set.
 
     from streamavis_training.world import WorldConfig, clip
 

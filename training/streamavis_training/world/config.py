@@ -31,11 +31,11 @@ class WorldConfig:
     height: int = 360
     fps: float = 10.0  # 5..30 frames per second
     duration_s: float = 4.0  # of pictures
-    lead_s: float = 0.0  # of sound before the first picture, for whoever needs a past
+    lead_s: float = 0.0  # of sound before the first picture, for networks with a memory
     min_objects: int = 2
     max_objects: int = MAX_OBJECTS
-    silent_clip: float = 0.1  # clips in which nothing is heard at all
-    pause: float = 0.35  # other clips in which everybody stops for a while at once
+    silent_clip: float = 0.1  # clips without any sound
+    pause: float = 0.35  # other clips in which all sources pause at once
     pair: float = 0.66  # clips with two objects of one class
     pair_solo: float = 0.88  # of these, only one of the two sounds at a time
     off_screen: float = 0.5  # not silent clips with a sound whose source is never in view
@@ -74,7 +74,7 @@ class WorldConfig:
 
 @dataclass
 class OffScreen:
-    """A source that is heard and never seen."""
+    """A source of sound that is never in view."""
 
     class_id: int
     sounding: NDArray[np.bool_]  # (T,)

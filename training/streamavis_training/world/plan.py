@@ -1,4 +1,4 @@
-"""From a seed to a scene: the cast, its looks, its paths, and who sounds when."""
+"""From a seed to a scene: its objects, their look, their paths, and when each sounds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a clip is rendered from: who is in it, how each looks, moves and sounds, and the camera.
+"""The description of a clip: its objects, their look, motion and sound, and the camera.
 
 All for a 16:9 picture of height 1, whatever the size and the frame rate.
 """

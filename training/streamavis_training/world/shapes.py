@@ -43,7 +43,7 @@ class Shape(NamedTuple):
 
 @dataclass(frozen=True)
 class Look:
-    """What tells one object of a class from another."""
+    """The differences between objects of one class."""
 
     body: Colour
     trim: Colour

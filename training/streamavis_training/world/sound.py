@@ -1,4 +1,4 @@
-"""The voices of the classes, and the room and microphone they are heard through."""
+"""The sounds of the classes, and the acoustics of room and microphone."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def mix(
         dry: what each source emits.
         gains_db: level of each at the microphone.
         samples: length of the recording.
-        reverb: whether the room answers.
+        reverb: whether the room has reverberation.
         rng: draws room, noise and recording level.
     """
     wet = np.zeros(samples, np.float32)

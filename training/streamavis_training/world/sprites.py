@@ -1,4 +1,4 @@
-"""How each class looks at a level of its sound: every level change changes the silhouette.
+"""The picture of each class at a level of its sound: every level change changes the silhouette.
 
 A sprite is a function of the level (0 at rest .. 1 loudest), a side (-1 or 1, the way it swings
 in this syllable) and the object's look. It returns shapes, back to front.

@@ -53,7 +53,7 @@ class Library:
         self.sounds: list[list[SoundEntry]] = [[] for _ in range(count)]  # by class
         self.speech: list[SoundEntry] = []
         self.ambient: list[SoundEntry] = []
-        self.unlabelled: list[SoundEntry] = []  # of no class: heard off screen
+        self.unlabelled: list[SoundEntry] = []  # of no class: used off screen
         for sound in index.sounds:
             for class_id in sound.class_ids:
                 self.sounds[class_id].append(sound)

@@ -1,4 +1,4 @@
-"""What is heard in a clip: which sources sound, and their mixture at one microphone."""
+"""The sound of a clip: which sources sound, and their mixture at one microphone."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class _Clip:
 
 
 class Mixer:
-    """Draws what is heard with given objects in view."""
+    """Draws the sound for given objects in view."""
 
     def __init__(self, library: Library, look: Look) -> None:
         self._library, self._look = library, look

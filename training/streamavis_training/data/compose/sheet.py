@@ -41,7 +41,7 @@ def drawn(
     names = [
         f"{classes[k]}{'' if heard[k] == 1 else '?'}" for k in map(int, np.flatnonzero(heard != 0))
     ]
-    text = f"{caption} hears: {', '.join(names) or '-'}"
+    text = f"{caption} sound: {', '.join(names) or '-'}"
     cv2.putText(picture, text, (2, picture.shape[0] - 4), 0, 0.33, (0, 0, 0), 2)
     cv2.putText(picture, text, (2, picture.shape[0] - 4), 0, 0.33, _TEXT, 1)
     return picture
