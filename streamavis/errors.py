@@ -3,6 +3,7 @@
     StreamAVISError
     ├── InputError            a file, device or address cannot be read
     │   ├── InputAddressError     the text is no such address (also an ArgumentError)
+    │   ├── InputTrackError       there is no track of this number (also an ArgumentError)
     │   └── TruncatedInputError   it could be read in part; the part was kept
     ├── ArgumentError         a value that was given is none that it may be (also a ValueError)
     ├── MisuseError           a call at a time when it is not allowed (also a RuntimeError)
@@ -36,6 +37,7 @@ __all__ = [
     "CheckpointError",
     "InputAddressError",
     "InputError",
+    "InputTrackError",
     "KeyArgumentError",
     "KeyFileError",
     "MissingExtraError",
@@ -74,6 +76,10 @@ class InputError(StreamAVISError):
 
 class InputAddressError(InputError, ArgumentError):
     """The text is no address of a camera, a microphone or a stream."""
+
+
+class InputTrackError(InputError, ArgumentError):
+    """The input has no picture or sound track of the number that is asked for."""
 
 
 class TruncatedInputError(InputError):

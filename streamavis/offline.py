@@ -21,6 +21,7 @@ from streamavis.io.media import MediaSource
 from streamavis.io.pictures import fitted
 from streamavis.io.sampled import frames_at, listen
 from streamavis.masks import decode
+from streamavis.model import segmentation
 from streamavis.types import SAMPLE_RATE, WINDOW_SAMPLES, FrameResult, Track
 
 if TYPE_CHECKING:
@@ -217,7 +218,8 @@ def segment(
     with MediaSource(source, tracks=tracks) as media:
         # A picture may grow on the way; the network takes one size.
         pictures = (fitted(frame.image, info.height, info.width) for frame in frames_at(media, fps))
-        found = ready.network.segment(
+        found = segmentation.segment(
+            ready.network,
             pictures,
             rows,
             threshold=threshold,

@@ -33,7 +33,7 @@ from streamavis.types import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from streamavis.runtime.step import ModelState, StepModel
+    from streamavis.runtime.step import StepModel, StepState
     from streamavis.types import Candidate
 
 __all__ = ["Session"]
@@ -162,11 +162,11 @@ class Session:
         return self._device
 
     @property
-    def state(self) -> ModelState:
+    def state(self) -> StepState:
         """The model's past of this stream, B = 1."""
         return self._state
 
-    def adopt(self, state: ModelState) -> None:
+    def adopt(self, state: StepState) -> None:
         """Move the model's past into `state`, B = 1, and keep it there from now on."""
         state.assign([0], self._state)
         self._state = state

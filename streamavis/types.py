@@ -6,9 +6,9 @@ pixels of the source frame, origin top left, `[x, y, w, h]`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from streamavis.masks import Rle, decode
 
@@ -17,23 +17,29 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
+    from supervision import Detections
 
 __all__ = [
+    "MASK_STRIDE",
     "SAMPLE_RATE",
     "WINDOW_SAMPLES",
+    "WIRE_VERSION",
     "AudioChunk",
     "AudioGap",
     "AudioState",
     "Candidate",
     "ClockSource",
+    "Extra",
     "FrameResult",
     "Heard",
     "InputStatus",
+    "Intrinsics",
     "Modality",
     "ModelHealth",
     "Notice",
     "NoticeKind",
     "Rle",
+    "SoundBearing",
     "SourceEvent",
     "SourceItem",
     "SourceState",
@@ -41,10 +47,15 @@ __all__ = [
     "Track",
     "VideoFrame",
     "VideoState",
+    "message_fields",
 ]
 
 SAMPLE_RATE = 16_000  # Hz, mono: the rate of every audio ring and model
 WINDOW_SAMPLES = 15_360  # 0.96 s, the sound one frame hears
+MASK_STRIDE = 4  # pixels of the network's picture per cell of its masks, along each side
+WIRE_VERSION = "1.2"  # of every message and line of results: `docs/WIRE.md`
+
+Extra: TypeAlias = float | list[float]  # what a head says of one object: a number or several
 
 AudioState = Literal["ok", "gap", "lost", "absent"]
 VideoState = Literal["ok", "stale", "lost"]
@@ -122,6 +133,32 @@ class Heard:
         return sorted(named, key=lambda kind: -kind[1])[:count]
 
 
+@dataclass(slots=True, frozen=True, kw_only=True)
+class Intrinsics:
+    """A pinhole camera with OpenCV's distortion, for pictures of the source frame's size."""
+
+    fx: float  # focal length, pixels
+    fy: float
+    cx: float  # principal point, pixels
+    cy: float
+    distortion: tuple[float, float, float, float, float] = (
+        0.0,
+        0.0,
+        0.0,
+        0.0,
+        0.0,
+    )  # k1, k2, p1, p2, k3
+
+
+@dataclass(slots=True, frozen=True)
+class SoundBearing:
+    """Where the sound comes from, on screen or off, as an array of microphones hears it."""
+
+    time_ns: int  # stream clock, of the end of the sound it is computed from
+    azimuth: float | None  # degrees, 0 in front, to the right positive; None: unknown
+    confidence: float  # 0..1, that the azimuth is right
+
+
 @dataclass(slots=True, frozen=True)
 class InputStatus:
     """A camera or microphone as it is now."""
@@ -160,6 +197,10 @@ class Track:
     centroid: tuple[float, float]  # x, y
     area: int  # pixels
     rle: Rle
+    # Azimuth (right) and elevation (up) of the centroid, degrees; None: the camera is not known.
+    bearing: tuple[float, float] | None = None
+    bearing_agrees: bool | None = None  # with the sound's bearing; None: one of them is unknown
+    extra: dict[str, Extra] = field(default_factory=dict)  # of further heads, by name
 
     @property
     def is_sounding(self) -> bool:
@@ -199,7 +240,10 @@ class FrameResult:
     video: VideoState
     clock: ClockSource
     tracks: list[Track]
-    v: str = "1.1"
+    frame_id: str = ""  # of the camera's axes, as ROS has it
+    capture_wall_time: float | None = None  # s since 1970, of `capture_time_ns`; None: unknown
+    sound_bearing: SoundBearing | None = None  # None: there is no array of microphones
+    v: str = WIRE_VERSION
     boot_id: str = ""  # random per engine start
     wall_time: float = 0.0  # seconds since 1970, metadata only
     stamps: dict[str, int] = field(default_factory=dict)  # Stage -> monotonic ns
@@ -224,3 +268,39 @@ class FrameResult:
         if not self.tracks:
             return np.zeros((0, *self.size), np.bool_)
         return np.stack([track.mask for track in self.tracks])
+
+    def to_numpy(self) -> dict[str, NDArray[Any]]:
+        """One array for each property of the tracks: `streamavis.forms.to_numpy`."""
+        from streamavis import forms
+
+        return forms.to_numpy(self)
+
+    def to_coco(self) -> dict[str, Any]:
+        """A COCO data set of one image: `streamavis.forms.to_coco`, which takes options."""
+        from streamavis import forms
+
+        return forms.to_coco(self)
+
+    def to_supervision(self) -> Detections:
+        """`supervision.Detections` with masks and track ids: `streamavis.forms.to_supervision`.
+
+        Raises:
+            MissingExtraError: supervision is not installed.
+        """
+        from streamavis import forms
+
+        return forms.to_supervision(self)
+
+
+def message_fields(result: FrameResult, names: Sequence[str]) -> dict[str, object]:
+    """These fields of a result as they are written; a track has `extra` only where it says more."""
+    message = {name: getattr(result, name) for name in names}
+    message["tracks"] = [
+        {name: getattr(track, name) for name in (_TRACK if track.extra else _TRACK_WITHOUT_EXTRA)}
+        for track in result.tracks
+    ]
+    return message
+
+
+_TRACK = tuple(one.name for one in fields(Track))
+_TRACK_WITHOUT_EXTRA = tuple(name for name in _TRACK if name != "extra")

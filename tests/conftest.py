@@ -66,6 +66,10 @@ def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """A stop leaves behind who does not end within 1.5 s: of a loaded machine, anybody."""
     if "streamavis.runtime.engine" in sys.modules:
         monkeypatch.setattr("streamavis.runtime.engine._STOP_S", 60.0)
+        monkeypatch.setattr("streamavis.runtime.engine._LEFT_S", 60.0)
+    if "streamavis_apps.live.live" in sys.modules:
+        monkeypatch.setattr("streamavis_apps.live.live._STEP_S", 60.0)
+        monkeypatch.setattr("streamavis_apps.live.live._ENGINE_S", 120.0)
 
 
 @pytest.fixture
@@ -84,5 +88,5 @@ def running() -> Iterator[Callable[[Rig], Rig]]:
     yield start
     for rig, thread in rigs:
         rig.engine.stop()
-        thread.join()
+        thread.join(60)
     assert_no_threads()

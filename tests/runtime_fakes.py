@@ -188,7 +188,7 @@ class ListSink:
     def write(self, frame: VideoFrame, result: FrameResult) -> None:
         self.threads.add(threading.get_ident())
         if self.gate is not None:
-            self.gate.wait()
+            self.gate.wait(60)
         if len(self.results) == self.break_at:
             raise OSError("no space left on device")
         self.results.append(result)

@@ -31,6 +31,22 @@ def test_a_saved_network_says_the_same(tmp_path):
     assert checkpoint.metadata(path)["data"] == "none"
 
 
+def test_a_weights_file_may_be_read_as_any_new_file(tmp_path):
+    plain, weights = tmp_path / "plain", tmp_path / "weights"
+    plain.touch()
+    checkpoint.save(network(), weights)
+    assert weights.stat().st_mode == plain.stat().st_mode
+    weights.chmod(0o640)
+    checkpoint.save(network(), weights)
+    assert weights.stat().st_mode & 0o777 == 0o640
+
+
+def test_a_weights_file_that_cannot_be_written_is_named(tmp_path):
+    missing = tmp_path / "missing" / "weights"
+    with pytest.raises(CheckpointError, match="missing/weights cannot be written"):
+        checkpoint.save(network(), missing)
+
+
 def test_half_precision_is_half_the_file(tmp_path):
     model = network()
     for name, half in (("whole", False), ("half", True)):

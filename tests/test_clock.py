@@ -28,12 +28,12 @@ def test_manual_clock_wakes_who_has_waited_long_enough():
     assert clock.next_awaited_ns() == 10
     late, late_result = in_thread(lambda: clock.wait_until(20, never))
     clock.advance(10)
-    early.join()
+    early.join(60)
     assert early_result == [True]
     assert clock.next_awaited_ns() == 20  # the other one still waits
     assert not late_result
     clock.advance(10)
-    late.join()
+    late.join(60)
     assert late_result == [True]
 
 
@@ -47,7 +47,7 @@ def test_waiting_ends_when_cancelled(clock):
     cancelled = threading.Event()
     thread, result = in_thread(lambda: clock.wait_until(clock.now_ns() + 10**15, cancelled))
     cancelled.set()
-    thread.join()
+    thread.join(60)
     assert result == [False]
 
 

@@ -54,6 +54,7 @@ def test_the_kernels_errors_are_in_the_tree() -> None:
     [
         "ArgumentError",
         "InputAddressError",
+        "InputTrackError",
         "KeyArgumentError",
         "OutputPathError",
         "UnknownModelError",

@@ -39,41 +39,55 @@ RULES = {
     # Its errors belong to the tree of errors, which imports nothing.
     "streamavis_kernels": rule("streamavis.errors", "numpy torch", late="cupy"),
     "streamavis.errors": rule(),
-    "streamavis.types": rule("streamavis.masks", late="numpy"),
-    "streamavis.masks": rule("streamavis.errors", "numpy pycocotools"),
+    "streamavis.types": rule("streamavis.masks", late="numpy supervision streamavis.forms"),
+    "streamavis.forms": rule(BASE, "numpy", late="supervision"),
+    "streamavis.masks": rule("streamavis.errors", late="numpy pycocotools"),
     "streamavis.clock": rule("streamavis.errors"),
     "streamavis.audio_ring": rule(BASE + " streamavis.clock", "numpy msgspec"),
     "streamavis.words": rule(BASE),
     "streamavis.redaction": rule(),
     "streamavis.limits": rule(),
+    "streamavis.bearing": rule(BASE, "numpy"),
+    "streamavis.follow": rule(BASE, late="rclpy sensor_msgs trajectory_msgs builtin_interfaces"),
     "streamavis.wire": rule(BASE + " streamavis.limits", "numpy zmq msgspec msgpack pycocotools"),
+    "streamavis.palette": rule("streamavis.types"),
+    "streamavis.recordings": rule(
+        BASE + " streamavis.wire streamavis.palette streamavis.words",
+        "numpy msgspec",
+        late="mcap zstandard",
+    ),
+    "streamavis.bridges": rule(BASE + " streamavis.wire streamavis.redaction", late="paho"),
     "streamavis.metrics": rule(BASE, "numpy scipy pycocotools msgspec"),
     "streamavis.weights": rule(),
-    "streamavis.device": rule(BASE, "torch"),
     "streamavis.layers": rule(BASE, "torch"),
     "streamavis.audio": rule(BASE + " streamavis_kernels streamavis.layers", "numpy torch"),
     "streamavis.model": rule(
-        BASE + " streamavis_kernels streamavis.layers streamavis.audio", "numpy torch"
+        BASE + " streamavis_kernels streamavis.layers streamavis.audio", "numpy torch", late="timm"
     ),
     "streamavis.checkpoint": rule(
         BASE + " streamavis.model streamavis.audio streamavis.weights", "numpy torch safetensors"
     ),
     "streamavis.io": rule(
-        BASE + " streamavis.redaction streamavis.clock streamavis.audio_ring streamavis.protocols",
+        BASE + " streamavis.redaction streamavis.clock streamavis.audio_ring streamavis.protocols"
+        " streamavis.limits",
         "numpy av cv2 msgspec",
         late="sounddevice",
     ),
-    "streamavis.viz": rule(BASE + " streamavis.words streamavis.audio_ring", "numpy cv2"),
+    "streamavis.viz": rule(
+        BASE + " streamavis.words streamavis.palette streamavis.audio_ring", "numpy cv2"
+    ),
     "streamavis.status": rule("streamavis.types"),
     "streamavis.protocols": rule("streamavis.types streamavis.status"),
     "streamavis.runtime": rule(
-        STREAM + " streamavis_kernels streamavis.audio_ring", "numpy torch scipy cv2 msgspec"
+        STREAM + " streamavis_kernels streamavis.audio_ring streamavis.limits",
+        "numpy torch scipy cv2 msgspec",
     ),
     "streamavis.sinks": rule(
         STREAM + " streamavis.audio_ring streamavis.limits streamavis.wire streamavis.viz"
         " streamavis.io",
         "numpy cv2 msgspec",
     ),
+    "streamavis.device": rule(BASE, "torch"),
     "streamavis.offline": rule(
         BASE + " streamavis.device streamavis.io streamavis.model streamavis.audio"
         " streamavis.checkpoint",
@@ -85,7 +99,8 @@ RULES = {
     "streamavis.admission": rule(SESSION + " streamavis.warmup", "torch"),
     "streamavis.api": rule(
         SESSION + " streamavis.session streamavis.warmup streamavis.io streamavis.checkpoint"
-        " streamavis.device streamavis.offline streamavis.results streamavis.redaction"
+        " streamavis.device streamavis.offline streamavis.model streamavis.results"
+        " streamavis.redaction"
     ),
     "streamavis.results": rule(SESSION + " streamavis.io"),
     # The top of the library: it opens everything below, and loads it on first use.
@@ -106,9 +121,16 @@ RULES = {
     ),
 }
 # Where the name that is imported and the name that is installed differ.
-DISTRIBUTIONS = {"zmq": "pyzmq", "cv2": "opencv-python", "cupy": "cupy-cuda13x"}
+DISTRIBUTIONS = {
+    "zmq": "pyzmq",
+    "paho": "paho-mqtt",
+    "cv2": "opencv-python",
+    "cupy": "cupy-cuda13x",
+}
+# Of ROS 2, which is installed beside Python packages, not from a registry.
+NOT_ON_A_REGISTRY = {"rclpy", "sensor_msgs", "trajectory_msgs", "builtin_interfaces"}
 OUR_PACKAGES = {name.partition(".")[0] for name in RULES}
-WITHOUT_EXTRAS = ["errors", "types", "masks", "words", "wire"]
+WITHOUT_EXTRAS = ["errors", "masks", "words", "wire", "bearing", "follow"]
 
 
 def within(name: str, parent: str) -> bool:
@@ -212,6 +234,7 @@ def test_every_package_in_the_table_is_a_declared_dependency() -> None:
     for part, allowed in RULES.items():
         needed = {DISTRIBUTIONS.get(name, name) for name in allowed.others}
         without_extras = part.partition(".")[2] in WITHOUT_EXTRAS
+        needed -= NOT_ON_A_REGISTRY
         missing = needed - base - (set() if without_extras else extras)
         assert not missing, f"{part} may import {missing}, which pyproject.toml does not declare"
 

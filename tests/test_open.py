@@ -110,7 +110,7 @@ def test_a_source_that_does_not_answer_is_left_behind_open(video, monkeypatch):
     class Wedged(MediaSource):
         def __iter__(self):
             yield next(super().__iter__())
-            answer.wait()
+            answer.wait(60)
 
         def close(self):
             closed.append(True)
@@ -123,7 +123,7 @@ def test_a_source_that_does_not_answer_is_left_behind_open(video, monkeypatch):
     assert not closed
     answer.set()
     (thread,) = [t for t in threading.enumerate() if t.name == "streamavis-source"]
-    thread.join()
+    thread.join(60)
     stream.close()
     assert closed
 

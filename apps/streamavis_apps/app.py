@@ -15,6 +15,7 @@ import typer
 from streamavis.redaction import redacted
 from streamavis_apps.commands import (
     bench,
+    bridge,
     calibrate,
     compose,
     convert,
@@ -22,10 +23,13 @@ from streamavis_apps.commands import (
     demo,
     devices,
     doctor,
+    follow,
     inspect,
     keys,
     live,
+    play,
     predict,
+    record,
     replay,
     reproduce,
     segment,
@@ -107,13 +111,17 @@ def _options(
         typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
-    """See and hear at once: which objects are in view, which of them sound, and where, live."""
+    """Live audio-visual instance segmentation: objects in view, which of them sound, and where."""
 
 
 app.command("demo", cls=HelpCommand)(demo.command)
 app.command("replay", cls=HelpCommand)(replay.command)
 app.command("live", cls=HelpCommand)(live.command)
 app.command("view", cls=HelpCommand)(view.command)
+app.command("follow", cls=HelpCommand)(follow.command)
+app.command("record", cls=HelpCommand)(record.command)
+app.command("play", cls=HelpCommand)(play.command)
+app.command("bridge", cls=HelpCommand)(bridge.command)
 app.command("devices", cls=HelpCommand)(devices.command)
 app.command("calibrate", cls=HelpCommand)(calibrate.command)
 app.command("synth", cls=HelpCommand)(synth.command)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import sys
+import textwrap
 from dataclasses import dataclass
 from enum import Enum
 from io import StringIO
@@ -21,18 +22,20 @@ from streamavis_apps.exits import ExitCode
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-__all__ = ["HelpCommand", "HelpGroup", "Row", "page", "rows_of"]
+__all__ = ["HelpCommand", "HelpGroup", "HelpRow", "page", "rows_of"]
 
 _WIDEST = 100
 _LEFT = 26  # of the descriptions, where they stand beside the names
 _TWO_COLUMNS = 80  # narrower, they stand below
 _INDENT = 2
+_LARGEST_NUMBER = 1e9  # 32 years in seconds; no wait can be longer than 292 years
+_LARGEST_WHOLE = 2**63 - 1  # of a seed
 _COMMENT = re.compile(r"\s*\[dim\](.*?)\[/\]\s*$")
 _PLAIN_NAMES = {int: "N", float: "NUMBER", str: "TEXT"}
 
 
 @dataclass(frozen=True)
-class Row:
+class HelpRow:
     """One option, argument or command."""
 
     name: str  # with what it takes: "--seconds NUMBER"
@@ -41,7 +44,22 @@ class Row:
 
 
 class HelpCommand(TyperCommand):
-    """A command whose help is `page`."""
+    """A command whose help is `page`, and whose numbers are of a size that something can hold."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Refuse infinity, and what no clock or random generator takes, where a range is open."""
+        rest: list[str] = super().parse_args(ctx, args)
+        params: list[Any] = list(self.params)
+        for param in params:
+            value = ctx.params.get(param.name)
+            if getattr(param, "min", None) is None or not isinstance(value, int | float):
+                continue
+            largest = _LARGEST_NUMBER if isinstance(value, float) else _LARGEST_WHOLE
+            if not abs(value) <= largest:
+                raise typer.BadParameter(
+                    f"{value:g} is too large; at most {largest:g}.", ctx=ctx, param=param
+                )
+        return rest
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the page."""
@@ -71,7 +89,9 @@ def page(command: Any, usage: str, width: int) -> Text:
         usage: the line that shows how it is called.
         width: of the terminal, at least 40.
     """
-    lines = [Text.assemble(("Usage: ", "bold"), usage), Text()]
+    first, *more = textwrap.wrap(f"Usage: {usage}", width, subsequent_indent=" " * _INDENT)
+    lines = [Text.assemble(("Usage:", "bold"), first.removeprefix("Usage:"))]
+    lines += [*map(Text, more), Text()]
     lines += _prose(command.help or "", width)
     for panel, rows in _panels(command).items():
         lines += [Text(), Text(panel, "bold")]
@@ -84,7 +104,7 @@ def page(command: Any, usage: str, width: int) -> Text:
     return Text("\n").join(lines)
 
 
-def rows_of(callback: Callable[..., Any] | None) -> Iterator[Row]:
+def rows_of(callback: Callable[..., Any] | None) -> Iterator[HelpRow]:
     """What a command takes, as its signature declares it; hidden options are left out."""
     if callback is None:
         return
@@ -100,14 +120,14 @@ def rows_of(callback: Callable[..., Any] | None) -> Iterator[Row]:
         text = " ".join([info.help or "", *(f"[{note}]" for note in notes)]).strip()
         takes = "" if kind is bool else _takes(info, kind)
         if isinstance(info, ArgumentInfo):
-            yield Row(takes, text, "Arguments")
+            yield HelpRow(takes, text, "Arguments")
         else:
             assert isinstance(info, OptionInfo), "typer has two kinds"
             # In an annotation typer takes the first spelling for a default.
             given = [info.default, *(info.param_decls or ())]
             spellings = [one for one in given if isinstance(one, str) and one.startswith("-")]
             spelled = " ".join(spellings or [f"--{name.replace('_', '-')}"])
-            yield Row(f"{spelled} {takes}".strip(), text, info.rich_help_panel or "Options")
+            yield HelpRow(f"{spelled} {takes}".strip(), text, info.rich_help_panel or "Options")
 
 
 def _rendered(command: Any, ctx: Any) -> str:
@@ -121,19 +141,19 @@ def _rendered(command: Any, ctx: Any) -> str:
     return console.file.getvalue()
 
 
-def _panels(command: Any) -> dict[str, list[Row]]:
+def _panels(command: Any) -> dict[str, list[HelpRow]]:
     """Rows by the heading they stand under, in order."""
-    panels: dict[str, list[Row]] = {"Arguments": [], "Options": []}
+    panels: dict[str, list[HelpRow]] = {"Arguments": [], "Options": []}
     for row in rows_of(command.callback):
         panels.setdefault(row.panel, []).append(row)
     names = {name for param in command.params for name in param.opts}
     if "--install-completion" in names:
         text = "Let this shell complete commands and options; --show-completion prints how."
-        panels["Options"].append(Row("--install-completion", text))
-    panels["Options"].append(Row("-h, --help", "Show this and exit."))
+        panels["Options"].append(HelpRow("--install-completion", text))
+    panels["Options"].append(HelpRow("-h, --help", "Show this and exit."))
     commands = getattr(command, "commands", {})
     panels["Commands"] = [
-        Row(name, re.split(r"\n\s*\n", sub.help or "")[0]) for name, sub in commands.items()
+        HelpRow(name, re.split(r"\n\s*\n", sub.help or "")[0]) for name, sub in commands.items()
     ]
     return {panel: rows for panel, rows in panels.items() if rows}
 
@@ -216,7 +236,7 @@ def _example(line: str, width: int) -> Iterator[Text]:
     yield Text(current)
 
 
-def _row(row: Row, width: int, left: int) -> Iterator[Text]:
+def _row(row: HelpRow, width: int, left: int) -> Iterator[Text]:
     """Name and text, which begins `left` columns in; 0: on the lines below the name."""
     name = Text(" " * _INDENT + row.name, "cyan")
     lines = list(_wrapped(row.text, left or 3 * _INDENT, width, markup=False))

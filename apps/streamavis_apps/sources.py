@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from streamavis.errors import InputError
+from streamavis.errors import ArgumentError
 from streamavis.redaction import display_name
 
 __all__ = ["STDOUT", "is_stdout", "recording"]
@@ -19,21 +19,21 @@ def recording(text: str, command: str) -> Path:
     """The file, folder or pattern of pictures, `-` or test source that `command` is to read.
 
     Raises:
-        InputError: it is an address or a camera, which `live` watches; shows no password.
+        ArgumentError: it is an address or a camera, which `live` watches; shows no password.
     """
     if not os.path.exists(text):  # noqa: PTH110  Path raises for names that are too long
         what = "an address" if "://" in text else "a camera" if _CAMERA.fullmatch(text) else ""
         if what:
-            raise InputError(
+            raise ArgumentError(
                 f"{display_name(text)}: is {what}, and {command} takes files; watch it with "
                 "`streamavis live --camera ADDRESS`"
             )
     try:
         return Path(text).expanduser()
     except RuntimeError as error:  # ~nobody
-        raise InputError(f"{text}: {error}") from error
+        raise ArgumentError(f"{text}: {error}") from error
 
 
 def is_stdout(path: Path | None) -> bool:
-    """Whether an output is standard output: what is told besides it goes to stderr."""
+    """Whether an output is standard output: other messages then go to stderr."""
     return path == STDOUT

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.table import Table
-from streamavis_apps.data_check import counting
+from streamavis_apps.data.check import counting
 from streamavis_apps.exits import ExitCode
 from streamavis_apps.figures import write
 from streamavis_apps.machine import machine
 from streamavis_apps.terminal import Terminal
 
-from streamavis.errors import InputError
+from streamavis.errors import ArgumentError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from streamavis_training.data.loader import Loader
     from streamavis_training.data.sample import Source
 
-__all__ = ["Plan", "run"]
+__all__ = ["DataBenchPlan", "run"]
 
 _GOAL = 0.05  # of a step that the network may wait
 _POOL = "pool:"
@@ -36,7 +36,7 @@ _SEED = 0
 
 
 @dataclass(frozen=True)
-class Plan:
+class DataBenchPlan:
     """What is loaded, and for which network."""
 
     sources: list[str]
@@ -61,11 +61,12 @@ class _Row:
     measured: bool = False  # between the network's own steps, not computed from the rates
 
 
-def run(plan: Plan, *, json_path: Path | None, console: Console | None = None) -> ExitCode:
+def run(plan: DataBenchPlan, *, json_path: Path | None, console: Console | None = None) -> ExitCode:
     """Time the loader and print what a network would wait.
 
     Raises:
         InputError: a data set cannot be read.
+        ArgumentError: a data set or its weight is named wrongly.
         OutputError: the figures cannot be written.
     """
     console = console or Terminal()
@@ -101,7 +102,7 @@ def run(plan: Plan, *, json_path: Path | None, console: Console | None = None) -
     return ExitCode.DONE
 
 
-def _source(plan: Plan) -> Source:
+def _source(plan: DataBenchPlan) -> Source:
     from streamavis_training.data.classes import AVISEG
     from streamavis_training.data.mix import Mix
     from streamavis_training.data.sources import read_source
@@ -110,7 +111,7 @@ def _source(plan: Plan) -> Source:
     named = [_named(text) for text in plan.sources]
     drawn = [path == "world" or path.startswith(_POOL) for path, _ in named]
     if any(drawn) and not all(drawn):
-        raise InputError(
+        raise ArgumentError(
             "the procedural world has classes of its own; time it and data sets on disk apart"
         )
 
@@ -123,7 +124,7 @@ def _source(plan: Plan) -> Source:
 
     mixed = Mix([(opened(path), weight) for path, weight in named])
     if all(drawn) and plan.classes not in (None, mixed.classes):
-        raise InputError(f"the procedural world's classes are {', '.join(mixed.classes)}")
+        raise ArgumentError(f"the procedural world's classes are {', '.join(mixed.classes)}")
     return mixed
 
 
@@ -134,10 +135,12 @@ def _named(text: str) -> tuple[str, float]:
     try:
         return path, float(weight)
     except ValueError:
-        raise InputError(f"{text!r} is not PATH or PATH=WEIGHT, such as AVISeg/train=3") from None
+        raise ArgumentError(
+            f"{text!r} is not PATH or PATH=WEIGHT, such as AVISeg/train=3"
+        ) from None
 
 
-def _loader(plan: Plan, source: Source, workers: int, batches: int) -> Loader:
+def _loader(plan: DataBenchPlan, source: Source, workers: int, batches: int) -> Loader:
     from streamavis_training.data.loader import Loader, Stage
     from streamavis_training.data.sample import ClipShape
 
@@ -145,7 +148,7 @@ def _loader(plan: Plan, source: Source, workers: int, batches: int) -> Loader:
     return Loader(source, [stage], batches, seed=_SEED, workers=workers)
 
 
-def _alone(plan: Plan, source: Source, workers: int) -> _Row:
+def _alone(plan: DataBenchPlan, source: Source, workers: int) -> _Row:
     ahead = 1 + _WARM_UP * workers
     batches = _loader(plan, source, workers, ahead + plan.batches).batches()
     for _ in range(ahead):
@@ -156,7 +159,7 @@ def _alone(plan: Plan, source: Source, workers: int) -> _Row:
     return _Row(workers, round(plan.clips / took_s, 3), round(1e3 * took_s, 2))
 
 
-def _network_step(plan: Plan, source: Source) -> tuple[Callable[[Batch], None], float]:
+def _network_step(plan: DataBenchPlan, source: Source) -> tuple[Callable[[Batch], None], float]:
     """A training step of the network, and how long it takes, s."""
     import torch
     from streamavis_training.losses import LossWeights, losses
@@ -186,7 +189,7 @@ def _network_step(plan: Plan, source: Source) -> tuple[Callable[[Batch], None], 
 
 
 def _between_steps(
-    plan: Plan, source: Source, workers: int, step: Callable[[Batch], None]
+    plan: DataBenchPlan, source: Source, workers: int, step: Callable[[Batch], None]
 ) -> float:
     """How long the network waited for a batch, as a share of its step."""
     ahead = 1 + _WARM_UP * workers
@@ -208,7 +211,7 @@ def _expected(row: _Row, step_s: float) -> float:
     return round(waits_s / step_s, 4)
 
 
-def _table(plan: Plan, rows: list[_Row], step_s: float | None) -> Table:
+def _table(plan: DataBenchPlan, rows: list[_Row], step_s: float | None) -> Table:
     height, width = plan.size
     title = f"batches of {plan.clips} clips, {plan.frames} frames of {width}x{height}"
     table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False)

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from streamavis_apps.machine import Machine
 
-__all__ = ["Figures", "run"]
+__all__ = ["KernelFigures", "run"]
 
 _HEADS, _WIDTH, _POINTS, _STRIDES = 8, 32, 4, (8, 16, 32)  # AVISM's pixel decoder
 _MASKS = 10
@@ -56,7 +56,7 @@ class _Row(TypedDict):
     above_floor: float  # the best backend's time over the floor
 
 
-class Figures(TypedDict):
+class KernelFigures(TypedDict):
     """What is measured, and on what, ready for JSON."""
 
     benchmark: str
@@ -118,7 +118,7 @@ def run(
     for case in _cases(size, batch, torch.device(device)):
         floor_s = case.cached / cache + case.moved / memory
         rows.append(_row(case, floor_s * 1e3, repeats, device))
-    figures: Figures = {
+    figures: KernelFigures = {
         "benchmark": "kernels",
         "size": size,
         "batch": batch,
@@ -290,7 +290,7 @@ def _rate(device: str, elements: int) -> float:
     return rounds * elements * 4 / best
 
 
-def _print(console: Console, figures: Figures) -> None:
+def _print(console: Console, figures: KernelFigures) -> None:
     about = figures["machine"]
     height, width = figures["size"]
     for line in (

@@ -19,7 +19,7 @@ from streamavis.types import SAMPLE_RATE, AudioChunk, FrameResult, Heard, Track
 from streamavis.viz import draw
 from streamavis.viz.kinds import MOST_KINDS
 from streamavis.viz.overlay import draw_tracks
-from streamavis.viz.screen import Health, Screen
+from streamavis.viz.screen import ScreenHealth, StreamScreen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from streamavis_apps.commands.options import Size
     from streamavis_apps.machine import Machine
 
-__all__ = ["Figures", "run", "scene"]
+__all__ = ["OverlayFigures", "run", "scene"]
 
 _LABELS = ("person", "dog", "guitar", "car", "bell")
 _FPS = 30
@@ -45,7 +45,7 @@ class _Milliseconds(TypedDict):
     p95: float
 
 
-class Figures(TypedDict):
+class OverlayFigures(TypedDict):
     """What is measured, and on what, ready for JSON."""
 
     benchmark: str
@@ -87,7 +87,7 @@ def run(
         ms = _measure(image, result, frames)
     finally:
         cv2.setNumThreads(threads)
-    figures: Figures = {
+    figures: OverlayFigures = {
         "benchmark": "overlay",
         "size": result.size,
         "tracks": len(result.tracks),
@@ -154,10 +154,10 @@ def _blob(rng: np.random.Generator, number: int, count: int, height: int, width:
 def _measure(
     image: NDArray[np.uint8], result: FrameResult, frames: int
 ) -> dict[str, _Milliseconds]:
-    screen = Screen()
+    screen = StreamScreen()
     rng = np.random.default_rng(0)
     screen.hear(AudioChunk(rng.normal(0, 0.1, 10 * SAMPLE_RATE).astype(np.float32), 0))
-    screen.tell(Health(frames_per_s=30.0), 0)
+    screen.tell(ScreenHealth(frames_per_s=30.0), 0)
     canvas = image.copy()
 
     def overlay() -> None:
@@ -193,7 +193,7 @@ def _timed_ms(work: Callable[[], None]) -> float:
     return (time.perf_counter_ns() - begin_ns) / 1e6
 
 
-def _print(console: Console, figures: Figures) -> None:
+def _print(console: Console, figures: OverlayFigures) -> None:
     about = figures["machine"]
     height, width = figures["size"]
     for line in (

@@ -8,10 +8,10 @@ import torch
 from streamavis_apps.exits import ExitCode, stop_on_signals
 from streamavis_apps.figures import describe_machine, write
 from streamavis_apps.machine import machine
-from streamavis_apps.progress import ReplayProgress
-from streamavis_apps.replay import Replay, ready
-from streamavis_apps.summary import stages_of
-from streamavis_apps.tables import latency_table
+from streamavis_apps.replay.progress import ReplayProgress
+from streamavis_apps.replay.replay import Replay, ready
+from streamavis_apps.results.summary import stages_of
+from streamavis_apps.results.tables import latency_table
 from streamavis_apps.terminal import Terminal
 from streamavis_kernels import backend
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
     from streamavis.status import LatencySummary
 
-__all__ = ["Figures", "run"]
+__all__ = ["PipelineFigures", "run"]
 
 
-class Figures(TypedDict):
+class PipelineFigures(TypedDict):
     """What is measured, and on what, ready for JSON."""
 
     benchmark: str
@@ -75,7 +75,7 @@ def run(
         report = replay.results.report
     if stop.signal is not None:
         return stop.exit_code
-    figures: Figures = {
+    figures: PipelineFigures = {
         "benchmark": "pipeline",
         "file": file.name,
         "size": (info.height, info.width),
@@ -93,7 +93,7 @@ def run(
     return ExitCode.DONE
 
 
-def _print(console: Console, figures: Figures) -> None:
+def _print(console: Console, figures: PipelineFigures) -> None:
     about = figures["machine"]
     height, width = figures["size"]
     for line in (

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from streamavis.errors import InputError, MissingExtraError
+from streamavis.errors import InputError, InputTrackError, MissingExtraError
 from streamavis.io.locate import Located, locate
 from streamavis.redaction import display_name, redacted
 
@@ -137,7 +137,9 @@ def _numbered(
     if not 1 <= number <= len(streams):
         there = "no" if not streams else "only 1" if len(streams) == 1 else f"only {len(streams)}"
         plural = "" if len(streams) == 1 else "s"
-        raise InputError(f"{name}: has {there} {kind} track{plural}, there is no track {number}")
+        raise InputTrackError(
+            f"{name}: has {there} {kind} track{plural}, there is no track {number}"
+        )
     return streams[number - 1]
 
 

@@ -22,6 +22,7 @@ _GAP_S = Fraction(MAX_GAP_S)
 _PAUSE_S = Fraction(3600)  # where time is written down once and for all, as in mp4
 _APART_S = Fraction(10)  # how far streams of one clock may lie apart in the container
 _SHORTEST_S = Fraction(1, 1000)  # that a packet lasts
+_LONGEST_S = Fraction(60)  # likewise; a damaged one lasts days
 _REORDERED_S = Fraction(60)  # between decoding a picture and showing it; beyond: damage
 
 
@@ -50,11 +51,19 @@ class Continuity:
     more than two frames, or leap ahead of every stream by more than a pause may last: 5 s in
     containers whose clocks break (MPEG-TS, HLS, Ogg), an hour in others. The new clock's first
     packet then follows the end of all that came before, and its other streams keep their distance
-    to it. Up to the first such place nothing is moved.
+    to it. Up to the first such place nothing is moved, unless the first packet is as far from
+    where the container says that time begins.
     """
 
-    def __init__(self, *, breaks: bool) -> None:
-        """Start; `breaks` where the container's clock may break at any time."""
+    def __init__(self, *, breaks: bool, origin_s: Fraction | None = None) -> None:
+        """Start.
+
+        Args:
+            breaks: the container's clock may break at any time.
+            origin_s: where time begins on the container's timeline; None: reading does not begin
+                there.
+        """
+        self._origin_s = origin_s
         self._pause_s = _GAP_S if breaks else _PAUSE_S
         self._clocks: list[_Clock] = []
         self._starts_s: list[Fraction] = []  # our time, of every clock but the first
@@ -75,7 +84,8 @@ class Continuity:
         clock = self._clocks[number]
         clock.latest_s = max(clock.latest_s, stamp_s)
         self._places[packet.stream.index] = _Place(number, stamp_s, packet.dts is not None)
-        lasts_s = max((packet.duration or 0) * base, _period_s(packet), _SHORTEST_S)
+        told_s = min((packet.duration or 0) * base, _LONGEST_S)
+        lasts_s = max(told_s, _period_s(packet), _SHORTEST_S)
         self._end_s = max(self._end_s, shown_s + clock.shift_s + lasts_s)
         if clock.shift_s:
             shift = round(clock.shift_s / base)
@@ -89,8 +99,9 @@ class Continuity:
     def _clock_of(self, packet: Packet[Any], stamp_s: Fraction, shown_s: Fraction) -> int:
         """The number of the packet's clock, which may be a new one."""
         if not self._clocks:
-            self._clocks.append(_Clock(Fraction(0), stamp_s, stamp_s))
-            self._end_s = shown_s
+            shift_s = self._shift_to_origin(shown_s)
+            self._clocks.append(_Clock(shift_s, stamp_s, stamp_s))
+            self._end_s = shown_s + shift_s
             return 0
         period_s = _period_s(packet)
         pause_s = max(self._pause_s, MAX_GAP_FRAMES * period_s)
@@ -114,6 +125,12 @@ class Continuity:
             if number != place.clock and from_s <= stamp_s <= clock.latest_s + pause_s:
                 return number
         return self._new_clock(stamp_s, shown_s)
+
+    def _shift_to_origin(self, shown_s: Fraction) -> Fraction:
+        """How far the first packet is from where time begins, if that cannot be a pause."""
+        if self._origin_s is None or abs(shown_s - self._origin_s) <= max(_APART_S, self._pause_s):
+            return Fraction(0)
+        return self._origin_s - shown_s
 
     def _new_clock(self, stamp_s: Fraction, shown_s: Fraction) -> int:
         """Begin one with a packet of these stamps; returns its number."""

@@ -37,11 +37,21 @@ class PacketReader:
     """
 
     def __init__(
-        self, media: Media, look_ahead: int, streams: Sequence[Stream] | None = None
+        self,
+        media: Media,
+        look_ahead: int,
+        streams: Sequence[Stream] | None = None,
+        *,
+        from_start: bool = True,
     ) -> None:
-        """Start; `streams` are those whose packets are wanted, by default all that are used.
+        """Start.
 
-        All are read: only together they tell where the clock begins anew.
+        Args:
+            media: the container.
+            look_ahead: packets to queue at most.
+            streams: those whose packets are wanted, by default all that are used. All are read:
+                only together they tell where the clock begins anew.
+            from_start: the container was not sought in.
         """
         self._media = media
         self._look_ahead = look_ahead
@@ -53,7 +63,9 @@ class PacketReader:
         self._queued_bytes = 0
         self._source = media.container.demux()
         self._errors = 0  # since the last packet
-        self.continuity = Continuity(breaks=media.clock_breaks)
+        self.continuity = Continuity(
+            breaks=media.clock_breaks, origin_s=media.origin_s if from_start else None
+        )
         self.at_end = False
 
     def next(self, stream: Stream, *, wait: bool = True) -> Packet[Any] | None:

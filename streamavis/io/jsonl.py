@@ -13,7 +13,7 @@ import msgspec
 
 from streamavis.errors import OutputError
 from streamavis.io.claim import Claim
-from streamavis.types import FrameResult
+from streamavis.types import FrameResult, message_fields
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -23,14 +23,15 @@ __all__ = ["JsonlWriter"]
 _STDOUT = "-"
 _STDOUT_LOCK = threading.Lock()  # several streams write to it, each from its own thread
 _NAMES = tuple(field.name for field in fields(FrameResult))
-_OF_THIS_RUN = frozenset({"boot_id", "wall_time", "stamps"})  # differ between equal replays
+# These differ between equal replays.
+_OF_THIS_RUN = frozenset({"boot_id", "wall_time", "capture_wall_time", "stamps"})
 
 
 class JsonlWriter:
     """Write one line per result, masks as COCO run lengths; a kill costs at most the last line.
 
-    Without `stamps` the lines leave out `boot_id`, `wall_time` and `stamps`, so that two replays
-    of one file are the same bytes.
+    Without `stamps` the lines leave out `boot_id`, both wall times and `stamps`, so that two
+    replays of one file are the same bytes.
     """
 
     def __init__(self, path: str | Path, stamps: bool) -> None:
@@ -76,7 +77,7 @@ class JsonlWriter:
         """
         if self._file.closed:
             raise OutputError(f"{self._path}: the file is closed")
-        line = self._encoder.encode({name: getattr(result, name) for name in self._names})
+        line = self._encoder.encode(message_fields(result, self._names))
         try:
             with self._lock:  # a line stays whole
                 self._file.write(line + b"\n")

@@ -114,7 +114,7 @@ class MediaSource:
             self._cut_short = self._media.path is not None and is_cut_short(self._media.path)
             if start_s > 0:
                 self._seek(start_s)
-            self._reader = PacketReader(self._media, look_ahead)
+            self._reader = PacketReader(self._media, look_ahead, from_start=start_s <= 0)
             self._stamps = PictureStamps(decoding_order=self._media.stamped_as_decoded)
             self._resampler = MonoResampler()
             self._decoded: deque[av.VideoFrame] = deque()

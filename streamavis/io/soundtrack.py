@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import av
 import numpy as np
 
+from streamavis.io.aac import BLOCK, RATE, AacEncoder
 from streamavis.io.demux import PacketReader
 from streamavis.io.downmix import mixed
 from streamavis.io.resample import Resampler
@@ -31,9 +32,6 @@ __all__ = ["Soundtrack"]
 # What players expect in an mp4; the rest (Vorbis, PCM, AC-3, ...) is encoded.
 _COPIED = frozenset({"aac", "alac", "flac", "mp3", "opus"})
 _NEED_NO_HEADER = frozenset({"mp3"})  # the others' comes from the container; ADTS has none
-_RATE = 48_000  # of what is encoded
-_BIT_RATE = 160_000
-_BLOCK = 1024  # samples of one AAC packet
 _SOON_S = Fraction(1, 5)  # an mp4 cannot be read before each of its tracks holds something
 _LEAD_S = 2  # read before the beginning: a decoder needs some packets, a seek may be a little off
 
@@ -76,10 +74,10 @@ class Soundtrack:
             self._output = container.add_stream_from_template(source)
             self._packets = chain(() if first is None else [first], packets)
         else:
-            self._output = container.add_stream("aac", rate=_RATE)
-            self._output.codec_context.layout = "stereo" if context.channels > 1 else "mono"
-            self._output.codec_context.bit_rate = _BIT_RATE
-            self._packets = self._encoded(chain(early, () if first is None else [first], packets))
+            self._output = container.add_stream("aac", rate=RATE)
+            encoder = AacEncoder(self._output, "stereo" if context.channels > 1 else "mono")
+            rest = chain(early, () if first is None else [first], packets)
+            self._packets = self._encoded(encoder, rest)
         self._next: Packet[Any] | None = None
         self._last_dts: int | None = None
 
@@ -117,11 +115,12 @@ class Soundtrack:
         time_base = self._source.time_base or Fraction(1, self._source.codec_context.sample_rate)
         shift = round((self._media.origin_s + self._begin_s) / time_base)
         can_seek = self._media.path is not None and not self._media.clock_breaks
-        if self._begin_s > _LEAD_S and can_seek:
+        seeks = self._begin_s > _LEAD_S and can_seek
+        if seeks:
             # Hours of a film are not read to get there; where a file cannot be sought in, they are.
             with suppress(av.error.FFmpegError):
                 self._media.container.seek(shift - round(_LEAD_S / time_base), stream=self._source)
-        reader = PacketReader(self._media, look_ahead=0, streams=[self._source])
+        reader = PacketReader(self._media, 0, [self._source], from_start=not seeks)
         while (packet := reader.next(self._source)) is not None:
             if packet.pts is not None and packet.dts is not None:
                 packet.pts -= shift
@@ -129,24 +128,21 @@ class Soundtrack:
                 if packet.pts * time_base >= -_LEAD_S:
                     yield packet
 
-    def _encoded(self, packets: Iterable[Packet[Any]]) -> Iterator[Packet[Any]]:
-        layout = self._output.codec_context.layout.name
-        done = 0
+    def _encoded(
+        self, encoder: AacEncoder, packets: Iterable[Packet[Any]]
+    ) -> Iterator[Packet[Any]]:
         for block in _blocks(self._laid_out(packets)):
-            frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block.T), "fltp", layout)
-            frame.sample_rate, frame.pts, frame.time_base = _RATE, done, Fraction(1, _RATE)
-            done += len(block)
-            yield from self._output.encode(frame)
-        yield from self._output.encode(None)
+            yield from encoder.add(block)
+        yield from encoder.finish()
 
     def _laid_out(self, packets: Iterable[Packet[Any]]) -> Iterator[NDArray[np.float32]]:
         """(n, channels) from the recording's beginning on, without gaps and overlaps."""
         channels = self._output.codec_context.layout.nb_channels
         done = 0
         for piece in self._decoded(packets):
-            start = round(piece.start_s * _RATE)
+            start = round(piece.start_s * RATE)
             while done < start:  # a long pause is silence second by second, not at once
-                silence = np.zeros((min(start - done, _RATE), channels), np.float32)
+                silence = np.zeros((min(start - done, RATE), channels), np.float32)
                 done += len(silence)
                 yield silence
             # An encoder refuses what damaged floats may be.
@@ -155,10 +151,10 @@ class Soundtrack:
             done += len(samples)
             yield samples
         if not done:  # a track without anything would keep the file from being read
-            yield np.zeros((_BLOCK, channels), np.float32)
+            yield np.zeros((BLOCK, channels), np.float32)
 
     def _decoded(self, packets: Iterable[Packet[Any]]) -> Iterator[Piece]:
-        resampler = Resampler(_RATE)
+        resampler = Resampler(RATE)
         for packet in packets:
             try:
                 for frame in self._source.codec_context.decode(packet):
@@ -176,9 +172,9 @@ def _blocks(pieces: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float3
     held: NDArray[np.float32] | None = None
     for piece in pieces:
         held = piece if held is None else np.concatenate([held, piece])
-        whole = len(held) // _BLOCK * _BLOCK
-        for start in range(0, whole, _BLOCK):
-            yield held[start : start + _BLOCK]
+        whole = len(held) // BLOCK * BLOCK
+        for start in range(0, whole, BLOCK):
+            yield held[start : start + BLOCK]
         held = held[whole:]
     if held is not None and len(held):
         yield held

@@ -7,35 +7,26 @@ H W pixels. What the published code computes, to the rounding of float32.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Literal, get_args, overload
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import torch
-from streamavis_kernels import audio_deform_attn
-from streamavis_kernels.sampling import reference
 from torch import Tensor, nn
 
 from streamavis.audio.causal import CausalAudioEncoder
 from streamavis.errors import ArgumentError, ShapeError
 from streamavis.layers import MLP
 from streamavis.model import backbones
-from streamavis.model.avism_stages import StageRecorder
-from streamavis.model.backbone import normalise
+from streamavis.model.backbones import normalise
 from streamavis.model.localizer import FrameFusion, Localized, Localizer
 from streamavis.model.msdeform import MSDeformPixelDecoder
 from streamavis.model.network import Network
 from streamavis.model.object_decoder import ObjectDecoder
-from streamavis.model.resnet import ResNet, ResNetConfig, resnet50, resnet101
-from streamavis.model.segmentation import Segments, segment
+from streamavis.model.resnet import resnet50, resnet101
 from streamavis.model.swin import swin_large
 from streamavis.model.window_encoder import WindowedObjectEncoder
 from streamavis.types import SAMPLE_RATE, WINDOW_SAMPLES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    import numpy as np
-    from numpy.typing import NDArray
-
     from streamavis.model.frame_decoder import FramePrediction
     from streamavis.model.pixel_decoder import PixelFeatures
 
@@ -152,24 +143,11 @@ class Lesson:
 class AVISM(Network):
     """The offline network."""
 
-    def __init__(self, config: AVISMConfig, *, compat: bool = False) -> None:
-        """Build it.
-
-        Args:
-            config: shape of the network.
-            compat: compute as the published code does, to compare speed with: sampling by
-                grid_sample, an audio token per query, norms apart from convolutions, attention
-                masks drawn at stride 4, long chunks. The results are the same, to rounding.
-        """
+    def __init__(self, config: AVISMConfig) -> None:
         super().__init__()
         self.config = config
-        self.compat = compat
         c, classes = config, len(config.classes)
-        self.backbone = (
-            ResNet(c.backbone, fold=not compat)
-            if isinstance(c.backbone, ResNetConfig)
-            else backbones.build(c.backbone)
-        )
+        self.backbone = backbones.build(c.backbone)
         self.audio_encoder = (
             CausalAudioEncoder(c.audio_channels, classes) if c.audio == "causal" else None
         )
@@ -180,7 +158,6 @@ class AVISM(Network):
             heads=c.heads,
             points=c.points,
             hidden=c.pixel_hidden,
-            sample=reference.audio_deform_attn if compat else audio_deform_attn,
         )
         self.localizer = Localizer(
             c.channels,
@@ -193,7 +170,6 @@ class AVISM(Network):
             hidden=c.hidden,
             fusion=c.frame_fusion,
             count_levels=c.count_levels,
-            whole_masks=compat,
         )
         self.video_mask_features = nn.Conv2d(c.channels, c.channels, 1)
         self.object_encoder = WindowedObjectEncoder(
@@ -204,7 +180,6 @@ class AVISM(Network):
             hidden=c.hidden,
             window=c.window,
             fusion=c.video_fusion,
-            audio_copies=c.frame_queries if compat else 1,
         )
         self.object_decoder = ObjectDecoder(
             c.channels,
@@ -219,77 +194,41 @@ class AVISM(Network):
         self.query_similarity = nn.Linear(c.channels, c.channels)
         self.token_similarity = nn.Linear(c.channels, c.channels)
 
-    @overload
-    def forward(
-        self, frames: Tensor, audio_features: Tensor, stages: Literal[False] = ...
-    ) -> AVISMOutput: ...
-
-    @overload
-    def forward(
-        self, frames: Tensor, audio_features: Tensor, stages: Literal[True]
-    ) -> tuple[AVISMOutput, dict[str, Tensor]]: ...
-
-    def forward(
-        self, frames: Tensor, audio_features: Tensor, stages: bool = False
-    ) -> AVISMOutput | tuple[AVISMOutput, dict[str, Tensor]]:
+    def forward(self, frames: Tensor, audio_features: Tensor) -> AVISMOutput:
         """See and hear one clip, or a batch of clips of one length.
 
         Args:
             frames: (T, 3, H, W) or (B, T, 3, H, W) uint8 RGB at network size, a second apart.
             audio_features: (T, A) or (B, T, A) float, of the second that begins at each frame
                 (`streamavis.audio.vggish`).
-            stages: also return what came out of each stage, by its name in the reference.
 
         Raises:
             ShapeError: an argument has the wrong shape or dtype.
         """
         self.check(frames, audio_features)
-        if stages:
-            with StageRecorder(self) as recorder:
-                output = self._forward(frames, audio_features, keep=None)
-            return output, recorder.stages(output)
-        return self._forward(frames, audio_features, keep=1)
-
-    def segment(
-        self,
-        frames: Iterable[NDArray[np.uint8]],
-        audio_features: Tensor,
-        *,
-        threshold: float = 0.3,
-        top: int = 100,
-        chunk: int | None = None,
-        progress: Callable[[str, int], None] = lambda stage, frames: None,
-    ) -> Segments:
-        """Say which objects sound in a recording of any length, and where, frame by frame.
-
-        Memory does not grow with the recording, but for its queries and run-length masks: the
-        mask features of what exceeds a few seconds wait in a temporary file (15 MiB a frame at
-        360x640), and a mask is drawn only where its class alone scores above `threshold`.
-
-        Args:
-            frames: (H, W, 3) uint8 RGB, all of one size, a second apart; taken one by one and
-                resized to `config.short_side`.
-            audio_features: (T, A) float, as `forward`; as many rows as there are frames.
-            threshold: keep scores above it; a score is class probability times mask quality.
-            top: pairs of query and class that are looked at; a query may be in several.
-            chunk: frames put through the network at once; the results are the same. By default
-                1 on a CPU, whose caches it fits, and 18 elsewhere.
-            progress: told the stage ("seeing", then "drawing") and the frames it has done.
-
-        Raises:
-            ShapeError: frames differ in size or are not RGB, or their number is not that of the
-                rows of `audio_features`.
-            ModelOutputError: the weights are damaged.
-        """
-        return segment(
-            self,
-            frames,
-            audio_features,
-            threshold=threshold,
-            top=top,
-            chunk=chunk,
-            progress=progress,
+        batched = frames.ndim == 5
+        if not batched:
+            frames, audio_features = frames[None], audio_features[None]
+        shape = frames.shape[:2]
+        features, found = self.locate(frames.flatten(0, 1), audio_features.flatten(0, 1))
+        frame_queries = self.localizer.norm(found.queries[-1]).unflatten(0, shape)
+        video = self.track(frame_queries, audio_features)
+        last = found.predictions[-1]
+        output = AVISMOutput(
+            **vars(self.read(video)),
+            video_mask_features=self.video_mask_features(features.stride4).unflatten(0, shape),
+            video_queries=video,
+            frame_queries=frame_queries,
+            frame_class_logits=last.class_logits.unflatten(0, shape),
+            frame_mask_logits=last.mask_logits.unflatten(0, shape),
+            count_logits=_unflatten(found.count_logits, shape),
         )
+        if batched:
+            return output
+        only: dict[str, Any] = {
+            name: None if value is None else value[0] for name, value in vars(output).items()
+        }
+        return AVISMOutput(**only)
 
     def hear(self, windows: Tensor, times_s: Tensor) -> Tensor:
         """Audio features from a network with an audio encoder of its own.
@@ -390,31 +329,6 @@ class AVISM(Network):
             mask_embed=self.mask_embed(video_queries),
             similarity=self.query_similarity(video_queries),
         )
-
-    def _forward(self, frames: Tensor, audio_features: Tensor, keep: int | None) -> AVISMOutput:
-        batched = frames.ndim == 5
-        if not batched:
-            frames, audio_features = frames[None], audio_features[None]
-        shape = frames.shape[:2]
-        features, found = self.locate(frames.flatten(0, 1), audio_features.flatten(0, 1), keep=keep)
-        frame_queries = self.localizer.norm(found.queries[-1]).unflatten(0, shape)
-        video = self.track(frame_queries, audio_features)
-        last = found.predictions[-1]
-        output = AVISMOutput(
-            **vars(self.read(video)),
-            video_mask_features=self.video_mask_features(features.stride4).unflatten(0, shape),
-            video_queries=video,
-            frame_queries=frame_queries,
-            frame_class_logits=last.class_logits.unflatten(0, shape),
-            frame_mask_logits=last.mask_logits.unflatten(0, shape),
-            count_logits=_unflatten(found.count_logits, shape),
-        )
-        if batched:
-            return output
-        only: dict[str, Any] = {
-            name: None if value is None else value[0] for name, value in vars(output).items()
-        }
-        return AVISMOutput(**only)
 
     def check(self, frames: Tensor, audio_features: Tensor) -> None:
         """Refuse what `forward` cannot take.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from streamavis.model.pixel_decoder import PixelFeatures
 
-__all__ = ["FrameDecoderLayer", "FramePrediction", "draw", "refine"]
+__all__ = ["FrameDecoderLayer", "FramePrediction", "draw", "refine", "resized"]
 
 
 @dataclass
@@ -57,26 +57,24 @@ def refine(
     position: Tensor,
     features: PixelFeatures,
     *,
+    mask_maps: list[Tensor],
     layers: nn.ModuleList,
     embed: Callable[[Tensor], Tensor],
-    whole: bool = False,
 ) -> Iterator[Tensor]:
-    """Masked attention, layer by layer: each looks where the masks before it are.
+    """Masked attention, layer by layer: a layer attends to where the masks before it are.
 
     Args:
         x: (N, Q, C) queries; position: (Q, C), of the queries.
-        features: what is looked at, with level embedding; layers: `FrameDecoderLayer`s.
+        features: the keys and values, with level embedding.
+        mask_maps: per level, the (N, C, h, w) map that its attention masks are computed from.
+        layers: `FrameDecoderLayer`s.
         embed: queries to mask embeddings. Where it gives them to the last queries only, those
             before them look everywhere.
-        whole: draw masks at stride 4 and then resize them. Otherwise what they are drawn from is
-            resized, once: the same, as resizing is linear, for a fraction of the work.
 
     Yields:
         the queries before the first and after each layer.
     """
     shapes = features.level_shapes
-    mask_features = features.mask_features.detach()
-    maps = [mask_features if whole else _resized(mask_features, size) for size in shapes]
     yield x
     for i, layer in enumerate(layers):
         level = i % len(shapes)
@@ -84,7 +82,7 @@ def refine(
         value = features.level(level)
         key = value + sine_position(height, width, value.shape[-1], value.device)
         with torch.no_grad():
-            logits = _resized(draw(embed(x), maps[level]), (height, width))
+            logits = resized(draw(embed(x), mask_maps[level]), (height, width))
             seen = _attention_mask(logits)
         free = x.shape[1] - seen.shape[1]
         if free:
@@ -100,7 +98,8 @@ def draw(mask_embed: Tensor, mask_features: Tensor) -> Tensor:
     return (mask_embed @ rows.transpose(1, 2)).unflatten(2, mask_features.shape[2:])
 
 
-def _resized(maps: Tensor, size: tuple[int, int]) -> Tensor:
+def resized(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """(N, C, H, W) -> (N, C, *size), bilinearly; the same tensor where it has that size."""
     if maps.shape[2:] == size:
         return maps
     return F.interpolate(maps, size, mode="bilinear", align_corners=False)

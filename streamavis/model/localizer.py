@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from streamavis.layers import MLP, sine_of_points
-from streamavis.model.frame_decoder import FrameDecoderLayer, FramePrediction, draw, refine
+from streamavis.model.frame_decoder import FrameDecoderLayer, FramePrediction, draw, refine, resized
 from streamavis.model.fusion_deformable import DeformableFusion
 from streamavis.model.fusion_dense import AudioCentricFusion, DenseFusion
 from streamavis.model.heads import ClassHead, classify
@@ -59,7 +59,6 @@ class Localizer(nn.Module):
         mask_channels: int | None = None,
         fusion_points: int = 8,
         look: bool = False,
-        whole_masks: bool = False,
     ) -> None:
         """Build it.
 
@@ -70,10 +69,8 @@ class Localizer(nn.Module):
             mask_channels: of the mask features; None: `channels`.
             fusion_points: sampled per head and level, where fusion is deformable.
             look: the class head also sees what lies under the mask (`ClassHead`).
-            whole_masks: see `refine`; it changes no result.
         """
         super().__init__()
-        self.whole_masks = whole_masks
         mask_channels = mask_channels or channels
         # A query with a place needs little else to tell it from the others.
         feat, embed, level = (0.5, 0.1, 0.02) if fusion == "deformable" else (1.0, 1.0, 1.0)
@@ -113,6 +110,15 @@ class Localizer(nn.Module):
         masks = draw(self.mask_embed(queries), features.mask_features)
         return FramePrediction(classify(self.class_embed, queries, masks, features.stride8), masks)
 
+    def mask_maps(self, features: PixelFeatures) -> list[Tensor]:
+        """Per level, the map that attention masks are computed from, without gradient.
+
+        The map is resized here, once. Resizing every mask instead gives the same, as resizing is
+        linear, at many times the cost.
+        """
+        mask_features = features.mask_features.detach()
+        return [resized(mask_features, size) for size in features.level_shapes]
+
     def forward(self, features: PixelFeatures, audio: Tensor, *, keep: int) -> Localized:
         """Find the objects of each frame.
 
@@ -138,9 +144,9 @@ class Localizer(nn.Module):
             x.expand(len(audio), -1, -1),
             position,
             embedded,
+            mask_maps=self.mask_maps(features),
             layers=self.layers,
             embed=lambda queries: self.mask_embed(self.norm(queries[:, free:])),
-            whole=self.whole_masks,
         )
         states = deque(steps, maxlen=keep)
         count_logits = None

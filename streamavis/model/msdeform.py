@@ -9,14 +9,12 @@ import functools
 
 import torch
 import torch.nn.functional as F
-from streamavis_kernels import audio_deform_attn
 from torch import Tensor, nn
 
 from streamavis.layers import ConvNorm
 from streamavis.model.pixel_decoder import (
     DeformableLayer,
     PixelFeatures,
-    Sampler,
     encode_levels,
     finest_map,
 )
@@ -38,7 +36,6 @@ class MSDeformPixelDecoder(nn.Module):
         heads: int,
         points: int,
         hidden: int,
-        sample: Sampler = audio_deform_attn,
     ) -> None:
         super().__init__()
         c4, *coarse = inputs
@@ -48,8 +45,7 @@ class MSDeformPixelDecoder(nn.Module):
         )
         self.level_embed = nn.Parameter(torch.randn(len(coarse), channels))
         self.layers = nn.ModuleList(
-            DeformableLayer(channels, heads, len(coarse), points, hidden, sample)
-            for _ in range(layers)
+            DeformableLayer(channels, heads, len(coarse), points, hidden) for _ in range(layers)
         )
         self.lateral4 = ConvNorm(c4, channels, 1, act=False, norm=_group_norm)
         self.smooth4 = ConvNorm(channels, channels, 3, norm=_group_norm)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -23,7 +22,6 @@ __all__ = [
     "DeformableLayer",
     "PixelDecoder",
     "PixelFeatures",
-    "Sampler",
     "cell_positions",
     "encode_levels",
     "finest_map",
@@ -31,8 +29,6 @@ __all__ = [
 ]
 
 LevelShapes = tuple[tuple[int, int], ...]
-# `audio_deform_attn`, or what computes the same another way.
-Sampler = Callable[[Tensor, LevelShapes, Tensor, Tensor], Tensor]
 
 
 @dataclass
@@ -70,11 +66,9 @@ class DeformableLayer(nn.Module):
         levels: int,
         points: int,
         hidden: int,
-        sample: Sampler = audio_deform_attn,
     ) -> None:
         super().__init__()
         self.heads = heads
-        self.sample = sample
         samples = heads * levels * points
         self.value = nn.Linear(channels, channels)
         self.projections = nn.Linear(channels, samples * 3)  # offsets in pixels, then logits
@@ -109,6 +103,12 @@ class DeformableLayer(nn.Module):
         value = self.value(every).unflatten(-1, (self.heads, -1))
         gathered = self.sample(value, level_shapes, self.projections(tokens + position), references)
         return self.feed_forward(self.norm(tokens + self.out(gathered)))
+
+    def sample(
+        self, value: Tensor, level_shapes: LevelShapes, projections: Tensor, references: Tensor
+    ) -> Tensor:
+        """Deformable attention; see `audio_deform_attn` for the arguments."""
+        return audio_deform_attn(value, level_shapes, projections, references)
 
 
 def offset_directions(heads: int, levels: int, points: int) -> Tensor:

@@ -5,8 +5,7 @@ N pictures, H W pixels.
 
 from __future__ import annotations
 
-import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 import torch
@@ -15,7 +14,15 @@ from torch import Tensor, nn
 
 from streamavis.layers import ConvNorm
 
-__all__ = ["Bottleneck", "FrozenBatchNorm", "ResNet", "ResNetConfig", "resnet50", "resnet101"]
+__all__ = [
+    "Bottleneck",
+    "FoldedConv",
+    "FrozenBatchNorm",
+    "ResNet",
+    "ResNetConfig",
+    "resnet50",
+    "resnet101",
+]
 
 _EPSILON = 1e-5
 
@@ -25,6 +32,7 @@ class ResNetConfig:
     """Bottleneck blocks per stage, strides 4, 8, 16, 32."""
 
     blocks: tuple[int, ...]
+    kind: str = field(default="resnet", init=False, repr=False)
 
     @property
     def channels(self) -> tuple[int, ...]:
@@ -68,25 +76,15 @@ class FrozenBatchNorm(nn.Module):
         )
 
 
-class _Conv(ConvNorm):
-    """Convolution whose weights take up its frozen norm: a pass over the map less."""
+class FoldedConv(ConvNorm):
+    """Convolution and frozen norm in one pass: the norm's scale is multiplied into the weights."""
 
     def __init__(
-        self,
-        inputs: int,
-        outputs: int,
-        kernel: int,
-        stride: int = 1,
-        *,
-        act: bool = True,
-        fold: bool,
+        self, inputs: int, outputs: int, kernel: int, stride: int = 1, *, act: bool = True
     ) -> None:
         super().__init__(inputs, outputs, kernel, stride, act=act, norm=FrozenBatchNorm)
-        self.fold = fold
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.fold:
-            return super().forward(x)
         conv, norm, act = cast("tuple[nn.Conv2d, FrozenBatchNorm, nn.Module]", tuple(self))
         scale, shift = norm.affine()
         weight = conv.weight * scale.view(-1, 1, 1, 1)
@@ -96,15 +94,14 @@ class _Conv(ConvNorm):
 class Bottleneck(nn.Module):
     """1x1, 3x3 and 1x1 convolutions around a shortcut."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int, *, fold: bool) -> None:
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
         width = outputs // 4
-        conv = functools.partial(_Conv, fold=fold)
-        self.conv1 = conv(inputs, width, 1)
-        self.conv2 = conv(width, width, 3, stride)
-        self.conv3 = conv(width, outputs, 1, act=False)
+        self.conv1 = FoldedConv(inputs, width, 1)
+        self.conv2 = FoldedConv(width, width, 3, stride)
+        self.conv3 = FoldedConv(width, outputs, 1, act=False)
         same = inputs == outputs
-        self.shortcut = nn.Identity() if same else conv(inputs, outputs, 1, stride, act=False)
+        self.shortcut = nn.Identity() if same else FoldedConv(inputs, outputs, 1, stride, act=False)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.conv3(self.conv2(self.conv1(x))).add_(self.shortcut(x)).relu_()
@@ -113,16 +110,14 @@ class Bottleneck(nn.Module):
 class ResNet(nn.Module):
     """Pictures to maps at strides 4, 8, 16 and 32."""
 
-    def __init__(self, config: ResNetConfig, *, fold: bool = True) -> None:
-        """Build it; `fold` computes each frozen norm within its convolution."""
+    def __init__(self, config: ResNetConfig) -> None:
         super().__init__()
-        block = functools.partial(Bottleneck, fold=fold)
-        self.stem = _Conv(3, 64, 7, 2, fold=fold)
+        self.stem = FoldedConv(3, 64, 7, 2)
         self.stages = nn.ModuleList()
         inputs = 64
         for stage, (count, outputs) in enumerate(zip(config.blocks, config.channels, strict=True)):
-            first = block(inputs, outputs, stride=1 if stage == 0 else 2)
-            rest = [block(outputs, outputs, stride=1) for _ in range(count - 1)]
+            first = Bottleneck(inputs, outputs, stride=1 if stage == 0 else 2)
+            rest = [Bottleneck(outputs, outputs, stride=1) for _ in range(count - 1)]
             self.stages.append(nn.Sequential(first, *rest))
             inputs = outputs
 

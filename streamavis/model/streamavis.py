@@ -20,8 +20,9 @@ from streamavis.audio.trailing import VGGishEncoder, VGGishWeights
 from streamavis.audio.vggish import FEATURES
 from streamavis.errors import ArgumentError, ShapeError, StreamStateError
 from streamavis.model import backbones
-from streamavis.model.backbone import NanoConfig, normalise
+from streamavis.model.backbones import normalise
 from streamavis.model.heads import IdentityHead, SlotHeads, Sounding, SoundingHead, class_sounding
+from streamavis.model.light_backbone import NanoConfig
 from streamavis.model.localizer import FrameFusion, Localized, Localizer
 from streamavis.model.memory import Counters, MemoryPlan, MemoryRules, Ring, plan_clip
 from streamavis.model.msdeform import MSDeformPixelDecoder
@@ -134,6 +135,8 @@ class StepOutput:
     frame_queries: Tensor  # (B, Q, C)
     frame_class_logits: Tensor  # (B, Q, K+1)
     frame_mask_logits: Tensor  # (B, Q, H4, W4)
+    # Of further heads, by name: (B, V) or (B, V, n). They become `Track.extra` as they are.
+    extra: dict[str, Tensor] = field(default_factory=dict, kw_only=True)
 
 
 @dataclass
@@ -266,9 +269,9 @@ class StreamAVIS(Network):
         heard = self._hear(audio[:, None], times_s[:, None])  # in float32: spectra need it
         with self.computing():
             clip = self._run(frames[:, None], heard, times_s[:, None], active, reset, state, keep=1)
-        values = {f.name: getattr(clip, f.name) for f in fields(StepOutput)}
+        values = {f.name: getattr(clip, f.name) for f in fields(StepOutput) if f.name != "extra"}
         first: dict[str, Any] = {k: None if x is None else x[:, 0] for k, x in values.items()}
-        return StepOutput(**first)
+        return StepOutput(**first, extra={name: x[:, 0] for name, x in clip.extra.items()})
 
     def forward(
         self,

@@ -82,12 +82,9 @@ class WindowedObjectEncoder(nn.Module):
         hidden: int,
         window: int,
         fusion: bool,
-        audio_copies: int = 1,
     ) -> None:
-        """Build it; `audio_copies` of a frame's audio token, all alike, change no result."""
         super().__init__()
         self.window = window
-        self.audio_copies = audio_copies
         self.project = nn.Linear(channels, channels)
         self.layers = nn.ModuleList(WindowLayer(channels, heads, hidden) for _ in range(layers))
         self.audio = nn.Linear(audio_channels, channels) if fusion else None
@@ -112,7 +109,18 @@ class WindowedObjectEncoder(nn.Module):
             x = layer(x, x, self.window, half if shift and i % 2 else 0)
         if self.audio is None:
             return x
-        heard = self.audio(audio)[:, :, None].expand(-1, -1, self.audio_copies, -1)
+        heard = self.audio_tokens(self.audio(audio), x)
         for i, layer in enumerate(self.audio_layers):
             heard = layer(heard, x, self.window, half if i % 2 else 0)
         return x + heard
+
+    def audio_tokens(self, projected: Tensor, object_tokens: Tensor) -> Tensor:
+        """The audio layers' queries: one token per frame.
+
+        Args:
+            projected: (B, T, C); object_tokens: (B, T, Q, C).
+
+        Returns:
+            (B, T, 1, C)
+        """
+        return projected[:, :, None]

@@ -5,9 +5,10 @@ B streams, each with its slot for as long as it lives.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass, replace
 from operator import itemgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -15,50 +16,17 @@ from streamavis.errors import ArgumentError
 from streamavis.runtime.step import step
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from torch import Tensor
 
     from streamavis.runtime.post import SlotOutput
-    from streamavis.runtime.step import ModelState, StepInput, StreamSession
+    from streamavis.runtime.step import StepInput, StepState, StreamSession
 
-__all__ = ["Batch"]
-
-
-@dataclass
-class _Row:
-    """One stream's part of a batch's output."""
-
-    class_logits: Tensor
-    mask_logits: Tensor
-    sounding_logits: Tensor
-    visible_logits: Tensor | None
-    identity: Tensor
-    heard_logits: Tensor | None
-    frame_class_logits: Tensor | None  # as in `candidates.QueryOutput`; None: there are none
-    frame_mask_logits: Tensor | None
-
-    @classmethod
-    def of(cls, output: SlotOutput, row: int) -> _Row:
-        def part(values: Tensor) -> Tensor:
-            return values[row : row + 1]
-
-        def optional(values: Tensor | None) -> Tensor | None:
-            return None if values is None else part(values)
-
-        return cls(
-            part(output.class_logits),
-            part(output.mask_logits),
-            part(output.sounding_logits),
-            optional(output.visible_logits),
-            part(output.identity),
-            optional(output.heard_logits),
-            optional(getattr(output, "frame_class_logits", None)),
-            optional(getattr(output, "frame_mask_logits", None)),
-        )
+__all__ = ["StreamBatch"]
 
 
-class Batch:
+class StreamBatch:
     """Holds the model's past of all its sessions in one state and steps those that have a frame.
 
     Pictures of one network size are stepped together, other sizes after them. On a CPU the streams
@@ -79,7 +47,7 @@ class Batch:
         self._device = sessions[0].device
         self._sessions = list(sessions)
         self._fixed = self._device.type == "cuda"
-        self._state: ModelState | None = None  # of one stream: its session's own
+        self._state: StepState | None = None  # of one stream: its session's own
         if len(sessions) > 1:
             self._state = self._model.init_state(len(sessions))
             for slot, session in enumerate(sessions):
@@ -123,12 +91,26 @@ class Batch:
             everybody = [inputs[slot] if slot in slots else some[0] for slot in range(count)]
             active = torch.tensor([slot in slots for slot in range(count)], device=self._device)
             output = self._step(everybody, self._state, active=active)
-            return {slot: _Row.of(output, slot) for slot in slots}
+            return {slot: _row_of(output, slot) for slot in slots}
         part = self._state if len(slots) == count else self._state.select(slots)
         output = self._step(some, part)
         if part is not self._state:
             self._state.assign(slots, part)
-        return {slot: _Row.of(output, row) for row, slot in enumerate(slots)}
+        return {slot: _row_of(output, row) for row, slot in enumerate(slots)}
 
-    def _step(self, inputs: list[StepInput], state: ModelState, **options: Tensor) -> SlotOutput:
+    def _step(self, inputs: list[StepInput], state: StepState, **options: Tensor) -> SlotOutput:
         return step(inputs, self._model, state, self._device, **options)
+
+
+def _row_of(output: SlotOutput, row: int) -> SlotOutput:
+    """One stream's part of a batch's output, whatever heads it has."""
+    assert is_dataclass(output) and not isinstance(output, type), "a step's output is a dataclass"
+    return replace(
+        output, **{one.name: _row(getattr(output, one.name), row) for one in fields(output)}
+    )
+
+
+def _row(value: Any, row: int) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _row(one, row) for name, one in value.items()}
+    return None if value is None else value[row : row + 1]

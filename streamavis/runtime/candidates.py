@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import numpy as np
 import torch
 
-from streamavis.types import Candidate
+from streamavis.types import MASK_STRIDE, Candidate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["LEAST_SCORE", "QueryOutput", "candidates"]
 
 LEAST_SCORE = 0.1  # of what is worth showing: most queries propose nothing
-_STRIDE = 4  # network pixels per cell of the mask grid
 
 
 @runtime_checkable
@@ -54,7 +53,7 @@ def candidates(
     """
     if not isinstance(output, QueryOutput) or output.frame_mask_logits is None:
         return []
-    cells = [-(-side // _STRIDE) for side in network_size]
+    cells = [-(-side // MASK_STRIDE) for side in network_size]
     with torch.inference_mode():
         probs = output.frame_class_logits[0].float().softmax(-1)[:, :-1]
         masks = output.frame_mask_logits[0, :, : cells[0], : cells[1]] > 0
@@ -74,7 +73,7 @@ def candidates(
 def _extent(filled: NDArray[np.bool_], network: int, pixels: int) -> tuple[int, int]:
     """First pixel and length of the (cells,) that are filled, along one axis of the source."""
     cells = np.flatnonzero(filled)
-    scale = pixels * _STRIDE / network
+    scale = pixels * MASK_STRIDE / network
     first = int(cells[0] * scale)
     last = min(round((cells[-1] + 1) * scale), pixels)
     return first, max(last - first, 1)

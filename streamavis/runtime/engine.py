@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from streamavis.clock import Clock, MonotonicClock
 from streamavis.errors import ArgumentError, MisuseError, TruncatedInputError
-from streamavis.runtime.batch import Batch
+from streamavis.runtime.batch import StreamBatch
 from streamavis.runtime.governor import LEVELS, Governor
 from streamavis.runtime.heartbeat import Heartbeats
 from streamavis.runtime.stream import EngineStream, Feed, Policy, Shared
@@ -30,7 +30,8 @@ __all__ = ["Engine", "Feed", "Policy"]
 _POLL_S = 0.1  # how often a waiting engine looks whether it was cancelled
 _LOOK_S = 0.1  # how often somebody looks after live streams
 _SHORTEST_LOOK_S = 0.002
-_STOP_S = 1.5  # what a stop grants sources and sinks together; the promise is 2 s
+_STOP_S = 1.2  # what a stop grants sources and sinks together; the promise is 2 s
+_LEFT_S = 0.7  # the same where a step did not end before
 _LEAVE_S = 0.3  # of that a source that is inside its driver, before the sinks are told
 _FINISH_S = 60.0  # what the end of a recording grants the sinks to write what they have
 
@@ -84,7 +85,7 @@ class Engine:
             self._clock, wall_clock, self.boot_id, self._cancelled, self._changed, self._hearts
         )
         self._streams = [EngineStream(feed, policy, shared) for feed in feeds]
-        self._batch = Batch([feed.session for feed in feeds])
+        self._batch = StreamBatch([feed.session for feed in feeds])
         self._governor = governor
         self._busy_ns = 0  # at work since the start
         self._ended = threading.Event()
@@ -92,6 +93,7 @@ class Engine:
         self._watch = threading.Thread(target=self._watching, name="streamavis-watch", daemon=True)
         self._watches = policy.live
         self._started = False
+        self._closing = threading.Lock()  # held by whoever closes, for ever
 
     @property
     def report(self) -> EngineReport:
@@ -111,6 +113,20 @@ class Engine:
     def stop(self) -> None:
         """End soon: from any thread or a signal handler, within 2 s, sinks closed."""
         self._cancelled.set()
+
+    def leave(self) -> bool:
+        """Close sources and sinks from another thread, while a step does not end.
+
+        For a program that exits: the thread that runs the engine is left behind in its step.
+
+        Returns:
+            False: the engine is closing by itself, or has closed.
+        """
+        self.stop()
+        if not self._closing.acquire(blocking=False):
+            return False
+        self._finish("stopped", time.monotonic() + _LEFT_S)
+        return True
 
     def run(self) -> EngineReport:
         """Process the streams to their end; returns the first one's report.
@@ -226,21 +242,11 @@ class Engine:
                 stream.degrade_to(self._governor.level, steps, down=place > before)
 
     def _close(self, phase: Phase) -> None:
-        """Stop the sources and let the sinks finish, in bounded time."""
-        if phase != "ended":
-            self._cancelled.set()
-        self._ended.set()
+        """Stop the sources and let the sinks finish, in bounded time, unless `leave` does."""
+        if not self._closing.acquire(blocking=False):
+            return
         deadline_s = time.monotonic() + (_STOP_S if phase == "stopped" else _FINISH_S)
-        leave_s = time.monotonic() + (_LEAVE_S if phase == "stopped" else _STOP_S)
-        for stream in self._streams:
-            stream.stop_source()
-        for stream in self._streams:
-            stream.join_source(leave_s - time.monotonic())
-        for stream in self._streams:
-            if stream.phase == "running":
-                stream.finish_sinks(phase)
-        for stream in self._streams:
-            stream.join_sinks(deadline_s)
+        self._finish(phase, deadline_s)
         if self._watch.ident is not None:
             self._watch.join(_LOOK_S)
         for stream in self._streams:
@@ -249,3 +255,28 @@ class Engine:
             assert report.captured == report.processed + sum(report.dropped.values()), (
                 f"frames do not add up: {report}"
             )
+
+    def _finish(self, phase: Phase, deadline_s: float) -> None:
+        """Stop the sources and close the sinks, of all streams at once where several run."""
+        if phase != "ended":
+            self._cancelled.set()
+        self._ended.set()
+        leave_s = time.monotonic() + (_LEAVE_S if phase == "stopped" else _STOP_S)
+        for stream in self._streams:
+            stream.stop_source()
+        for stream in self._streams:
+            stream.join_source(leave_s - time.monotonic())
+        running = [stream for stream in self._streams if stream.phase == "running"]
+        if len(running) == 1:
+            running[0].finish_sinks(phase)
+        else:  # a publisher repeats its end to readers that are slow: not one after another
+            finishing = [
+                threading.Thread(target=stream.finish_sinks, args=(phase,), daemon=True)
+                for stream in running
+            ]
+            for thread in finishing:
+                thread.start()
+            for thread in finishing:
+                thread.join(max(0.0, deadline_s - time.monotonic()))
+        for stream in self._streams:
+            stream.join_sinks(deadline_s)

@@ -10,7 +10,7 @@ the stride-4 grid over the padded network picture.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -19,19 +19,17 @@ from streamavis_kernels import mask_post, run_lengths
 from streamavis.errors import ModelOutputError
 from streamavis.masks import from_runs
 from streamavis.runtime.tracks import Sightings
-from streamavis.types import Track
+from streamavis.types import MASK_STRIDE, Track
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor
 
     from streamavis.runtime.tracks import Tracked
 
-__all__ = ["SlotOutput", "Slots", "report", "to_host"]
-
-_STRIDE = 4  # network pixels per cell of the mask grid
+__all__ = ["ExtraOutput", "HostSlots", "SlotOutput", "report", "to_host"]
 
 
 class SlotOutput(Protocol):
@@ -51,8 +49,19 @@ class SlotOutput(Protocol):
     def heard_logits(self) -> Tensor | None: ...  # (B, K)
 
 
+@runtime_checkable
+class ExtraOutput(Protocol):
+    """A model's output with further heads, each with an entry of its own name.
+
+    An entry reaches `Track.extra` and the wire as it is here: a head applies its own activation.
+    """
+
+    @property
+    def extra(self) -> Mapping[str, Tensor]: ...  # (B, V) or (B, V, n)
+
+
 @dataclass
-class Slots:
+class HostSlots:
     """One frame's slots on the host."""
 
     class_probs: NDArray[np.float32]  # (V, K)
@@ -61,6 +70,7 @@ class Slots:
     sounding: NDArray[np.float32]  # (V,) 0..1
     visible: NDArray[np.float32] | None  # (V,) 0..1
     heard: NDArray[np.float32] | None  # (K,) 0..1: a sound of the class is in the air
+    extra: dict[str, NDArray[np.float32]]  # (V,) or (V, n), of further heads
     network_size: tuple[int, int]  # h, w
     grid: Tensor  # (V, H4, W4), the mask logits where the model left them
 
@@ -85,7 +95,7 @@ class Slots:
         )
 
 
-def to_host(output: SlotOutput, network_size: tuple[int, int]) -> Slots:
+def to_host(output: SlotOutput, network_size: tuple[int, int]) -> HostSlots:
     """Bring one stream's slots to the host in a single copy.
 
     Args:
@@ -95,7 +105,7 @@ def to_host(output: SlotOutput, network_size: tuple[int, int]) -> Slots:
     Raises:
         ModelOutputError: a value is NaN or infinite.
     """
-    cells = [-(-side // _STRIDE) for side in network_size]
+    cells = [-(-side // MASK_STRIDE) for side in network_size]
     parts = {
         "class": output.class_logits[0].float().softmax(-1)[:, :-1],
         "mask": output.mask_logits[0, :, : cells[0], : cells[1]],
@@ -106,6 +116,8 @@ def to_host(output: SlotOutput, network_size: tuple[int, int]) -> Slots:
         parts["visible"] = output.visible_logits[0].sigmoid()
     if output.heard_logits is not None:
         parts["heard"] = output.heard_logits[0].sigmoid()
+    extra = output.extra if isinstance(output, ExtraOutput) else {}
+    parts |= {f"extra {name}": values[0] for name, values in extra.items()}
     packed = torch.cat([part.float().reshape(-1) for part in parts.values()]).cpu().numpy()
     if not np.isfinite(packed).all():
         broken = [name for name, part in parts.items() if not part.isfinite().all()]
@@ -118,20 +130,21 @@ def to_host(output: SlotOutput, network_size: tuple[int, int]) -> Slots:
         name: array.reshape(part.shape)
         for (name, part), array in zip(parts.items(), np.split(packed, ends), strict=True)
     }
-    return Slots(
+    return HostSlots(
         class_probs=arrays["class"],
         mask_logits=arrays["mask"],
         identity=arrays["identity"],
         sounding=arrays["sounding"],
         visible=arrays.get("visible"),
         heard=arrays.get("heard"),
+        extra={name: arrays[f"extra {name}"] for name in extra},
         network_size=network_size,
         grid=output.mask_logits[0],
     )
 
 
 def report(
-    slots: Slots, tracked: Sequence[Tracked], size: tuple[int, int], classes: Sequence[str]
+    slots: HostSlots, tracked: Sequence[Tracked], size: tuple[int, int], classes: Sequence[str]
 ) -> list[Track]:
     """Give each tracked object its mask in the (H, W) source picture.
 
@@ -139,7 +152,7 @@ def report(
     """
     height, width = slots.network_size
     kept = torch.tensor([seen.slot for seen in tracked], dtype=torch.int64)
-    extent = height / _STRIDE, width / _STRIDE
+    extent = height / MASK_STRIDE, width / MASK_STRIDE
     post = mask_post(slots.grid, kept.to(slots.grid.device), extent, size)
     stats = post.stats.tolist()
     tracks = []
@@ -159,6 +172,7 @@ def report(
                 centroid=(sum_x / area, sum_y / area),
                 area=area,
                 rle=from_runs(runs, size),
+                extra={name: values[seen.slot].tolist() for name, values in slots.extra.items()},
             )
         )
     return tracks

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["loopback", "serve_metrics"]
 
 _TIMEOUT_S = 2.0  # what a client is granted between two parts of its question
+_POLL_S = 0.1  # how soon a stop is noticed
 # Connections at once; each has a thread. For one more, the oldest is closed, so that silent or
 # slow ones do not keep Prometheus out.
 _MAX_CONNECTIONS: Final = 16
@@ -137,7 +138,9 @@ def serve_metrics(address: str, reports: Callable[[], dict[str, EngineReport]]) 
         server = _Server((host, port), Handler)
     except OSError as error:
         raise WireError(f"--metrics {address}: {error.strerror}") from error
-    thread = threading.Thread(target=server.serve_forever, name="streamavis-metrics", daemon=True)
+    thread = threading.Thread(
+        target=server.serve_forever, args=(_POLL_S,), name="streamavis-metrics", daemon=True
+    )
     thread.start()
     try:
         yield f"http://{host}:{server.server_address[1]}/metrics"

@@ -1,6 +1,6 @@
 """Results drawn on their frames."""
 
+from streamavis.palette import PALETTE, colour_of, palette
 from streamavis.viz.overlay import draw
-from streamavis.viz.palette import PALETTE, colour_of, palette
 
 __all__ = ["PALETTE", "colour_of", "draw", "palette"]

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from streamavis.palette import BLACK, INK, colour_of, mix
 from streamavis.viz.hud import fill
-from streamavis.viz.palette import BLACK, INK, colour_of, mix
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

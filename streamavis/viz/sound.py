@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 
 from streamavis.audio_ring import AudioRing, level_dbfs
+from streamavis.palette import INK
 from streamavis.types import SAMPLE_RATE
-from streamavis.viz.palette import INK
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

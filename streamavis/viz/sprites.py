@@ -12,7 +12,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from streamavis.viz.palette import Colour
+    from streamavis.palette import Colour
 
 __all__ = ["Hearing", "Layers", "Sprite", "loudspeaker", "plate", "text"]
 

@@ -7,6 +7,7 @@ from streamavis.wire.ages import Age
 from streamavis.wire.checks import check_rle
 from streamavis.wire.codec import decode, encode
 from streamavis.wire.keys import ClientKey, KeyFolder
+from streamavis.wire.listener import Listener
 from streamavis.wire.publisher import Publisher
 from streamavis.wire.schema import VERSION, EndOfStream, Hello, Message, StageLatency, Status
 from streamavis.wire.subscriber import Subscriber
@@ -18,6 +19,7 @@ __all__ = [
     "EndOfStream",
     "Hello",
     "KeyFolder",
+    "Listener",
     "Message",
     "Publisher",
     "StageLatency",

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 __all__ = ["MAX_BACKLOG", "Backlog"]
 
@@ -44,3 +47,13 @@ class Backlog:
         data = self._messages.popleft()
         self._bytes -= len(data)
         return data
+
+    def drain(self) -> Iterator[bytes]:
+        """Take every message, the oldest first."""
+        while self._messages:
+            yield self.popleft()
+
+    def keep(self, messages: Iterable[bytes]) -> None:
+        """Hold these messages alone."""
+        self._messages = deque(messages)
+        self._bytes = sum(map(len, self._messages))

@@ -15,7 +15,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
 from streamavis.errors import SchemaError
-from streamavis.types import FrameResult, Rle, Track
+from streamavis.types import FrameResult, Intrinsics, Rle, SoundBearing, Track
 from streamavis.wire.schema import (
     EndOfStream,
     Hello,
@@ -47,7 +47,9 @@ MAX_COUNTS: Final = 1 << 18  # characters of one mask's run lengths
 
 _INT64: Final = (1 << 63) - 1
 _INT32: Final = (1 << 31) - 1
+_FLOAT32: Final = 3.5e38
 _SECONDS: Final = 1e12  # beyond any wall time or delay
+_PIXELS: Final = 1e7  # beyond any focal length
 
 # COCO writes a run as characters of 5 bits, '0' + bits, +32 while more follow. Six of them hold
 # MAX_SIDE * MAX_SIDE and its sign; pycocotools shifts longer ones out of its integers.
@@ -82,6 +84,9 @@ def check_message(message: Message) -> None:
             _check_size("size", message.size)
             if message.fps is not None:
                 _between("fps", message.fps, 0, 1e6)
+            _text("frame_id", message.frame_id)
+            if message.intrinsics is not None:
+                _check_intrinsics(message.intrinsics)
         case EndOfStream():
             _check_progress(message)
             _text("detail", message.detail)
@@ -150,6 +155,11 @@ def _check_frame(result: FrameResult) -> None:
     _between("seq", result.seq, 0, _INT64)
     _between("capture_time_ns", result.capture_time_ns, -_INT64, _INT64)
     _between("audio_delay_s", result.audio_delay_s, 0, _SECONDS)
+    _text("frame_id", result.frame_id)
+    if result.capture_wall_time is not None:
+        _between("capture_wall_time", result.capture_wall_time, 0, _SECONDS)
+    if result.sound_bearing is not None:
+        _check_sound_bearing(result.sound_bearing)
     _check_names("stamps", result.stamps)
     for stage, stamp in result.stamps.items():
         _between(stage, stamp, 0, _INT64)
@@ -173,10 +183,20 @@ def _check_track(track: Track) -> None:
         _between("sounding", track.sounding, 0, 1)
     if track.visible is not None:
         _between("visible", track.visible, 0, 1)
+    if track.bearing is not None:
+        _between("bearing's azimuth", track.bearing[0], -180, 180)
+        _between("bearing's elevation", track.bearing[1], -90, 90)
     for value in (*track.box, *track.centroid):
         _between("box and centroid", value, -MAX_SIDE, 2 * MAX_SIDE)
     _between("area", track.area, 0, MAX_SIDE * MAX_SIDE)
     _text("rle.counts", track.rle.counts, MAX_COUNTS)
+    _check_names("extra", track.extra)
+    for name, said in track.extra.items():
+        numbers = said if isinstance(said, list) else [said]
+        if len(numbers) > MAX_ENTRIES:
+            raise SchemaError(f"extra {name} has {len(numbers)} numbers, at most {MAX_ENTRIES}")
+        for number in numbers:
+            _between(f"extra {name}", number, -_FLOAT32, _FLOAT32)
 
 
 def _check_agreement(track: Track, size: tuple[int, int]) -> None:
@@ -201,6 +221,22 @@ def _check_agreement(track: Track, size: tuple[int, int]) -> None:
             f"track {track.id}: centroid is {track.centroid} (x, y), which is not within the "
             f"frame's size {size} (height, width)"
         )
+
+
+def _check_sound_bearing(sound: SoundBearing) -> None:
+    _between("sound_bearing.time_ns", sound.time_ns, -_INT64, _INT64)
+    _between("sound_bearing.confidence", sound.confidence, 0, 1)
+    if sound.azimuth is not None:
+        _between("sound_bearing.azimuth", sound.azimuth, -180, 180)
+
+
+def _check_intrinsics(camera: Intrinsics) -> None:
+    for value in (camera.fx, camera.fy):
+        _between("intrinsics.fx and fy", value, 0, _PIXELS)
+    for value in (camera.cx, camera.cy):
+        _between("intrinsics.cx and cy", value, -_PIXELS, _PIXELS)
+    for value in camera.distortion:
+        _between("intrinsics.distortion", value, -_PIXELS, _PIXELS)
 
 
 def _check_progress(message: Status | EndOfStream) -> None:

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 from typing import Any, Final, NoReturn
 
 import msgpack
 import msgspec
 
 from streamavis.errors import SchemaError, SchemaVersionError
-from streamavis.types import FrameResult
+from streamavis.types import FrameResult, message_fields
 from streamavis.wire.checks import MAX_COUNTS, MAX_ENTRIES, MAX_ITEMS, check_masks, check_message
 from streamavis.wire.schema import (
     KINDS,
     MAJOR,
     VERSION,
+    Kind,
     Message,
     kind_of,
     parse_topic,
     topic,
 )
 
-__all__ = ["MAX_MESSAGE", "decode", "encode"]
+__all__ = ["MAX_MESSAGE", "decode", "encode", "restore"]
 
 MAX_MESSAGE: Final = 1 << 20  # bytes, topic included
 
+_FRAME: Final = tuple(one.name for one in fields(FrameResult))
 _MINOR = re.compile(r"([0-9]{1,4})\.[0-9]{1,4}")
 
 
@@ -39,7 +42,9 @@ def encode(message: Message) -> bytes:
     try:
         check_message(message)
         head = topic(message.stream, kind_of(message))
-        data = head + msgspec.msgpack.encode(message)
+        data = head + msgspec.msgpack.encode(
+            message_fields(message, _FRAME) if isinstance(message, FrameResult) else message
+        )
     except (TypeError, ValueError, OverflowError) as error:
         raise SchemaError(f"cannot write this {kind_of(message)} message: {error}") from error
     if len(data) > MAX_MESSAGE:
@@ -63,7 +68,21 @@ def decode(data: bytes) -> Message:
     if len(data) > MAX_MESSAGE:
         raise SchemaError(f"the message has {len(data)} bytes, at most {MAX_MESSAGE}")
     stream, kind, start = parse_topic(data)
-    fields = _unpack(memoryview(data)[start:])
+    return restore(stream, kind, _unpack(memoryview(data)[start:]))
+
+
+def restore(stream: str, kind: Kind, fields: dict[str, Any]) -> Message:
+    """Return the message of these fields, checked from end to end; unknown keys are ignored.
+
+    Args:
+        stream: that the fields must name.
+        kind: of the message.
+        fields: plain values, as msgpack and JSON give them.
+
+    Raises:
+        SchemaVersionError: it has another major version.
+        SchemaError: it does not follow the schema.
+    """
     _check_version(fields.get("v"))
     try:
         message: Message = msgspec.convert(fields, KINDS[kind])

@@ -17,7 +17,7 @@ from streamavis.errors import WireError
 from streamavis.types import FrameResult, Stage
 from streamavis.wire.address import host_boot_id, is_local, to_bind
 from streamavis.wire.codec import encode
-from streamavis.wire.guard import Guard
+from streamavis.wire.guard import ConnectionGuard
 from streamavis.wire.outbox import Outbox
 from streamavis.wire.outlet import Outlet
 from streamavis.wire.schema import (
@@ -105,6 +105,7 @@ class Publisher:
         self._outbox = Outbox()
         self._last_status: Status | None = None
         self._last_seq: int | None = None
+        self._joined = 0
         self._ended = self._closed = False
         self._put(self._sign(hello))
         self._outlet = _open(address, keys, insecure, clock)
@@ -119,6 +120,11 @@ class Publisher:
     def dropped(self) -> int:
         """Frames dropped because the publisher's thread did not keep up."""
         return self._outbox.dropped
+
+    @property
+    def joined(self) -> int:
+        """Subscriptions that readers have made so far; 0: nobody has come yet."""
+        return self._joined
 
     def publish(self, result: FrameResult) -> None:
         """Send one frame's result, with the publisher's boot id, wall time and `publish` stamp.
@@ -238,6 +244,7 @@ class Publisher:
     def _greet(self) -> None:
         """Tell new readers what they subscribed to and would otherwise have missed."""
         for prefix in self._outlet.subscriptions(_MAX_GREETED):
+            self._joined += 1
             self._asked |= {kind for kind in KINDS if self._topics[kind].startswith(prefix)}
         if self._asked and self._greeting.tick():
             self._outbox.repeat(self._asked)
@@ -283,7 +290,7 @@ def _open(address: str, keys: Path | None, insecure: bool, clock: Callable[[], i
     if keys is not None and not zmq.has("curve"):
         raise WireError("this pyzmq knows no CURVE; run: pip install --force-reinstall pyzmq")
     endpoint = to_bind(address, beyond=keys is not None or insecure)
-    outlet = Outlet(endpoint, None if keys is None else Guard(keys, clock), clock)
+    outlet = Outlet(endpoint, None if keys is None else ConnectionGuard(keys, clock), clock)
     if insecure and not is_local(endpoint):
         _log.warning(
             "INSECURE: %s is published without keys; whoever reaches this machine can read it, "

@@ -13,9 +13,11 @@ from typing import Final, Literal, TypeAlias, get_args
 
 from streamavis.errors import SchemaError, SchemaVersionError
 from streamavis.types import (
+    WIRE_VERSION,
     AudioState,
     FrameResult,
     InputStatus,
+    Intrinsics,
     ModelHealth,
     Notice,
     SourceState,
@@ -39,8 +41,8 @@ __all__ = [
     "topic",
 ]
 
-VERSION: Final = "1.1"
-MAJOR: Final = 1
+VERSION: Final = WIRE_VERSION
+MAJOR: Final = int(VERSION.partition(".")[0])
 
 Kind = Literal["frame", "status", "hello", "eos"]
 EndReason = Literal["ended", "stopped", "failed"]
@@ -68,6 +70,8 @@ class Hello:
     size: tuple[int, int]  # height, width of the source frames
     fps: float | None = None  # of the source; None: unknown or variable
     has_audio: bool = True  # False: the source has no sound, `audio` is always "absent"
+    intrinsics: Intrinsics | None = None  # of the camera, for pictures of `size`; None: unknown
+    frame_id: str = ""  # of the camera's axes, as in every result
     v: str = VERSION
     stream: str = ""
     boot_id: str = ""  # random per engine start

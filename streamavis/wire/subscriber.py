@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 import time
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Self, TypedDict
 
 import zmq
 
 from streamavis.errors import SchemaError, SchemaVersionError, WireError
+from streamavis.limits import LogLimiter
 from streamavis.types import FrameResult
 from streamavis.wire.address import to_connect
 from streamavis.wire.ages import Age, AgeBook
@@ -17,6 +19,7 @@ from streamavis.wire.backlog import MAX_BACKLOG, Backlog
 from streamavis.wire.codec import decode
 from streamavis.wire.keys import ClientKey
 from streamavis.wire.link import Link
+from streamavis.wire.readiness import Readiness
 from streamavis.wire.schema import (
     KINDS,
     MAJOR,
@@ -29,11 +32,11 @@ from streamavis.wire.schema import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
     from pathlib import Path
     from types import TracebackType
 
-__all__ = ["Subscriber"]
+__all__ = ["Options", "Subscriber"]
 
 _MAX_ROUND: Final = 1_000  # messages read from a socket in one go
 _MAX_ROUND_S: Final = 0.05  # spent on messages that are refused before the clock is looked at
@@ -42,15 +45,35 @@ _FRAMES: Final[tuple[Kind, ...]] = ("frame",)
 _log = logging.getLogger(__name__)
 
 
+class Options(TypedDict, total=False):
+    """Keyword arguments of `Subscriber`, for what opens one: `Subscriber.__init__` says more."""
+
+    stream: str | None
+    kinds: Collection[Kind]
+    latest_only: bool
+    follow: bool
+    dead_man_s: float
+    on_silence: Callable[[], None] | None
+    key: str | Path | None
+    insecure: bool
+    clock: Callable[[], int]
+
+
 class Subscriber:
     """Yields one publisher's messages, and notices when there are none.
 
-    A context manager and an iterator, which ends with the stream. It belongs to one thread;
-    only `silent` may be read from others.
+    A context manager and an iterator, which ends with the stream; also with `async`. It belongs
+    to one thread; only `silent` may be read from others.
 
         with Subscriber("tcp://127.0.0.1:5555", on_silence=robot.stop) as results:
             for result in results:
                 ...
+
+        async with Subscriber("tcp://127.0.0.1:5555", on_silence=robot.stop) as results:
+            async for result in results:
+                ...
+
+    A control loop calls `latest`. `streamavis.wire.Listener` calls a function for each message.
 
     Attributes:
         refused: messages that did not follow the schema.
@@ -116,9 +139,11 @@ class Subscriber:
         self._silence_told = False
         self._version_told = False
         self._last: FrameResult | None = None
+        self._current: Message | None = None  # the newest of `kinds`
         self._ages = AgeBook()
         self._pending = Backlog()
         self._told: set[str] = set()  # refusals, since the last success
+        self._lines = LogLimiter(_log.warning, clock)  # a publisher may refuse and accept in turns
         client = None if key is None else ClientKey.read(key)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._links = self._connect(endpoint, stream, client)
@@ -166,19 +191,64 @@ class Subscriber:
             SchemaVersionError: the sender has another major version. Raised once.
             WireError: the subscriber is closed.
         """
-        if self._context.closed:
-            raise WireError("the subscriber is closed; open another one")
+        self._check_open()
         deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
         while not self._over:
             if (message := self._next(self._wait_ms(deadline_s))) is not None:
                 return message
-            if self.silent and not self._silence_told:
-                self._silence_told = True
-                if self._on_silence is not None:
-                    self._on_silence()
+            self._tell_silence()
             if deadline_s is not None and time.monotonic() >= deadline_s:
                 break
         return None
+
+    async def receive_async(self, timeout_s: float | None = None) -> Message | None:
+        """Return the next message, as `receive` does; other tasks of the event loop run meanwhile.
+
+        `on_silence` is called on the event loop, so it must return at once.
+
+        Raises:
+            SchemaVersionError: the sender has another major version. Raised once.
+            WireError: the subscriber is closed.
+        """
+        self._check_open()
+        deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
+        with Readiness(self._poll_fds()) as readiness:
+            while True:
+                message = self.receive(0)
+                late = deadline_s is not None and time.monotonic() >= deadline_s
+                if message is not None or self._over or late:
+                    # A loop that always finds a message must let other tasks run nevertheless.
+                    await asyncio.sleep(0)
+                    return message
+                await readiness.wait(self._wait_ms(deadline_s))
+
+    def latest(self, max_age_s: float | None = None) -> Message | None:
+        """Return the newest message of `kinds` without waiting, for a loop with its own pace.
+
+        What came before it is skipped unread. Where nothing has come since the last call, the
+        same message is returned again.
+
+        Args:
+            max_age_s: time since the last message of `kinds` was read; None: `dead_man_s`.
+
+        Returns:
+            The message, or None: none has come yet, the last one is older than `max_age_s`, or
+            the stream has ended.
+
+        Raises:
+            SchemaVersionError: the sender has another major version. Raised once.
+            WireError: the subscriber is closed.
+        """
+        self._check_open()
+        if not self._over:
+            self._fill(0)
+            self._pending.keep(_newest(self._pending.drain()))
+            while self._pending and not self._over:
+                self._accept(self._pending.popleft())
+            self._tell_silence()
+        limit_ns = self._dead_man_ns if max_age_s is None else round(max_age_s * 1e9)
+        is_old = self._clock() - self._heard_ns >= limit_ns
+        return None if is_old or self._over else self._current
 
     def close(self) -> None:
         """Disconnect."""
@@ -195,6 +265,14 @@ class Subscriber:
             raise StopIteration
         return message
 
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Message:
+        if (message := await self.receive_async()) is None:
+            raise StopAsyncIteration
+        return message
+
     def __enter__(self) -> Self:
         return self
 
@@ -205,6 +283,30 @@ class Subscriber:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _check_open(self) -> None:
+        if self._context.closed:
+            raise WireError("the subscriber is closed; open another one")
+
+    def _poll_fds(self) -> list[int]:
+        return [each.FD for link in self._links for each in (link.socket, link.monitor)]
+
+    def _tell_silence(self) -> None:
+        if self.silent and not self._silence_told:
+            self._silence_told = True
+            if self._on_silence is not None:
+                self._on_silence()
 
     def _connect(self, endpoint: str, stream: str | None, key: ClientKey | None) -> list[Link]:
         def link(*prefixes: bytes, conflate: bool = False) -> Link:
@@ -262,8 +364,8 @@ class Subscriber:
             link.attend()
             if link.socket not in ready:
                 continue
-            arrived = _newest(link.socket) if self._latest_only else _arrived(link.socket)
-            for data in arrived:
+            arrived: Iterable[bytes] = _arrived(link.socket)
+            for data in _newest(arrived) if self._latest_only else arrived:
                 self._pending.append(data)
         self._tell_refusal()
         return bool(self._pending)
@@ -274,7 +376,7 @@ class Subscriber:
             self._told.clear()
         elif refusal not in self._told:
             self._told.add(refusal)
-            _log.warning("%s", refusal)
+            self._lines.tell(("refusal", refusal), refusal)
 
     def _accept(self, data: bytes) -> Message | None:
         try:
@@ -298,6 +400,7 @@ class Subscriber:
             return None
         self._heard_ns = now_ns
         self._silence_told = False
+        self._current = message
         return message
 
     def _count_missed(self, result: FrameResult) -> None:
@@ -315,11 +418,11 @@ def _arrived(socket: zmq.Socket[bytes]) -> Iterator[bytes]:
             return
 
 
-def _newest(socket: zmq.Socket[bytes]) -> list[bytes]:
-    """Drain a socket and return the last message of each topic, in order of arrival."""
+def _newest(messages: Iterable[bytes]) -> list[bytes]:
+    """Return the last message of each topic, in order of arrival."""
     newest: dict[bytes, bytes] = {}
     kept = 0  # bytes: a sender may use any number of topics
-    for data in _arrived(socket):
+    for data in messages:
         head = data[: data.find(b"\0") + 1]
         kept += len(data) - len(newest.pop(head, b""))
         newest[head] = data

@@ -209,7 +209,8 @@ def every_command(group=None, path=()):
 @pytest.mark.parametrize("columns", [60, 100])
 def test_every_help_fits_its_terminal_and_cuts_nothing_off(columns):
     for path, command in every_command():
-        shown = page(command, "streamavis", columns).plain
+        usage = f"streamavis {' '.join(path)} [OPTIONS] PATH[=WEIGHT]|world|pool:DIR..."
+        shown = page(command, usage, columns).plain
         for line in shown.splitlines():
             assert len(line) <= columns, (path, line)
         assert "…" not in shown and "<bool>" not in shown

@@ -10,7 +10,7 @@ from runtime_fakes import FakeModel
 from streamavis_apps import demo
 from streamavis_apps.app import app
 from streamavis_apps.exits import ExitCode
-from streamavis_apps.replay import Replay
+from streamavis_apps.replay.replay import Replay
 from typer.testing import CliRunner
 
 from streamavis.errors import OutputError

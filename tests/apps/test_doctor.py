@@ -5,10 +5,10 @@ import sys
 
 import pytest
 from rich.console import Console
-from streamavis_apps import checks
-from streamavis_apps.checks import Check, State
-from streamavis_apps.doctor import run
 from streamavis_apps.exits import ExitCode
+from streamavis_apps.setup import checks
+from streamavis_apps.setup.checks import Check, State
+from streamavis_apps.setup.doctor import run
 
 
 def report(*found):

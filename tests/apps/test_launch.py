@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import time
+import threading
 from functools import partial
 from pathlib import Path
 
 import pytest
 from streamavis_apps.exits import Stop
-from streamavis_apps.launch import launch
+from streamavis_apps.train.launch import launch
 
 from streamavis.errors import InputError, StreamAVISError
 
@@ -26,10 +26,19 @@ def test_each_knows_its_place(tmp_path):
     assert [(tmp_path / str(rank)).read_text() for rank in range(2)] == ["0 0 2", "1 1 2"]
 
 
+def until(condition):
+    """Wait for what another process does; without `runtime_fakes`, which takes torch along."""
+    pause = threading.Event()
+    for _ in range(60_000):
+        if condition():
+            return
+        pause.wait(0.001)
+    raise AssertionError("not within 60 s")
+
+
 def wait(rank, stop, *, folder: Path):
     (folder / f"{rank}-{os.getpid()}").touch()
-    while not stop():
-        time.sleep(0.01)
+    until(stop)
     return False
 
 
@@ -59,8 +68,7 @@ def test_a_signal_reaches_all(tmp_path):
 def fail(rank, stop, *, folder: Path):
     if rank == 0:
         return wait(rank, stop, folder=folder)
-    while not list(folder.iterdir()):
-        time.sleep(0.01)
+    until(lambda: list(folder.iterdir()))
     raise InputError("the picture x.jpg cannot be read")
 
 

@@ -15,9 +15,9 @@ from rich.console import Console
 from runtime_fakes import FakeModel, assert_no_threads
 from streamavis_apps.commands.options import Address, View, Web
 from streamavis_apps.exits import ExitCode, Stop
-from streamavis_apps.live import Live, named, run
-from streamavis_apps.live_board import LiveBoard
-from streamavis_apps.live_sinks import Wanted, address_of, path_of
+from streamavis_apps.live.live import Live, named, run
+from streamavis_apps.live.panel import LiveBoard
+from streamavis_apps.live.sinks import Wanted, address_of, path_of
 
 from streamavis.admission import Cost, admit, measure
 from streamavis.clock import ManualClock
@@ -173,7 +173,7 @@ def test_no_camera_runs_before_the_model_is_ready(monkeypatch):
             done.append("open")
             super().__init__(*args, **options)
 
-    monkeypatch.setattr("streamavis_apps.live.LiveSource", Source)
+    monkeypatch.setattr("streamavis_apps.live.live.LiveSource", Source)
     model = FakeModel(on_step=lambda _: done.append("step"))
     monkeypatch.setattr("streamavis.checkpoint.load", lambda name: done.append("load") or model)
     watch(Live(cameras=(ENDLESS,), seconds=0.1))

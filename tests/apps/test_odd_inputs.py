@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from app_media import FRAMES, count_frames, write_clip, write_network
 from streamavis_apps.app import app
-from streamavis_apps.live import named
+from streamavis_apps.live.live import named
 from typer.testing import CliRunner
 
 from streamavis.redaction import display_name, redacted
@@ -51,7 +51,7 @@ def run(*args: object):
 def test_an_address_in_the_wrong_command_names_the_right_one(folder, command, text, what):
     options = () if command == "replay" else ("--model", "x", "--out", "y")
     done = run(command, text, *options)
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     (line,) = done.stderr.splitlines()
     assert what in line
     assert f"{command} takes files" in line
@@ -183,5 +183,15 @@ def test_standard_input_and_output(folder, model):
 def test_a_track_that_is_not_there_is_named(folder, model):
     write_clip(folder / "clip.mp4")
     done = run("replay", "clip.mp4", "--model", model, "--audio-track", "2")
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert "only 1 sound track, there is no track 2" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["live --seconds inf", "live --seconds 1e300", f"synth --clips 1 --out x --seed {2**64}"],
+)
+def test_numbers_that_nothing_can_hold_are_wrong_values(line):
+    done = run(*line.split())
+    assert done.exit_code == 2
+    assert "too large" in done.stderr

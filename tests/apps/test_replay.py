@@ -14,7 +14,7 @@ from rich.console import Console
 from runtime_fakes import FakeModel
 from streamavis_apps.app import app
 from streamavis_apps.exits import ExitCode, Stop
-from streamavis_apps.replay import Replay, run
+from streamavis_apps.replay.replay import Replay, run
 from typer.testing import CliRunner
 
 from streamavis.types import FrameResult

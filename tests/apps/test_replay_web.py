@@ -13,10 +13,10 @@ from aiohttp import ClientSession, WSMsgType
 from app_media import FPS, FRAMES, write_clip
 from rich.console import Console
 from runtime_fakes import FakeModel
-from streamavis_apps import replay_again
 from streamavis_apps.commands.options import Address, Web
 from streamavis_apps.exits import Stop
-from streamavis_apps.replay import Replay, run
+from streamavis_apps.replay import again
+from streamavis_apps.replay.replay import Replay, run
 
 
 class Said(io.StringIO):
@@ -96,7 +96,7 @@ def follow(address, wishes):
 @pytest.fixture
 def clip(tmp_path, monkeypatch):
     monkeypatch.setattr("streamavis.checkpoint.load", lambda name: FakeModel())
-    monkeypatch.setattr(replay_again, "_LEFT_S", 0.4)
+    monkeypatch.setattr(again, "_LEFT_S", 0.4)
     write_clip(tmp_path / "clip.mp4")
     return tmp_path / "clip.mp4"
 

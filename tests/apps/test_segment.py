@@ -15,7 +15,7 @@ import torch
 from app_media import FPS, FRAMES, HEIGHT, WIDTH, write_clip
 from rich.console import Console
 from streamavis_apps.exits import ExitCode
-from streamavis_apps.segment import Segmenting, _spans, run
+from streamavis_apps.offline.segment import Segmenting, _spans, run
 
 from streamavis import checkpoint
 from streamavis.errors import InputError, TruncatedInputError

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import Progress
 from streamavis_apps.app import app
 from streamavis_apps.exits import ExitCode
-from streamavis_apps.segment import Segmenting, run
+from streamavis_apps.offline.segment import Segmenting, run
 from typer.testing import CliRunner
 
 from streamavis import checkpoint

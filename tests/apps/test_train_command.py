@@ -5,28 +5,28 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-import streamavis_apps.train
+import streamavis_apps.train.train
 from streamavis_apps.app import app
-from streamavis_training.recipes.nano import NanoRecipe
+from streamavis_training.recipes.nano_drawn import NanoDrawnRecipe
 from typer.testing import CliRunner
 
 from streamavis.model import StreamAVISConfig
 
 
 @pytest.fixture
-def asked(monkeypatch) -> list[NanoRecipe]:
+def asked(monkeypatch) -> list[NanoDrawnRecipe]:
     """The recipes that would have been trained."""
-    recipes: list[NanoRecipe] = []
+    recipes: list[NanoDrawnRecipe] = []
 
     def run(plan):
         recipes.append(plan.recipe)
         return 0
 
-    monkeypatch.setattr(streamavis_apps.train, "run", run)
+    monkeypatch.setattr(streamavis_apps.train.train, "run", run)
     return recipes
 
 
-def network(asked: list[NanoRecipe], *options: str) -> StreamAVISConfig:
+def network(asked: list[NanoDrawnRecipe], *options: str) -> StreamAVISConfig:
     done = CliRunner().invoke(app, ["train", "--out", "nowhere", *options])
     assert done.exit_code == 0, done.output
     return asked[-1].network
@@ -49,7 +49,7 @@ def network(asked: list[NanoRecipe], *options: str) -> StreamAVISConfig:
     ],
 )
 def test_an_option_changes_what_it_names(asked, options, changes):
-    assert network(asked, *options) == replace(NanoRecipe().network, **changes)
+    assert network(asked, *options) == replace(NanoDrawnRecipe().network, **changes)
 
 
 def test_what_is_no_choice_is_refused(asked):

@@ -147,4 +147,7 @@ def test_fields_are_listed_and_wrong_ones_refused(tmp_path):
     code, said = invoke("--out", "nowhere", "--set", "trainer.rat=1")
     assert code == 2 and "trainer.rat: there is no such field" in said
     code, said = invoke("nanno", "--out", "nowhere")
-    assert code == 2 and "there is no recipe 'nanno'; expected one of: nano, audio" in said
+    assert (
+        code == 2
+        and "there is no recipe 'nanno'; expected one of: nano, nano_gpu, nano_drawn" in said
+    )

@@ -14,7 +14,7 @@ from rich.console import Console
 from streamavis_apps.app import app
 from streamavis_apps.exits import ExitCode, Stop
 from streamavis_benchmarks.soak import model as soak_model
-from streamavis_benchmarks.soak.model import Soak, growth_mib, run
+from streamavis_benchmarks.soak.model import ModelSoak, growth_mib, run
 from typer.testing import CliRunner
 
 from streamavis import checkpoint
@@ -71,7 +71,7 @@ def test_growth_is_the_slope_of_the_last_nine_tenths():
 
 
 def aged(model: StreamAVIS, steps: int):
-    walk = Soak.of(model, SIZE)
+    walk = ModelSoak.of(model, SIZE)
     state = model.init_state(1)
     assert all(walk.age(state, steps))
     return walk, state
@@ -81,7 +81,7 @@ def test_equal_memories_say_the_same_and_others_do_not(tiny, monkeypatch):
     with torch.inference_mode():
         walk, state = aged(checkpoint.load(tiny), 60)
         assert state.counters.written.item() > 2 * walk.network.config.window
-        assert walk.says_the_same(state, 60, 20)
+        assert walk.is_equal(state, 60, 20)
         clone = type(state).clone
 
         def forgetful(self):
@@ -90,14 +90,14 @@ def test_equal_memories_say_the_same_and_others_do_not(tiny, monkeypatch):
             return other
 
         monkeypatch.setattr(type(state), "clone", forgetful)
-        assert not walk.says_the_same(state, 80, 20)
+        assert not walk.is_equal(state, 80, 20)
 
 
 def test_what_is_not_finite_is_noticed(tiny):
     model = checkpoint.load(tiny)
     with torch.no_grad():
         model.heads.visible.bias.fill_(float("nan"))
-    walk = Soak.of(model, SIZE)
+    walk = ModelSoak.of(model, SIZE)
     assert list(walk.age(model.init_state(1), 2)) == [False, False]
 
 

@@ -139,7 +139,7 @@ class Flaky:
             image.frame(clock="arrival")
             yield image._items.get()
         if self._hangs:
-            self._aborted.wait()
+            self._aborted.wait(60)
         else:
             raise OSError("the cable is out")
 
@@ -175,11 +175,11 @@ def test_a_hundred_breaks_leave_no_thread_behind(hangs):
             most = max(most, our_threads())
             pause.wait(0.01)
         engine.stop()
-        runner.join()
+        runner.join(60)
         source.close()
         assert source.join(60)
         over.set()
-        ticker.join()
+        ticker.join(60)
     assert most <= before + 7, "one worker at a time, whatever became of those before"
     until(lambda: our_threads() <= before)
     report = engine.report

@@ -67,7 +67,7 @@ class World:
             self.ages[result.stream].append(done - result.capture_time_ns)
 
     def waits(self) -> bool:
-        return any(lane.ready for lane in self.rig.engine._lanes)
+        return any(stream.ready for stream in self.rig.engine._streams)
 
 
 @pytest.mark.parametrize("factor", [2.0, 3.7])

@@ -89,7 +89,7 @@ def test_an_engine_that_freezes_or_dies_is_silence_and_the_robot_is_called(numbe
                 until(lambda: robot.receive(0.05) is not None and not robot.silent)
     finally:
         engine.kill()
-        engine.wait()
+        engine.wait(60)
         engine.stdout.close()
 
 
@@ -112,5 +112,5 @@ def test_a_half_dead_engine_is_dropped_by_the_heartbeat():
             assert seen, "no DISCONNECTED event"
     finally:
         engine.kill()
-        engine.wait()
+        engine.wait(60)
         engine.stdout.close()

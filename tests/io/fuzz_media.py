@@ -1,163 +1,172 @@
 """Feed generated media to everything that reads, records or listens: `make fuzz-media N=10000`.
 
-Each item is made from its number, in a process that is watched: it may neither crash nor hang,
-nor raise anything but an error of ours; times must rise, sound must be mono in order, and the
-recording must hold the pictures. What fails is named by its number, which makes it again:
-`python tests/io/fuzz_media.py --only 1234`.
+Each item is made from its number by one process and read by another, and both are watched.
+Reading may neither crash nor hang, nor raise anything but an error of ours; times must rise,
+sound must be mono in order, and the recording must hold the pictures. What fails is named by its
+number, which makes it again: `python tests/io/fuzz_media.py --first 1234 --items 1`. FFmpeg aborts
+while it writes some items; they are counted as `could not be made`.
 """
 
 from __future__ import annotations
 
 import argparse
-import queue
-import subprocess
 import sys
 import tempfile
-import threading
 import time
 import traceback
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-ITEM_S = 120.0  # an item that takes longer hangs; one takes 0.1 s of a free core
-SHOWN_S = 5.0  # between lines of progress
+from fuzz_worker import Died, Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+HANGS_S = 120.0  # wall time; an item takes 0.1 s of a free core
+SLOW_S = 10.0  # of CPU: more is a fault of its own
+SHOWN_S = 10.0  # between lines of progress
 MOST_FRAMES = 200
+NOT_MADE = "could not be made"
 
 
 @dataclass
 class Findings:
     """What came of the items."""
 
+    began: float = field(default_factory=time.monotonic)
     outcomes: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
-    slowest_s: float = 0.0
-    next_item: int = 0
+    not_made: list[str] = field(default_factory=list)
+    slowest: tuple[float, int] = (0.0, -1)  # CPU s, item
 
     @property
     def items(self) -> int:
         return self.outcomes.total()
 
+    def line(self) -> str:
+        rate = self.items / max(time.monotonic() - self.began, 1e-9)
+        return (
+            f"{self.items} items, {rate:.1f} a second, {len(self.not_made)} {NOT_MADE}, "
+            f"{len(self.failures)} failed, slowest {self.slowest[0]:.1f} s (item {self.slowest[1]})"
+        )
+
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--items", type=int, default=10_000)
-    parser.add_argument("--first", type=int, default=0, help="number of the first item")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--items", type=int, default=10_000, help="how many [10000]")
+    parser.add_argument("--first", type=int, default=0, help="number of the first one [0]")
     parser.add_argument("--seconds", type=float, help="stop after this time")
-    parser.add_argument("--only", type=int, help="this item alone, in this process")
-    parser.add_argument("--work", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="copy items that fail into DIR")
     options = parser.parse_args()
-    if options.work:
-        return work(options.first, options.first + options.items)
-    if options.only is not None:
-        print(tried(options.only))
-        return 0
-    shown, told = time.monotonic(), 0
+    shown = time.monotonic()
 
-    def show(findings: Findings) -> None:
-        nonlocal shown, told
-        for failure in findings.failures[told:]:
-            print(failure, flush=True)
-        told = len(findings.failures)
+    def show(findings: Findings, news: str) -> None:
+        nonlocal shown
+        if news:
+            print(news, flush=True)
         if time.monotonic() - shown > SHOWN_S:
             shown = time.monotonic()
-            print(f"{findings.items} items, {len(findings.failures)} failures", flush=True)
+            print(findings.line(), flush=True)
 
-    found = fuzz(options.first, options.items, options.seconds, show)
-    print(f"{found.items} items, slowest {found.slowest_s:.1f} s")
+    found = Findings()
+    try:
+        fuzz(options.first, options.items, options.seconds, show, options.keep, found)
+    except KeyboardInterrupt:
+        print("interrupted")
+    print(found.line())
     for outcome, count in found.outcomes.most_common():
         print(f"{count:7} {outcome}")
-    print(*(failure for failure in found.failures[told:]), sep="\n")
+    print(*found.failures, sep="\n")
     return int(bool(found.failures))
 
 
-def fuzz(first: int, count: int, seconds: float | None = None, show=lambda findings: None):
-    """Try items from number `first` on; a process that dies or hangs is replaced by a new one."""
-    found = Findings(next_item=first)
-    end = time.monotonic() + seconds if seconds is not None else float("inf")
-    while found.next_item < first + count and time.monotonic() < end:
-        left = first + count - found.next_item
-        line = [sys.executable, __file__, "--work", f"--first={found.next_item}"]
-        worker = subprocess.Popen([*line, f"--items={left}"], stdout=subprocess.PIPE, text=True)
-        try:
-            _watch(worker, found, end, show)
-        finally:
-            worker.kill()
-            worker.wait()
+def fuzz(
+    first: int,
+    count: int,
+    seconds: float | None = None,
+    show: Callable[[Findings, str], None] = lambda findings, news: None,
+    keep: Path | None = None,
+    found: Findings | None = None,
+) -> Findings:
+    """Try `count` items from number `first` on, for at most `seconds`."""
+    found = found or Findings()
+    end = time.monotonic() + (seconds if seconds is not None else float("inf"))
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Worker(make, HANGS_S, quiet=True) as maker,
+        Worker(tried, HANGS_S) as reader,
+    ):
+        path = Path(folder) / "item"
+        for number in range(first, first + count):
+            if time.monotonic() >= end:
+                break
+            try:
+                kind = maker.ask((number, path))
+            except Died as death:
+                news = f"item {number}: {NOT_MADE}: {death}"
+                found.outcomes[NOT_MADE] += 1
+                found.not_made.append(news)
+            else:
+                news = _judge(found, reader, number, path)
+                if news:
+                    news += f": {kind}"
+                    found.failures.append(news)
+                    if keep is not None:
+                        keep.mkdir(parents=True, exist_ok=True)
+                        (keep / f"item-{number}").write_bytes(path.read_bytes())
+            show(found, news)
     return found
 
 
-def _watch(worker, found: Findings, end: float, show) -> None:
-    lines: queue.SimpleQueue[str] = queue.SimpleQueue()
-
-    def relay() -> None:
-        for line in worker.stdout:
-            lines.put(line.rstrip("\n"))
-        lines.put("")
-
-    threading.Thread(target=relay, daemon=True).start()
-    kind = ""
-    while time.monotonic() < end:
-        began = time.monotonic()
-        try:
-            line = lines.get(timeout=ITEM_S)
-        except queue.Empty:
-            line = "hang"
-        word, _, rest = line.partition(" ")
-        if word == "item":
-            kind = rest
-            continue
-        if word in ("", "hang"):
-            code = worker.wait() if word == "" else 0
-            if word == "" and code == 0:
-                return
-            word = word or f"crash ({code})"
-            found.outcomes[word] += 1
-            found.failures.append(f"item {found.next_item}: {word}: {kind}")
-            found.next_item += 1
-            return
-        found.slowest_s = max(found.slowest_s, time.monotonic() - began)
-        found.outcomes[word] += 1
-        if word == "FAILED":
-            found.failures.append(f"item {found.next_item}: {rest}: {kind}")
-        found.next_item += 1
-        show(found)
+def _judge(found: Findings, reader: Worker, number: int, path: Path) -> str:
+    """What is wrong with the reading of an item; empty where nothing is."""
+    try:
+        word, reason, cpu_s = reader.ask(path)
+    except Died as death:
+        found.outcomes["crash or hang"] += 1
+        return f"item {number}: {death}"
+    found.outcomes[word] += 1
+    found.slowest = max(found.slowest, (cpu_s, number))
+    if not reason and cpu_s > SLOW_S:
+        reason = f"took {cpu_s:.1f} s of CPU time"
+    return f"item {number}: {reason}" if reason else ""
 
 
-def work(first: int, end: int) -> int:
-    """In a process of its own: a line before and after each item."""
-    import av
+def make(order: tuple[int, Path]) -> str:
+    """Write an item to a file; returns what it is."""
     from fuzz_items import item
 
-    av.logging.set_level(None)
-    for number in range(first, end):
-        made = item(number)
-        print(f"item {made.kind}", flush=True)
-        print(tried(number), flush=True)
-    return 0
+    number, path = order
+    made = item(number)
+    path.write_bytes(made.data)
+    return made.kind
 
 
-def tried(number: int) -> str:
-    """One word for what came of an item, FAILED with the reason."""
-    from fuzz_items import item
-
+def tried(path: Path) -> tuple[str, str, float]:
+    """One word for what came of an item; the reason, where it failed; the CPU time, s."""
     from streamavis.errors import StreamAVISError
 
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "item"
-        path.write_bytes(item(number).data)
-        try:
-            return _read_and_record(path)
-        except StreamAVISError as error:
-            one_line = len(str(error).splitlines()) == 1 and str(path) in str(error)
-            return type(error).__name__ if one_line else f"FAILED not one line: {error!r}"
-        except Exception as error:
-            place = traceback.extract_tb(error.__traceback__)[-1]
-            where = f"{Path(place.filename).name}:{place.lineno}"
-            return f"FAILED {type(error).__name__}: {str(error)[:200]!r} at {where}"
+    began = time.process_time()
+    word, reason = "FAILED", ""
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            word = _read_and_record(path, Path(folder) / "copy.mp4")
+    except StreamAVISError as error:
+        word = type(error).__name__
+        if len(str(error).splitlines()) != 1 or str(path) not in str(error):
+            reason = f"an error that is not one line with the name: {error!r}"
+    except Exception as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{Path(place.filename).name}:{place.lineno}"
+        reason = f"{type(error).__name__}: {str(error)[:200]!r} at {where}"
+    return word, reason, time.process_time() - began
 
 
-def _read_and_record(path: Path) -> str:
+def _read_and_record(path: Path, out: Path) -> str:
     """As `replay --record` does; then the sound once more, as a live stream's."""
     from streamavis.errors import TruncatedInputError
     from streamavis.io.media import MediaSource
@@ -165,7 +174,6 @@ def _read_and_record(path: Path) -> str:
     from streamavis.types import AudioChunk
 
     outcome, frames, heard_ns, last = "ok", 0, -1, (-1, 0)
-    out = path.with_suffix(".mp4")
     with MediaSource(path) as source:
         info = source.info
         sound = path if info.has_audio else None

@@ -232,3 +232,22 @@ def test_times_never_go_back(tmp_path):
     assert len(times) == 20
     assert min(np.diff(times)) > 0
     assert {frame.epoch for frame in frames} == {0}
+
+
+def test_time_begins_with_the_first_packet_where_the_container_says_something_impossible():
+    continuity = Continuity(breaks=True, origin_s=Fraction(0))
+    packets = [*pictures(95_001_000, 95_001_100), Packet(SOUND, 0, 0), *pictures(95_001_200)]
+    for packet in packets:
+        packet.pts = packet.dts
+        continuity.place(packet)
+    assert [packet.pts for packet in packets] == [0, 100, 200, 200]
+    late = Continuity(breaks=True, origin_s=Fraction(0))
+    first = Packet(PICTURE, 4000, 4000)
+    late.place(first)
+    assert first.pts == 4000
+
+
+def test_a_packet_that_says_it_lasts_a_day_does_not():
+    damaged = Packet(PICTURE, 1_000_000, duration=86_400_000)
+    times, _ = placed(damaged, *pictures(0, 100))
+    assert times == [1_000_000, 1_060_000, 1_060_100]

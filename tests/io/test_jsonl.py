@@ -46,7 +46,7 @@ def test_without_stamps_equal_replays_are_equal_bytes(tmp_path):
         texts.append(path.read_bytes())
     assert texts[0] == texts[1]
     left_out = set(asdict(result())) - set(msgspec.json.decode(texts[0]))
-    assert left_out == {"boot_id", "wall_time", "stamps"}
+    assert left_out == {"boot_id", "wall_time", "capture_wall_time", "stamps"}
 
 
 def test_what_was_there_is_replaced_and_closing_twice_is_fine(tmp_path):

@@ -8,6 +8,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stage_recorder import run_with_stages
+from streamavis_benchmarks.offline.published import as_published
 
 from streamavis.errors import ShapeError
 from streamavis.model.avism import AVISM, AVISMConfig, avism_r50, avism_r101, avism_swin_l
@@ -121,7 +123,7 @@ def test_a_batch_is_its_clips():
 def test_recording_stages_changes_nothing_and_ends():
     model, (frames, audio) = network(), clip(3)
     plain = model(frames, audio)
-    output, stages = model(frames, audio, stages=True)
+    output, stages = run_with_stages(model, frames, audio)
     assert torch.equal(plain.class_logits, output.class_logits)
     assert stages["trk.pred_logits"].shape == (4, 3)
     assert stages["trk.obj_encoder.1"].shape == (6, 5, 32)
@@ -136,12 +138,11 @@ def test_computing_as_the_published_code_does_changes_nothing(backbone):
         if isinstance(module, FrozenBatchNorm):
             for buffer in module.buffers():
                 buffer.uniform_(0.5, 1.5)
-    compat = AVISM(model.config, compat=True).eval()
-    compat.load_state_dict(model.state_dict())
+    published = as_published(model)
     frames, audio = clip(7)
     with torch.inference_mode():
         expected = model(frames, audio)
-        found = compat(frames, audio)
+        found = published(frames, audio)
     for name, value in vars(expected).items():
         if value is not None:
             apart = (getattr(found, name) - value).abs().max()

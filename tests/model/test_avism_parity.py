@@ -16,9 +16,11 @@ import pytest
 import torch
 from golden_files import FOLDER, difference, load, marks, names
 from reference_weights import full_state
+from stage_recorder import run_with_stages
 
 from streamavis.checkpoint import avism_from_reference
 from streamavis.model.avism import AVISM
+from streamavis.model.segmentation import segment
 
 pytestmark = marks
 CLIP = "r50_T7_96x160"
@@ -36,7 +38,7 @@ def stages(model) -> dict[str, torch.Tensor]:
     inputs = load(f"{CLIP}_inputs")
     frames, audio = (torch.from_numpy(inputs[key]) for key in ("images_uint8", "audio"))
     with torch.inference_mode():
-        return model(frames, audio, stages=True)[1]
+        return run_with_stages(model, frames, audio)[1]
 
 
 @pytest.mark.parametrize("part", ["backbone_pixel", "decoder", "tracker"])
@@ -66,7 +68,7 @@ def segments(model):
     small = AVISM(replace(model.config, short_side=96)).eval()
     small.load_state_dict(model.state_dict())
     frames = inputs["images_uint8"].transpose(0, 2, 3, 1)
-    found = small.segment(frames, torch.from_numpy(inputs["audio"]), threshold=-1.0)
+    found = segment(small, frames, torch.from_numpy(inputs["audio"]), threshold=-1.0)
     return found, golden
 
 
@@ -109,7 +111,7 @@ def noise_clip(shape: tuple[int, ...], size: tuple[int, int]) -> tuple[torch.Ten
 def test_every_stage_of_any_clip_is_told_in_its_shape(model, frames, size):
     pictures, audio = noise_clip((frames,), size)
     with torch.inference_mode():
-        found = model(pictures, audio, stages=True)[1]
+        found = run_with_stages(model, pictures, audio)[1]
     windows = -(-frames // 6) * 6
     height, width = (-(-side // 32) * 32 for side in size)
     levels = [(height // s, width // s) for s in (32, 16, 8)]
@@ -165,7 +167,7 @@ def test_other_published_networks_run(name):
     other = avism_from_reference(full_state(name))
     pictures, audio = noise_clip((2,), (64, 96))
     with torch.inference_mode():
-        output, found = other(pictures, audio, stages=True)
+        output, found = run_with_stages(other, pictures, audio)
     assert found["dec.head.9.mask_logits"].shape == (2, 100, 16, 24)
     assert output.class_logits.isfinite().all()
     assert (output.count_logits is None) == (name != "ACVIS_SAOC")

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from streamavis_benchmarks.offline.published import PublishedSegmenter
 from test_avism import TINY, clip, network
 
 from streamavis.errors import ModelOutputError, ShapeError
 from streamavis.model import segmentation
 from streamavis.model.avism import AVISM
-from streamavis.model.segmentation import Segments, network_size
+from streamavis.model.segmentation import Pace, Segmenter, Segments, network_size, segment
 
 SIZE = (50, 70)
 
@@ -37,7 +38,7 @@ def assert_same(a: Segments, b: Segments) -> None:
 
 def test_segments_follow_their_definition(model):
     frames, audio = recording(5)
-    found = model.segment(frames, audio, threshold=-1.0, top=6)
+    found = segment(model, frames, audio, threshold=-1.0, top=6)
     assert len(found) == 6
     height, width = network_size(*SIZE, 64)
     small = F.interpolate(
@@ -65,28 +66,26 @@ def test_segments_follow_their_definition(model):
 
 def test_a_threshold_keeps_what_is_above_it(model):
     frames, audio = recording(3)
-    every = model.segment(frames, audio, threshold=-1.0)
+    every = segment(model, frames, audio, threshold=-1.0)
     assert (np.diff(every.scores) <= 0).all()
     threshold = float(np.median(every.scores))
-    some = model.segment(frames, audio, threshold=threshold)
+    some = segment(model, frames, audio, threshold=threshold)
     assert len(some) == (every.scores > threshold).sum() > 0
-    assert_same(some, model.segment(frames, audio, threshold=threshold, top=len(some) + 4))
-    nothing = model.segment(frames, audio, threshold=1.0)
+    assert_same(some, segment(model, frames, audio, threshold=threshold, top=len(some) + 4))
+    nothing = segment(model, frames, audio, threshold=1.0)
     assert len(nothing) == 0
 
 
 @pytest.mark.parametrize("chunk", [1, 3, 50])
-def test_chunks_and_the_disk_change_nothing(model, chunk, monkeypatch):
+@pytest.mark.parametrize("kind", [Segmenter, PublishedSegmenter])
+def test_chunks_and_the_disk_change_nothing(model, kind, chunk, monkeypatch):
     frames, audio = recording(8)
-    whole = model.segment(frames, audio, threshold=-1.0)
+    whole = segment(model, frames, audio, threshold=-1.0)
     monkeypatch.setattr(segmentation, "_IN_MEMORY", 1)
-    pace = segmentation._Pace(2, 3, 3, published=True)
-    monkeypatch.setattr(segmentation, "_CPU", pace)
+    monkeypatch.setattr(kind, "pace", lambda self, device: Pace(2, 3, 3))
     said = []
-    parts = model.segment(
-        iter(frames), audio, threshold=-1.0, chunk=chunk, progress=lambda *at: said.append(at)
-    )
-    assert_same(whole, parts)
+    run = kind(model, threshold=-1.0, chunk=chunk, progress=lambda *at: said.append(at))
+    assert_same(whole, run.segment(iter(frames), audio))
     assert said[-1] == ("drawing", 8)
     assert ("seeing", 8) in said
 
@@ -95,20 +94,20 @@ def test_wrong_recordings_are_named(model):
     frames, audio = recording(3)
     for rows in (audio[:2], audio[[0, 1, 2, 0]]):
         with pytest.raises(ShapeError, match=f"has {len(rows)} rows"):
-            model.segment(frames, rows)
+            segment(model, frames, rows)
     with pytest.raises(ShapeError, match="frame 1 must be"):
-        model.segment([frames[0], frames[1][:-1]], audio[:2])
+        segment(model, [frames[0], frames[1][:-1]], audio[:2])
     with pytest.raises(ShapeError, match="frame 0 must be"):
-        model.segment([frames[0].astype(np.float32)], audio[:1])
+        segment(model, [frames[0].astype(np.float32)], audio[:1])
     with pytest.raises(ShapeError, match="0 frames"):
-        model.segment([], audio[:0])
+        segment(model, [], audio[:0])
 
 
 def test_damaged_weights_are_named():
     broken = network()
     broken.class_embed.bias.fill_(float("nan"))
     with pytest.raises(ModelOutputError, match="damaged"):
-        broken.segment(*recording(1))
+        segment(broken, *recording(1))
 
 
 @pytest.mark.parametrize("size", [(180, 320), (97, 61), (50, 70), (64, 300)])

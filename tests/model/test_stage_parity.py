@@ -10,13 +10,13 @@ import pytest
 import torch
 from golden_files import FOLDER, assert_alike, load, marks, names
 from reference_weights import full_state, manifests, tensor, weight
+from stage_recorder import StageRecorder
 from streamavis_kernels import audio_deform_attn, deform_attn
 from streamavis_kernels.sampling import reference
 
 from streamavis.checkpoint import avism_from_reference
 from streamavis.layers import sine_position
 from streamavis.model.avism import AVISM
-from streamavis.model.avism_stages import StageRecorder
 from streamavis.model.pixel_decoder import PixelFeatures
 from streamavis.model.swin import Swin, SwinConfig
 

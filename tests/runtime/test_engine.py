@@ -90,11 +90,11 @@ def test_a_slow_sink_is_waited_for():
 
     runner = threading.Thread(target=consume)
     runner.start()
-    full.wait()
+    full.wait(60)
     assert not sink.results
     assert eng.report.phase == sink.report().phase == "running"
     sink.gate.set()
-    runner.join()
+    runner.join(60)
     assert sink.results == got
     assert len(got) == 40
 
@@ -141,7 +141,7 @@ def test_an_error_that_comes_while_nobody_looks_is_raised(monkeypatch):
     go_on = threading.Event()
 
     def source():
-        go_on.wait()
+        go_on.wait(60)
         raise BROKEN_OFF
         yield
 
@@ -154,7 +154,7 @@ def test_an_error_that_comes_while_nobody_looks_is_raised(monkeypatch):
         if go_on.is_set():
             return get(timeout_s)
         go_on.set()
-        stream._intake._thread.join()
+        stream._intake._thread.join(60)
         return None
 
     monkeypatch.setattr(stream._intake._queue, "get", late_get)
@@ -265,7 +265,7 @@ def test_replay_releases_each_frame_when_it_is_due(speed):
     ticker.start()
     results = list(eng.results())
     done.set()
-    ticker.join()
+    ticker.join(60)
     due = [1000 + round(n / 10 / speed * NS) for n in range(20)]
     assert [r.stamps["capture"] for r in results] == due
     assert all(r.stamps["receive"] >= r.stamps["capture"] for r in results)
@@ -280,14 +280,14 @@ def test_live_takes_the_freshest_frame_and_drops_no_sound():
     def on_step(number: int) -> None:
         if number == 0:  # the model takes until the source has ended
             busy.set()
-            ended.wait()
+            ended.wait(60)
 
     def source():
         for item in clip(30):
             if isinstance(item, VideoFrame):
                 clock.advance(item.capture_time_ns - clock.now_ns())
                 if item.index == 1:
-                    busy.wait()
+                    busy.wait(60)
             yield item
         ended.set()
 
@@ -309,7 +309,7 @@ def test_live_drops_what_is_stale_before_any_work():
     def source():
         first, second, third = clip(3, sound=False)
         yield first
-        seen.wait()
+        seen.wait(60)
         clock.advance(700_000_000)
         yield second  # taken at 0.1 s: 0.6 s old
         yield third  # 0.5 s old

@@ -37,7 +37,7 @@ def test_streams_that_wait_together_are_stepped_together():
     def on_step(step):
         if step == 0:
             entered.set()
-            go_on.wait()
+            go_on.wait(60)
 
     model = FakeModel(on_step=on_step)
     rig = Rig("a", "b", "c", model=model)
@@ -45,14 +45,14 @@ def test_streams_that_wait_together_are_stepped_together():
     got = []
     runner = threading.Thread(target=lambda: got.extend(rig.results))
     runner.start()
-    entered.wait()
+    entered.wait(60)
     for name in "bc":
         rig.taps[name].frame()
         until(lambda: rig.report(name).captured)  # noqa: B023
     go_on.set()
     for tap in rig.taps.values():
         tap.give(None)
-    runner.join()
+    runner.join(60)
     assert [len(frames) for frames, _, _ in model.calls] == [1, 2]
     assert [r.stream for r in got] == ["a", "b", "c"]
 
@@ -300,7 +300,7 @@ def test_a_wedged_source_does_not_keep_the_sinks_from_closing(monkeypatch):
 
     def wedged():
         yield VideoFrame(picture(), 0, 0, "driver")
-        wake.wait()
+        wake.wait(60)
 
     sink = ListSink()
     session = Session(FakeModel(), stream="cam", has_audio=False)
@@ -311,7 +311,7 @@ def test_a_wedged_source_does_not_keep_the_sinks_from_closing(monkeypatch):
     assert [r.phase for r in sink.closed] == ["stopped"]
     assert engine.reading
     wake.set()
-    engine._streams[0]._intake._thread.join()
+    engine._streams[0]._intake._thread.join(60)
 
 
 def test_streams_need_names_of_their_own():
@@ -357,7 +357,7 @@ def test_a_pushing_source_needs_no_thread_of_the_engine_and_no_second_queue():
         assert camera.frame(index)
         until(lambda: engine.report.processed == index + 1)  # noqa: B023
     camera.receiver.close()
-    reader.join()
+    reader.join(60)
     assert not camera.frame(3), "nothing more is wanted"
     assert engine.report.phase == "ended"
     assert engine.report.dropped == {"cancelled": 1}

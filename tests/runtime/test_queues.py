@@ -46,7 +46,7 @@ def test_replay_keeps_everything_in_order():
     items = [frame(n // 2) if n % 2 else sound() for n in range(400)]
     producer = started(lambda: [queue.put(item) for item in items] and queue.close())
     assert all(a is b for a, b in zip(drain(queue), items, strict=True))
-    producer.join()
+    producer.join(60)
     assert assert_accounted(queue, 200).captured == 200
     assert queue.waiting == 0
     assert queue.ended
@@ -63,7 +63,7 @@ def test_a_full_replay_queue_blocks_its_producer_until_there_is_room():
     producer = started(produce)
     assert clock.now_ns() == 0  # not a race: with room for one, `put` cannot have returned
     assert queue.get().index == 0
-    producer.join()
+    producer.join(60)
     assert clock.now_ns() == 1
     assert queue.get().index == 1
 
@@ -95,7 +95,7 @@ def test_a_waiting_consumer_wakes_at_the_end(make, end):
     queue, results = make(), []
     consumer = started(lambda: results.append(queue.get()))
     end(queue)
-    consumer.join()
+    consumer.join(60)
     assert results == [None]
     assert queue.ended
 
@@ -112,7 +112,7 @@ def test_a_waiting_consumer_wakes_with_the_error():
     consumer = started(consume)
     error = OSError("unplugged")
     queue.fail(error)
-    consumer.join()
+    consumer.join(60)
     assert caught == [error]
 
 
@@ -121,7 +121,7 @@ def test_a_blocked_producer_wakes_when_the_consumer_leaves():
     queue.put(frame(0))
     producer = started(lambda: results.append(queue.put(frame(1))))
     queue.cancel()
-    producer.join()
+    producer.join(60)
     assert results == [False]
     assert queue.get() is None
     assert assert_accounted(queue, 0).dropped == {DropCause.CANCELLED: 2}
@@ -171,7 +171,7 @@ def test_a_stale_frame_does_not_hide_the_next_one():
     while not queue.ledger.counts.dropped[DropCause.STALE]:
         assert consumer.is_alive()
     queue.put(frame(1, clock.now_ns()))
-    consumer.join()
+    consumer.join(60)
     assert [f.index for f in results] == [1]
 
 
@@ -198,7 +198,7 @@ def test_every_frame_is_accounted_for_whatever_happens(seed):
     (queue.cancel if seed % 2 else queue.close)()
     queue.put(frame(3000))
     for thread in threads:
-        thread.join()
+        thread.join(60)
     assert assert_accounted(queue, len(got)).captured == 3001
     assert queue.waiting == 0
     assert got == sorted(set(got))

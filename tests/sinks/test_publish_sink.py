@@ -40,10 +40,10 @@ def publish(source: FakeSource, error: type[Exception] | None = None) -> list[Me
 
     reader = threading.Thread(target=read)
     reader.start()
-    greeted.wait()
+    greeted.wait(60)
     with nullcontext() if error is None else pytest.raises(error):
         engine.run()
-    reader.join()
+    reader.join(60)
     assert {message.boot_id for message in got} == {engine.boot_id}
     return got
 

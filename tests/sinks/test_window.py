@@ -336,7 +336,7 @@ def display(monkeypatch):
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     yield server
     server.terminate()
-    server.wait()
+    server.wait(60)
 
 
 def test_on_a_real_display_a_key_stops_the_stream(display):

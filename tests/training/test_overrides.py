@@ -14,14 +14,14 @@ from streamavis_training.overrides import (
     read_config,
 )
 from streamavis_training.recipes import RECIPES
-from streamavis_training.recipes.nano import NanoRecipe
+from streamavis_training.recipes.nano_drawn import NanoDrawnRecipe
 
 from streamavis.errors import ArgumentError, InputError
 
-RECIPE = NanoRecipe()
+RECIPE = NanoDrawnRecipe()
 
 
-def changed(*settings: str) -> NanoRecipe:
+def changed(*settings: str) -> NanoDrawnRecipe:
     return override(RECIPE, merged(map(parse, settings)))
 
 

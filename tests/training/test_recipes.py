@@ -1,4 +1,4 @@
-"""The recipe of `nano`, end to end on a handful of tiny clips."""
+"""The recipe of `nano_drawn`, end to end on a handful of tiny clips."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import pytest
 import torch
 from streamavis_training.pool import BatchConfig, PoolConfig
 from streamavis_training.recipes import RECIPES
-from streamavis_training.recipes.nano import STAGES, NanoRecipe, WorldStage, audio_recipe
+from streamavis_training.recipes.nano_drawn import STAGES, NanoDrawnRecipe, WorldStage, audio_recipe
 from streamavis_training.schedule import TrainerConfig
 from streamavis_training.trainer import Trainer
 
 from streamavis import checkpoint
 from streamavis.errors import CheckpointError
 
-RECIPE = NanoRecipe(
+RECIPE = NanoDrawnRecipe(
     trainer=TrainerConfig(steps=5, checkpoint_every=1),
     pool=PoolConfig(clips=4, frames=4, width=85, height=48, seed=5),
     stages=(
@@ -34,7 +34,7 @@ def pool(tmp_path_factory):
     return folder / "pool"
 
 
-def train(recipe: NanoRecipe, folder, pool, report=lambda _: None) -> Trainer:
+def train(recipe: NanoDrawnRecipe, folder, pool, report=lambda _: None) -> Trainer:
     """Every phase; the last one's trainer."""
     folder.mkdir(exist_ok=True)
     if not (folder / "pool").exists():
@@ -54,7 +54,7 @@ def test_the_shipped_stages_cover_the_schedule():
 
 def test_every_recipe_has_its_phases(tmp_path):
     titles = {name: [p.title for p in make().phases(tmp_path)] for name, make in RECIPES.items()}
-    assert titles["nano"] == ["audio encoder", "training"]
+    assert titles["nano_drawn"] == ["audio encoder", "training"]
     assert titles["audio"] == ["audio encoder"]
     assert all(make().phases(tmp_path)[-1].folder == tmp_path for make in RECIPES.values())
 

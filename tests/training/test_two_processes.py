@@ -57,7 +57,7 @@ def folder(tmp_path_factory) -> Path:
     for process in processes:
         process.start()
     for process in processes:
-        process.join()
+        process.join(60)
         assert process.exitcode == 0
     return found
 

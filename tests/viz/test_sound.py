@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_overlay import disc, result, track
 
+from streamavis.palette import INK
 from streamavis.types import SAMPLE_RATE, AudioChunk
 from streamavis.viz import colour_of
 from streamavis.viz.lanes import LANES, Lanes
-from streamavis.viz.palette import INK
 from streamavis.viz.sound import SoundView
 
 NS = 1_000_000_000

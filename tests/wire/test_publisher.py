@@ -226,7 +226,7 @@ def test_a_reader_at_its_mark_hears_the_end():
         while not kinds or kinds[-1] != b"eos":
             assert full.poll(WAIT_S * 1e3), "the end was lost"
             kinds.append(full.recv().split(b"\0")[0].rpartition(b".")[2])
-        closer.join()
+        closer.join(60)
     assert len(kinds) < 1_000, "it was at its mark"
 
 

@@ -112,15 +112,7 @@ def test_the_latest_is_read_when_asked_for(sender, stream):
 
 def test_draining_keeps_the_order_in_which_the_newest_arrived():
     waiting = [*frames(7), encode(STATUS), encode(EOS), *frames(0, boot_id="b1")]
-
-    class Socket:
-        def recv(self, flags: int) -> bytes:
-            assert flags == zmq.NOBLOCK
-            if not waiting:
-                raise zmq.Again
-            return waiting.pop(0)
-
-    assert [decode(data) for data in _newest(Socket())] == [
+    assert [decode(data) for data in _newest(waiting)] == [
         STATUS,
         EOS,
         replace(FRAME, seq=0, boot_id="b1"),
@@ -159,7 +151,7 @@ def test_a_later_major_version_is_raised_once_and_then_counted(sender, stream):
     later = encode(FRAME).replace(b"avis1.", b"avis2.")
     with reader_of(sender, stream=stream) as reader:
         sender.send(later, later, later, *frames(1), encode(EOS))
-        with pytest.raises(SchemaVersionError, match=r"version 2 .* knows 1\.1"):
+        with pytest.raises(SchemaVersionError, match=r"version 2 .* knows 1\.2"):
             next(reader)
         assert [result.seq for result in reader] == [1]
         assert reader.refused == 3

@@ -6,7 +6,7 @@ import json
 import shutil
 import wave
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import av
 import cv2
@@ -18,7 +18,7 @@ from streamavis.types import SAMPLE_RATE
 from streamavis_training.data.layout import ANNOTATIONS, AUDIO, FRAMES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -28,6 +28,7 @@ __all__ = [
     "FRAMES",
     "MOVIES",
     "Movie",
+    "Record",
     "prepare",
     "publish",
     "run_lengths",
@@ -35,6 +36,8 @@ __all__ = [
     "write_movie",
     "write_wav",
 ]
+
+Record: TypeAlias = tuple[dict[str, Any], list[dict[str, Any]]]  # a video and its annotations
 
 MOVIES = "Videos"
 _PARTIAL = f"{ANNOTATIONS}.partial"  # marks a folder as ours until the last clip is written
@@ -98,8 +101,24 @@ def _is_ours(out: Path, generator: str) -> bool:
     return False
 
 
-def publish(out: Path, content: dict[str, Any]) -> None:
-    """Write `annotations.json`, last of all: without it the output is not complete."""
+def publish(
+    out: Path, info: dict[str, Any], records: Sequence[Record], classes: Sequence[str]
+) -> None:
+    """Write `annotations.json`, last of all: without it the output is not complete.
+
+    Args:
+        out: the data set's folder.
+        info: how it was made.
+        records: a record per clip; annotations are numbered from 1.
+        classes: category names; their ids start at 1.
+    """
+    annotations = [annotation for _, found in records for annotation in found]
+    content = {
+        "info": info,
+        "videos": [video for video, _ in records],
+        "annotations": [{"id": i, **a} for i, a in enumerate(annotations, 1)],
+        "categories": [{"id": i, "name": name} for i, name in enumerate(classes, 1)],
+    }
     (out / _PARTIAL).write_text(json.dumps(content))
     (out / _PARTIAL).replace(out / ANNOTATIONS)
 

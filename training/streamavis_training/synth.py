@@ -15,6 +15,7 @@ from streamavis_training.dataset_files import (
     AUDIO,
     FRAMES,
     MOVIES,
+    Record,
     prepare,
     publish,
     run_lengths,
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 __all__ = ["MOVIES", "clip_seed", "write", "write_movie"]
 
 _GENERATOR = "streamavis synth"
-_Record = tuple[dict[str, Any], list[dict[str, Any]]]  # a video and its annotations
 
 
 @dataclass(frozen=True)
@@ -90,21 +90,14 @@ def write(
     try:
         prepare(out, info, (FRAMES, AUDIO, MOVIES))
         records = _render_all(tasks, jobs, progress)
-        annotations = [annotation for _, found in records for annotation in found]
-        content = {
-            "info": info,
-            "videos": [video for video, _ in records],
-            "annotations": [{"id": i, **a} for i, a in enumerate(annotations, 1)],
-            "categories": [{"id": i + 1, "name": name} for i, name in enumerate(CLASSES)],
-        }
-        publish(out, content)
+        publish(out, info, records, CLASSES)
     except OSError as error:
         raise OutputError(f"{out}: cannot write the clips ({error})") from error
 
 
 def _render_all(
     tasks: list[_Task], jobs: int, progress: Callable[[int], None] | None
-) -> list[_Record]:
+) -> list[Record]:
     if jobs == 1:
         return _collect(map(_render_one, tasks), progress)
     context = multiprocessing.get_context("spawn")  # a fork would copy held locks
@@ -112,7 +105,7 @@ def _render_all(
         return _collect(workers.imap(_render_one, tasks), progress)
 
 
-def _collect(found: Iterable[_Record], progress: Callable[[int], None] | None) -> list[_Record]:
+def _collect(found: Iterable[Record], progress: Callable[[int], None] | None) -> list[Record]:
     records = []
     for record in found:
         records.append(record)
@@ -121,7 +114,7 @@ def _collect(found: Iterable[_Record], progress: Callable[[int], None] | None) -
     return records
 
 
-def _render_one(task: _Task) -> _Record:
+def _render_one(task: _Task) -> Record:
     made = clip(task.seed, task.config)
     folder = task.out / FRAMES / task.name
     folder.mkdir()

@@ -12,7 +12,7 @@ __all__ = ["Network", "data"]
 
 
 class Network(StrEnum):
-    """Whose training step the loader has to keep up with."""
+    """The network whose training step is timed."""
 
     NANO = "nano"
     NONE = "none"
@@ -34,9 +34,7 @@ def data(
             show_default="AVISeg's 26; the world's for the world",
         ),
     ] = None,
-    network: Annotated[
-        Network, typer.Option(help="Time its training step beside the loader.")
-    ] = Network.NANO,
+    network: Annotated[Network, typer.Option(help="Also time its training step.")] = Network.NANO,
     step: Annotated[
         float | None,
         typer.Option(
@@ -57,12 +55,12 @@ def data(
         typer.Option(min=0, help="Worker processes. Repeat it.", show_default="0, 1, 2"),
     ] = None,
     json: Annotated[
-        Path | None, typer.Option(metavar="OUT", help="Write the figures here too.")
+        Path | None, typer.Option(metavar="FILE", help="Write the figures here too.")
     ] = None,
 ) -> None:
-    """Clips per second of the loader, beside what a network takes.
+    """Clips per second of the loader, compared with a training step.
 
-    Draws batches with 0, 1 and 2 worker processes and says which share of
+    Draws batches with 0, 1 and 2 worker processes and prints which share of
     a training step the network would wait for them. First the loader runs
     alone; then with the network's steps in between, on the same cores.
 
@@ -71,9 +69,9 @@ def data(
       streamavis bench data AVISeg/train=3 coco/val2017=1 --clips 4
       streamavis bench data world --step 0.25 --json data.json
     """
-    from streamavis_benchmarks.data import Plan, run
+    from streamavis_benchmarks.data import DataBenchPlan, run
 
-    plan = Plan(
+    plan = DataBenchPlan(
         sources=sources,
         classes=None if classes is None else tuple(filter(None, classes.split(","))),
         network=None if network is Network.NONE else network.value,

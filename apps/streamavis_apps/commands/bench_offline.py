@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from streamavis_apps.commands.options import Json, Size, Threads, parse_size
+from streamavis_apps.commands.options import Json, PictureSize, Threads
 
 __all__ = ["model", "segment"]
 
@@ -18,7 +18,6 @@ Offline = Annotated[
         show_default="an untrained R50",
     ),
 ]
-PictureSize = Annotated[Size, typer.Option(parser=parse_size, metavar="WxH", help="Picture size.")]
 
 
 def model(
@@ -66,7 +65,7 @@ def segment(
 ) -> None:
     """Time and memory that `streamavis segment` takes for a long recording.
 
-    Segments a drawn recording, and says how much memory was held at most.
+    Segments a synthetic recording and prints the peak memory.
 
     [bold]Example[/]
       streamavis bench segment --frames 600

@@ -8,10 +8,10 @@ import typer
 
 from streamavis_apps.commands.options import Model
 
-__all__ = ["Choice", "real", "thresholds"]
+__all__ = ["BenchSplit", "real", "thresholds"]
 
 
-class Choice(StrEnum):
+class BenchSplit(StrEnum):
     """Which part of the data."""
 
     VAL = "val"
@@ -22,7 +22,7 @@ def real(
     data: Annotated[
         Path,
         typer.Option(
-            metavar="FOLDER", help="Evaluation data: eval_clips, clips, scenes, index*.json."
+            metavar="DIR", help="Evaluation data: eval_clips, clips, scenes, index*.json."
         ),
     ],
     model: Model = "nano",
@@ -38,16 +38,16 @@ def real(
         list[Path] | None,
         typer.Option(metavar="DIR", help="More clips with a truth.json; may be given again."),
     ] = None,
-    deaf: Annotated[
+    no_audio: Annotated[
         str | None,
         typer.Option(
             metavar="NAME|FILE",
-            help="A model that was trained deaf.",
+            help="A model that was trained without sound.",
             show_default="the model without a microphone",
         ),
     ] = None,
-    split: Annotated[Choice, typer.Option(help="val to choose by, test for final figures.")] = (
-        Choice.TEST
+    split: Annotated[BenchSplit, typer.Option(help="val to choose by, test for final figures.")] = (
+        BenchSplit.TEST
     ),
     minutes: Annotated[
         float,
@@ -65,13 +65,13 @@ def real(
     jobs: Annotated[int, typer.Option(min=1, help="Processes, one thread each.")] = 1,
     threads: Annotated[int, typer.Option(min=1, help="Of the step that is timed.")] = 2,
     sheet: Annotated[
-        Path | None, typer.Option(metavar="OUT.png", help="Draw results on one picture.")
+        Path | None, typer.Option(metavar="FILE.png", help="Draw results on one picture.")
     ] = None,
     json: Annotated[
-        Path | None, typer.Option(metavar="OUT", help="Write the figures here too.")
+        Path | None, typer.Option(metavar="FILE", help="Write the figures here too.")
     ] = None,
 ) -> None:
-    """How good a model is on real pictures and recordings, beside the goals.
+    """Quality of a model on real pictures and recordings, with the goals.
 
     Runs everything as a user's stream, frame by frame: clips with truth per
     second, whole pictures as four frames in silence, composed clips under
@@ -83,14 +83,14 @@ def real(
       streamavis bench real --data data --composed composed/test --jobs 2 --json real.json
       streamavis bench real --data data --split val --fast --score-on 0.4 --score-off 0.3
     """
-    from streamavis_benchmarks.real.run import Plan, run
+    from streamavis_benchmarks.real.run import RealPlan, run
 
-    plan = Plan(
+    plan = RealPlan(
         model=model,
         data=data,
         composed=composed,
         clips=tuple(clips or ()),
-        deaf=deaf,
+        no_audio=no_audio,
         split=split.value,
         minutes=minutes,
         score_on=score_on,
@@ -106,7 +106,7 @@ def real(
 
 def thresholds(
     data: Annotated[
-        Path, typer.Option(metavar="FOLDER", help="As for `bench real`; its split val is used.")
+        Path, typer.Option(metavar="DIR", help="As for `bench real`; its split val is used.")
     ],
     model: Model = "nano",
     composed: Annotated[

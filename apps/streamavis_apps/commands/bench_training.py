@@ -35,7 +35,7 @@ def training(
     ] = None,
     report: Annotated[
         Path | None,
-        typer.Option(metavar="OUT.md", help="Write the tables here.", show_default="printed"),
+        typer.Option(metavar="FILE.md", help="Write the tables here.", show_default="printed"),
     ] = None,
     json: Json = None,
     teacher_set: Annotated[
@@ -64,7 +64,7 @@ def training(
     """
     if (data is None) != (val is None):
         raise typer.BadParameter("give both --data and --val, or neither for the tables alone.")
-    from streamavis_benchmarks.training.run import Plan, run
+    from streamavis_benchmarks.training.run import StudyPlan, run
     from streamavis_benchmarks.training.work import Short
 
     short = None
@@ -80,5 +80,5 @@ def training(
             teacher_settings=tuple(teacher_set or ()),
             student_settings=tuple(student_set or ()),
         )
-    plan = Plan(out, short, list(only or []), seeds, minutes, report, json)
+    plan = StudyPlan(out, short, list(only or []), seeds, minutes, report, json)
     raise typer.Exit(run(plan))

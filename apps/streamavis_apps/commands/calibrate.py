@@ -33,6 +33,6 @@ def command(
       streamavis calibrate camera:0 --mic mic:default
       streamavis calibrate claps.mp4
     """
-    from streamavis_apps.calibrate import run
+    from streamavis_apps.setup.calibrate import run
 
     raise typer.Exit(run(source, microphone=mic, seconds=seconds))

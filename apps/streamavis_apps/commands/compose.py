@@ -5,18 +5,22 @@ from typing import Annotated
 
 import typer
 
-from streamavis_apps.commands.options import Jobs, Seed, Size, parse_size
+from streamavis_apps.commands.options import (
+    Jobs,
+    Material,
+    Names,
+    PictureSize,
+    Seed,
+    Split,
+    Tiers,
+    parse_names,
+)
 
 __all__ = ["command"]
 
 
 def command(
-    data: Annotated[
-        list[Path],
-        typer.Option(
-            metavar="DIR", help="Material: index*.json and scenes/*.json. May be given repeatedly."
-        ),
-    ],
+    data: Material,
     clips: Annotated[int, typer.Option(min=1, help="Number of clips.")],
     seed: Seed,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Write a data set here.")] = None,
@@ -26,21 +30,23 @@ def command(
             metavar="FILE.png", help="Write a contact sheet here: one frame of each clip."
         ),
     ] = None,
-    split: Annotated[str, typer.Option(help="Of the material: train, val or test.")] = "test",
-    tiers: Annotated[
-        str, typer.Option(help="Licences of the material, separated by commas.")
-    ] = "open,check",
+    split: Split = "test",
+    tiers: Tiers = "open,check",  # type: ignore[assignment]
     classes: Annotated[
-        str, typer.Option(help="Some of the classes, separated by commas.", show_default="all")
-    ] = "",
+        Names,
+        typer.Option(
+            parser=parse_names,
+            metavar="A,B,...",
+            help="Some of the classes.",
+            show_default="all",
+        ),
+    ] = "",  # type: ignore[assignment]
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="Change how often something happens."),
     ] = None,
     fps: Annotated[float, typer.Option(min=1, max=30, help="Frames per second.")] = 10,
-    size: Annotated[
-        Size, typer.Option(parser=parse_size, metavar="WxH", help="Picture size.")
-    ] = "341x192",  # type: ignore[assignment]
+    size: PictureSize = "341x192",  # type: ignore[assignment]
     seconds: Annotated[float, typer.Option(min=0.2, help="Length of a clip.")] = 4,
     jobs: Jobs = 1,
     cache: Annotated[
@@ -52,7 +58,7 @@ def command(
         ),
     ] = None,
 ) -> None:
-    """Compose clips of real objects and sounds with exact truth.
+    """Compose clips of real objects and sounds with ground truth.
 
     Whole annotated pictures and cut-outs over backgrounds, with recordings
     of their classes, off-screen sounds, rooms and noise. Masks, and visible
@@ -69,7 +75,7 @@ def command(
     """
     if out is None and sheet is None:
         raise typer.BadParameter("name a folder with --out, a picture with --sheet, or both.")
-    from streamavis_apps.compose import Request, run
+    from streamavis_apps.data.compose import Request, run
 
     request = Request(
         data=data,
@@ -78,17 +84,13 @@ def command(
         n=clips,
         seed=seed,
         split=split,
-        tiers=_listed(tiers),
+        tiers=tiers,
         fps=fps,
         size=size,
         duration_s=seconds,
         jobs=jobs,
         cache=cache,
-        classes=_listed(classes),
+        classes=classes,
         settings=tuple(settings or ()),
     )
     raise typer.Exit(run(request))
-
-
-def _listed(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())

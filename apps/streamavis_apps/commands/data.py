@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from streamavis_apps.commands.options import Jobs
+from streamavis_apps.commands.options import Jobs, Material, Split, Tiers
 from streamavis_apps.help_page import HelpCommand, HelpGroup
 
 __all__ = ["app", "bundle", "check", "stats"]
@@ -13,7 +13,7 @@ __all__ = ["app", "bundle", "check", "stats"]
 app = typer.Typer(
     cls=HelpGroup,
     no_args_is_help=True,
-    help="Training data on disk: is it sound, what is in it, and in one file to carry.",
+    help="Training data on disk: check, statistics, and one file to copy.",
 )
 
 Where = Annotated[
@@ -29,14 +29,14 @@ def check(
     path: Where,
     jobs: Annotated[int, typer.Option(min=1, help="Processes that decode at once.")] = 1,
     json: Annotated[
-        Path | None, typer.Option(metavar="OUT", help="Write the list here too.")
+        Path | None, typer.Option(metavar="FILE", help="Write the list here too.")
     ] = None,
 ) -> None:
     """List every problem of a data set, file by file.
 
-    Knows the layouts of AVISeg, YouTube-VIS, OVIS and COCO, and tells them
-    apart itself. Decodes every picture, sound and mask. Training and
-    evaluation read whatever passes without an error.
+    Recognises the layouts of AVISeg, YouTube-VIS, OVIS and COCO. Decodes
+    every picture, sound and mask. Training and evaluation read every data
+    set that passes without an error.
 
     Exits with 0 where there is no problem, with 1 where there is one. Notes
     are oddities that the readers handle; they do not count.
@@ -45,7 +45,7 @@ def check(
       streamavis data check AVISeg --jobs 2
       streamavis data check coco/annotations/instances_val2017.json
     """
-    from streamavis_apps.data_check import run
+    from streamavis_apps.data.check import run
 
     raise typer.Exit(run(path, jobs=jobs, json_path=json))
 
@@ -54,10 +54,10 @@ def check(
 def stats(
     path: Where,
     json: Annotated[
-        Path | None, typer.Option(metavar="OUT", help="Write the figures here too.")
+        Path | None, typer.Option(metavar="FILE", help="Write the figures here too.")
     ] = None,
     html: Annotated[
-        Path | None, typer.Option(metavar="OUT", help="Write a page with charts, one file.")
+        Path | None, typer.Option(metavar="FILE", help="Write a page with charts, one file.")
     ] = None,
 ) -> None:
     """Count what is in a data set: the figures of the AVISeg paper.
@@ -68,39 +68,31 @@ def stats(
     [bold]Example[/]
       streamavis data stats AVISeg --html aviseg.html
     """
-    from streamavis_apps.data_stats import run
+    from streamavis_apps.data.stats import run
 
     raise typer.Exit(run(path, json_path=json, html_path=html))
 
 
 @app.command("bundle", cls=HelpCommand)
 def bundle(
-    material: Annotated[
-        list[Path],
-        typer.Option(
-            metavar="DIR", help="Material: index*.json and scenes/*.json. May be given repeatedly."
-        ),
-    ],
+    material: Material,
     out: Annotated[Path, typer.Option(metavar="FILE.tar.gz", help="The bundle.")],
     limit_mb: Annotated[float, typer.Option(min=0.01, help="At most so many MB.")] = 60,
-    split: Annotated[str, typer.Option(help="Of the material: train, val or test.")] = "train",
-    tiers: Annotated[
-        str, typer.Option(help="Licences of the material, separated by commas.")
-    ] = "open,check",
+    split: Split = "train",
+    tiers: Tiers = "open,check",  # type: ignore[assignment]
     jobs: Jobs = 1,
 ) -> None:
     """Put training material into one file, to train on another machine.
 
     Pictures become as small as training needs, with their masks; sounds are
-    encoded again where the limit asks for it. The best quality that fits is
+    encoded again if the limit requires it. The best quality that fits is
     chosen. Licences and sources are kept. The same material and limit give
-    the same file. `train real` and `compose` read it as they read folders.
+    the same file. `train nano` and `compose` read it as they read folders.
 
     [bold]Examples[/]
       streamavis data bundle --material data --out material.tar.gz --limit-mb 40
-      streamavis train real --out runs/real --set 'data.material=["material.tar.gz"]'
+      streamavis train nano --out runs/nano --set 'data.material=["material.tar.gz"]'
     """
-    from streamavis_apps.data_bundle import run
+    from streamavis_apps.data.bundle import run
 
-    wanted = tuple(tier.strip() for tier in tiers.split(",") if tier.strip())
-    raise typer.Exit(run(material, out, limit_mb=limit_mb, split=split, tiers=wanted, jobs=jobs))
+    raise typer.Exit(run(material, out, limit_mb=limit_mb, split=split, tiers=tiers, jobs=jobs))

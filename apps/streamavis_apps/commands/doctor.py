@@ -20,13 +20,13 @@ def command(
 ) -> None:
     """Say what this machine has, what is missing, and the command that installs it.
 
-    Looks at packages, weights, codecs, kernels, the compiler, GPU, cameras,
+    Checks packages, weights, codecs, kernels, the compiler, GPU, cameras,
     microphones and the display. With --camera it also watches and listens:
     frame rate, jitter and age of the pictures, gaps, level and delay of the
     sound, and whether the driver's ADC times can be believed. Exit code 0
     when the engine can run here, 1 when something it needs is missing.
     """
-    from streamavis_apps.doctor import run
+    from streamavis_apps.setup.doctor import run
 
     if mic is not None and camera is None:
         raise typer.BadParameter("--mic is measured together with a camera: add --camera.")

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
     from streamavis.metrics import Protocol
 
-__all__ = ["Choice", "command"]
+__all__ = ["Rules", "command"]
 
 
-class Choice(StrEnum):
+class Rules(StrEnum):
     """Whose numbers."""
 
     OFFICIAL = "official"
@@ -31,9 +31,9 @@ def command(
         typer.Option(metavar="FILE", help="Predictions; give it again to compare files."),
     ],
     protocol: Annotated[
-        Choice,
-        typer.Option(help="The public evaluator's numbers, what the paper means, or both."),
-    ] = Choice.BOTH,
+        Rules,
+        typer.Option(help="The public evaluator's rules, the paper's definitions, or both."),
+    ] = Rules.BOTH,
     json: Json = None,
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write a page with charts, one file.")
@@ -54,24 +54,24 @@ def command(
 ) -> None:
     """Score predictions: FSLA, HOTA, mAP, and how they behave in time.
 
-    The official protocol gives the public evaluator's numbers, slips
-    included; the corrected one what the paper means. docs/METRICS.md
+    The official protocol gives the public evaluator's numbers, bugs
+    included; the corrected one follows the paper's definitions. docs/METRICS.md
     explains each number. Existing outputs are replaced.
 
     [bold]Examples[/]
       streamavis eval --gt test.json --pred results.json
       streamavis eval --gt test.json --pred a.json --pred b.json --html out.html --media test
     """
-    from streamavis_apps.evaluation import Plan, run
+    from streamavis_apps.prediction.evaluate import EvaluationPlan, run
 
     if media is not None and html is None:
         raise typer.BadParameter("it needs --html: the page is where frames are shown.")
-    protocols: dict[Choice, Sequence[Protocol]] = {
-        Choice.OFFICIAL: ("official",),
-        Choice.CORRECTED: ("corrected",),
-        Choice.BOTH: ("official", "corrected"),
+    protocols: dict[Rules, Sequence[Protocol]] = {
+        Rules.OFFICIAL: ("official",),
+        Rules.CORRECTED: ("corrected",),
+        Rules.BOTH: ("official", "corrected"),
     }
-    plan = Plan(
+    plan = EvaluationPlan(
         truth=gt,
         predictions=pred,
         protocols=protocols[protocol],

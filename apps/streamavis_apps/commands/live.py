@@ -14,6 +14,7 @@ from streamavis_apps.commands.options import (
     Keys,
     Listen,
     Model,
+    Publish,
     Threads,
     Token,
     View,
@@ -32,7 +33,7 @@ def command(
         typer.Option(
             metavar="[NAME=]ADDRESS",
             help="camera:0, v4l2:/dev/video0, rtsp://..., http://.../x.mjpeg, udp://..., "
-            "lavfi:GRAPH, a file, or browser: camera and microphone of whoever opens the page of "
+            "lavfi:GRAPH, a file, or browser: camera and microphone of a browser on the page of "
             "--view web. Repeat it for several.",
             show_default="camera:0",
         ),
@@ -61,16 +62,13 @@ def command(
         Path | None,
         typer.Option(parser=parse_recording, metavar="FILE", help="Write the annotated video."),
     ] = None,
-    publish: Annotated[
-        str | None,
-        typer.Option(metavar="ADDRESS", help="Publish results, e.g. tcp://127.0.0.1:5555."),
-    ] = None,
+    publish: Publish = None,
     keys: Keys = None,
     insecure: Insecure = False,
     sound_offset: Annotated[
         float,
         typer.Option(
-            min=-1000, max=1000, metavar="MS", help="How late the sound is, as calibrate says."
+            min=-1000, max=1000, metavar="MS", help="Delay of the sound, as calibrate measures it."
         ),
     ] = 0.0,
     metrics: Annotated[
@@ -92,12 +90,12 @@ def command(
     dtype: DtypeOption = Dtype.AUTO,
     threads: Threads = None,
 ) -> None:
-    """Watch cameras and listen to microphones, and say who sounds as it happens.
+    """Run cameras and microphones live: what is in view and what sounds.
 
-    A camera or microphone that breaks is opened again and again while results
-    go on; a machine that is too slow gives up a little at a time and says so.
-    Ctrl-C or SIGTERM end it within two seconds, outputs closed and readable.
-    Of several cameras each has its name in its outputs (out-door.mp4), and
+    A camera or microphone that fails is reopened while results continue. Under
+    load it degrades in fixed, reported steps. Ctrl-C or SIGTERM ends it within
+    two seconds; all outputs are closed and readable. With several cameras the
+    name of each is in its outputs (out-door.mp4), and
     the published port counts up.
 
     [bold]Examples[/]
@@ -108,8 +106,8 @@ def command(
       streamavis live --camera door=camera:0 --camera yard=camera:2 --mic none --jsonl out.jsonl
     """
     check_publish(publish, keys, insecure)
-    from streamavis_apps.live import Live, run
-    from streamavis_apps.live_sinks import Wanted
+    from streamavis_apps.live.live import Live, run
+    from streamavis_apps.live.sinks import Wanted
 
     plan = Live(
         cameras=tuple(camera or ["camera:0"]),

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 import typer
 
@@ -19,21 +19,41 @@ __all__ = [
     "DtypeOption",
     "Fps",
     "Insecure",
+    "InsecureReader",
     "Jobs",
     "Json",
     "Keys",
+    "Limit",
     "Listen",
+    "Material",
     "Model",
+    "Mqtt",
+    "MqttCa",
+    "MqttPassword",
+    "MqttPlain",
+    "MqttUser",
+    "Names",
+    "PictureSize",
+    "Publish",
+    "PublisherAddress",
+    "ReaderKey",
     "Seed",
     "Size",
+    "Split",
+    "StreamName",
     "Threads",
+    "Tiers",
     "Token",
+    "Vggish",
+    "VideoJobs",
     "VideoTrack",
     "View",
     "Web",
+    "Webhook",
     "check_publish",
     "parse_device",
     "parse_listen",
+    "parse_names",
     "parse_output",
     "parse_recording",
     "parse_size",
@@ -83,7 +103,7 @@ Listen = Annotated[
     typer.Option(
         parser=parse_listen,
         metavar="HOST:PORT",
-        help="Where --view web listens; beyond this machine it asks for a token.",
+        help="Where --view web listens; other addresses than loopback require a token.",
     ),
 ]
 
@@ -108,8 +128,75 @@ Keys = Annotated[
 
 Insecure = Annotated[
     bool,
+    typer.Option("--insecure", help="--publish to other machines without keys: anyone may read."),
+]
+
+
+PublisherAddress = Annotated[
+    str, typer.Argument(metavar="ADDRESS", help="A publisher, e.g. tcp://127.0.0.1:5555.")
+]
+
+StreamName = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="This stream only; otherwise what the address has."),
+]
+
+ReaderKey = Annotated[
+    Path | None,
     typer.Option(
-        "--insecure", help="--publish beyond this machine without keys: anybody may read."
+        metavar="FILE",
+        help="This reader's key file, made by `streamavis keys add NAME` over there.",
+    ),
+]
+
+InsecureReader = Annotated[
+    bool,
+    typer.Option("--insecure", help="Believe whoever answers on another machine, in clear."),
+]
+
+
+Mqtt = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST[:PORT]", help="Publish who is heard by MQTT; mqtts://HOST is with TLS."
+    ),
+]
+
+MqttUser = Annotated[
+    str | None,
+    typer.Option(
+        envvar="STREAMAVIS_MQTT_USER", show_envvar=True, metavar="NAME", help="User at the broker."
+    ),
+]
+
+MqttPassword = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="File with the password alone, mode 0600; or set STREAMAVIS_MQTT_PASSWORD.",
+    ),
+]
+
+MqttCa = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Certificate authority of the broker, PEM.",
+        show_default="the system's",
+    ),
+]
+
+MqttPlain = Annotated[
+    bool,
+    typer.Option("--mqtt-plain", help="Send the password without TLS to another machine."),
+]
+
+Webhook = Annotated[
+    str | None,
+    typer.Option(
+        envvar="STREAMAVIS_WEBHOOK",
+        metavar="URL",
+        help="Post every change of who is heard, as JSON; or set STREAMAVIS_WEBHOOK.",
     ),
 ]
 
@@ -136,6 +223,11 @@ Model = Annotated[
     typer.Option(metavar="NAME|FILE", help="Shipped weights by name, or a .safetensors file."),
 ]
 
+
+Publish = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="Publish results, e.g. tcp://127.0.0.1:5555."),
+]
 
 Jobs = Annotated[int, typer.Option(min=1, help="Processes that work at once.")]
 
@@ -200,6 +292,44 @@ Threads = Annotated[
         help="Threads of the model on a CPU.",
         show_default="auto: the cores there are",
     ),
+]
+
+
+Vggish = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Published VGGish weights: the audio features of published AVISM weights.",
+        show_default="those in the model; of a data set its FEATAudios first",
+    ),
+]
+
+Limit = Annotated[
+    int | None, typer.Option(min=1, help="The first videos only.", show_default="all")
+]
+
+VideoJobs = Annotated[int, typer.Option(min=1, help="Videos at once, a process each.")]
+
+Material = Annotated[
+    list[Path],
+    typer.Option(
+        metavar="DIR", help="Material: index*.json and scenes/*.json. May be given repeatedly."
+    ),
+]
+
+Split = Annotated[str, typer.Option(help="Of the material: train, val or test.")]
+
+Names: TypeAlias = tuple[str, ...]
+
+
+def parse_names(text: str) -> Names:
+    """Read names that commas separate; empty parts are left out."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+Tiers = Annotated[
+    Names,
+    typer.Option(parser=parse_names, metavar="A,B,...", help="Licences of the material."),
 ]
 
 
@@ -272,3 +402,6 @@ def parse_size(text: str) -> Size:
     if min(int(width), int(height)) < 32:
         raise typer.BadParameter(f"{text!r} is smaller than 32 pixels on a side.")
     return Size(int(width), int(height))
+
+
+PictureSize = Annotated[Size, typer.Option(parser=parse_size, metavar="WxH", help="Picture size.")]

@@ -11,8 +11,11 @@ from streamavis_apps.commands.options import (
     Device,
     Dtype,
     DtypeOption,
+    Limit,
     Model,
     Threads,
+    Vggish,
+    VideoJobs,
 )
 
 if TYPE_CHECKING:
@@ -36,7 +39,7 @@ def command(
             help="One split: JPEGImages, WAVAudios, and annotations.json in it or DIR.json beside.",
         ),
     ],
-    out: Annotated[Path, typer.Option(metavar="OUT.json", help="Where the predictions go.")],
+    out: Annotated[Path, typer.Option(metavar="FILE.json", help="Where the predictions go.")],
     model: Model = "nano",
     annotations: Annotated[
         Path | None,
@@ -48,14 +51,7 @@ def command(
     causal: Annotated[
         bool, typer.Option("--causal", help="Frame by frame, also of AVISM weights.")
     ] = False,
-    vggish: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Published VGGish weights, which AVISM hears with.",
-            show_default="those in the model; FEATAudios first",
-        ),
-    ] = None,
+    vggish: Vggish = None,
     objects: Annotated[
         Objects | None,
         typer.Option(
@@ -66,11 +62,9 @@ def command(
     threshold: Annotated[
         float, typer.Option(min=0, max=1, help="Offline: keep objects that score above it.")
     ] = 0.3,
-    deaf: Annotated[bool, typer.Option("--deaf", help="Give the model no sound.")] = False,
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="The first videos only.", show_default="all")
-    ] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Videos at once, a process each.")] = 1,
+    no_audio: Annotated[bool, typer.Option("--no-audio", help="Give the model no sound.")] = False,
+    limit: Limit = None,
+    jobs: VideoJobs = 1,
     device: Device = "auto",
     dtype: DtypeOption = Dtype.AUTO,
     threads: Threads = None,
@@ -83,18 +77,18 @@ def command(
     DIR is AVISeg's test folder, one of `synth` or `compose`, or YouTube-VIS.
     Video and category ids are the file's; classes are matched by name. A
     causal network sees AVISeg's frame i at i + 0.96 s, with the sound that
-    the offline network's row i hears.
+    of the offline network's row i.
 
     [bold]Examples[/]
       streamavis predict --data AVISeg/test --model avism.safetensors --out results.json
       streamavis predict --data clips/test --model nano --jobs 2 --out nano.json
     """
-    from streamavis_apps.prediction.run import Plan, run
+    from streamavis_apps.prediction.predict import PredictionPlan, run
 
     if offline and causal:
         raise typer.BadParameter("Give one of --offline and --causal.")
     mode: Mode | None = "offline" if offline else "causal" if causal else None
-    plan = Plan(
+    plan = PredictionPlan(
         data=data,
         model=model,
         out=out,
@@ -103,7 +97,7 @@ def command(
         vggish=vggish,
         objects=objects.value if objects else None,
         threshold=threshold,
-        deaf=deaf,
+        no_audio=no_audio,
         limit=limit,
         jobs=jobs,
         compute=Compute(device, dtype.value, threads),

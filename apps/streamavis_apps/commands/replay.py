@@ -15,6 +15,7 @@ from streamavis_apps.commands.options import (
     Keys,
     Listen,
     Model,
+    Publish,
     Threads,
     Token,
     VideoTrack,
@@ -47,10 +48,7 @@ def command(
         ),
     ] = "1.0",  # type: ignore[assignment]
     model: Model = "nano",
-    publish: Annotated[
-        str | None,
-        typer.Option(metavar="ADDRESS", help="Publish results, e.g. tcp://127.0.0.1:5555."),
-    ] = None,
+    publish: Publish = None,
     keys: Keys = None,
     insecure: Insecure = False,
     jsonl: Annotated[
@@ -106,7 +104,7 @@ def command(
 
     source = recording(file, "replay")
     from streamavis.io.container import Tracks
-    from streamavis_apps.replay import Replay, run
+    from streamavis_apps.replay.replay import Replay, run
 
     plan = Replay(
         source=source,

@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-from streamavis_apps.commands.options import Compute, Device, Dtype, DtypeOption, Threads
+from streamavis_apps.commands.options import (
+    Compute,
+    Device,
+    Dtype,
+    DtypeOption,
+    Limit,
+    Threads,
+    Vggish,
+    VideoJobs,
+)
 
 __all__ = ["command"]
 
@@ -22,22 +31,13 @@ def command(
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="For predictions, tables.md and tables.json.")
     ] = Path("reproduced"),
-    vggish: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Published VGGish weights, which AVISM hears with.",
-            show_default="those in the models; FEATAudios first",
-        ),
-    ] = None,
+    vggish: Vggish = None,
     also_causal: Annotated[
         bool,
         typer.Option("--also-causal", help="Run offline weights frame by frame as well."),
     ] = False,
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="The first videos only.", show_default="all")
-    ] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Videos at once, a process each.")] = 1,
+    limit: Limit = None,
+    jobs: VideoJobs = 1,
     device: Device = "auto",
     dtype: DtypeOption = Dtype.AUTO,
     threads: Threads = None,

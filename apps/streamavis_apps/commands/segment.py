@@ -12,6 +12,7 @@ from streamavis_apps.commands.options import (
     Dtype,
     DtypeOption,
     Threads,
+    Vggish,
     VideoTrack,
 )
 
@@ -30,14 +31,7 @@ def command(
         Path, typer.Option(metavar="FILE", help="AVISM weights, from `streamavis convert`.")
     ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the results go.")],
-    vggish: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Published VGGish weights, which AVISM hears with.",
-            show_default="those kept in the model",
-        ),
-    ] = None,
+    vggish: Vggish = None,
     features: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Instead: ready features, a row per frame."),
@@ -58,7 +52,7 @@ def command(
     """Segment a recording with the offline network: slower than live, and better.
 
     Writes results.json (as AVISeg's evaluation reads it) and annotated.mp4
-    with the original sound, and prints who sounds when.
+    with the original sound, and prints what sounds when.
 
     [bold]Examples[/]
       streamavis segment band.mp4 --model avism.safetensors --out band
@@ -71,7 +65,7 @@ def command(
         raise typer.BadParameter("Give one of --vggish, --features and --mute.")
     source = recording(video, "segment")
     from streamavis.io.container import Tracks
-    from streamavis_apps.segment import Segmenting, run
+    from streamavis_apps.offline.segment import Segmenting, run
 
     plan = Segmenting(
         source=source,

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from streamavis_apps.commands.options import Fps, Jobs, Seed, Size, parse_size
+from streamavis_apps.commands.options import Fps, Jobs, PictureSize, Seed
 
 __all__ = ["command"]
 
@@ -15,14 +15,11 @@ def command(
     clips: Annotated[int, typer.Option(min=1, help="How many.")],
     seed: Seed,
     fps: Fps = 10,
-    size: Annotated[
-        Size,
-        typer.Option(parser=parse_size, metavar="WxH", help="Picture size."),
-    ] = "640x360",  # type: ignore[assignment]
+    size: PictureSize = "640x360",  # type: ignore[assignment]
     seconds: Annotated[float, typer.Option(min=1, help="How long each clip is.")] = 4,
     jobs: Jobs = 1,
 ) -> None:
-    """Render clips of the procedural world with exact truth.
+    """Render clips of the procedural world with ground truth.
 
     Drawn objects that move as they sound, with masks, and visible and
     sounding flags per frame: annotations.json, JPEGImages/ and WAVAudios/.
@@ -31,6 +28,6 @@ def command(
       streamavis synth --out data/train --clips 400 --seed 1 --jobs 2
       streamavis synth --out data/tiny --clips 4 --seed 7 --fps 10 --seconds 5
     """
-    from streamavis_apps.synth import run
+    from streamavis_apps.data.synth import run
 
     raise typer.Exit(run(out, clips, seed, fps=fps, size=size, duration_s=seconds, jobs=jobs))

@@ -40,7 +40,9 @@ def command(
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="The run's folder: settings, curve, weights.")
     ],
-    recipe: Annotated[str, typer.Argument(metavar="[RECIPE]", help="What is trained.")] = "nano",
+    recipe: Annotated[
+        str, typer.Argument(metavar="[RECIPE]", help="What is trained.")
+    ] = "nano_drawn",
     data: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Training split in AVISeg's layout: data.train."),
@@ -130,33 +132,34 @@ def command(
         typer.Option(help="Audio encoder; `none`: sound is off.", rich_help_panel=_PANEL),
     ] = None,
 ) -> None:
-    """Train a network. RECIPE is `nano` or only its `audio` encoder, on the
-    procedural world; `real`, `nano` on real material, `real_gpu` in large
-    batches; `avism`, `avism_r101`,
-    `avism_swin_l`, the offline teacher as published, `avism_light` a small one;
-    `distill`, `distill_r50`, `distill_swin_l`, `distill_adopted`, a causal
-    network that learns from a teacher; `avism_drawn`, `distill_drawn`, both on
-    the procedural world.
+    """Train a network. RECIPE is one of:
+    `nano`: the default network, on clips composed of real material; `nano_gpu`:
+    the same in large batches, for one GPU; `nano_drawn`: a small network on the
+    procedural world, without a data set; `audio`: its audio encoder only;
+    `avism`, `avism_r101`, `avism_swin_l`: the offline teacher as published;
+    `avism_light`: a small teacher; `distill`, `distill_light`, `distill_r50`,
+    `distill_swin_l`, `distill_adopted`: a causal network that learns from a
+    teacher; `avism_drawn`, `distill_drawn`: both on the procedural world.
 
-    Clips are rendered first (about 0.4 GB per 100). A checkpoint is written
-    every 200 steps and on Ctrl-C: the same command goes on where it stands.
+    Clips of the procedural world are rendered first (about 0.4 GB per 100). A
+    checkpoint is written every 200 steps and on Ctrl-C. The same command resumes.
     At the end DIR/nano.safetensors is ready for `--model`. Works under
     `torchrun` too: one process per GPU or core.
 
     [bold]Example[/]
-      streamavis train --out runs/nano
-      streamavis replay clip.mp4 --model runs/nano/nano.safetensors
+      streamavis train --out runs/drawn
+      streamavis replay clip.mp4 --model runs/drawn/nano.safetensors
       streamavis train --out runs/no-sinks --sinks 0
       streamavis train --out runs/slow --set trainer.rate=1e-4 --set pool.clips=500
-      streamavis train --show --out runs/nano
+      streamavis train nano --show --out runs/nano
       streamavis train avism_light --data AVISEG/train --val AVISEG/val --out runs/teacher
       streamavis train distill --teacher runs/teacher/avism.safetensors --data AVISEG/train
         --out runs/student
     """
     # Before torch is loaded. It warns that a step without unused parameters may be a little faster.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-    from streamavis_apps.train import Plan, build, run, show_fields
-    from streamavis_apps.train import pack as write_packed
+    from streamavis_apps.train.train import TrainingPlan, build, run, show_fields
+    from streamavis_apps.train.train import pack as write_packed
 
     if pack is not None:
         raise typer.Exit(write_packed(out, pack))
@@ -179,7 +182,7 @@ def command(
     built = build(recipe, config, shortcuts, settings or [])
     if show:
         raise typer.Exit(show_fields(built))
-    raise typer.Exit(run(Plan(out, built, processes, resume, minutes, threads)))
+    raise typer.Exit(run(TrainingPlan(out, built, processes, resume, minutes, threads)))
 
 
 def _text(path: Path | None) -> str | None:

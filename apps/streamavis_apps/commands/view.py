@@ -1,21 +1,22 @@
 """`streamavis view`: its command line."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from streamavis_apps.commands.options import (
+    InsecureReader,
+    PublisherAddress,
+    ReaderKey,
+    StreamName,
+)
 
 __all__ = ["command"]
 
 
 def command(
-    address: Annotated[
-        str, typer.Argument(metavar="ADDRESS", help="A publisher, e.g. tcp://127.0.0.1:5555.")
-    ],
-    stream: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Follow this stream only; otherwise the first heard."),
-    ] = None,
+    address: PublisherAddress,
+    stream: StreamName = None,
     plain: Annotated[
         bool,
         typer.Option("--plain", help="Print a line per change instead of a live table."),
@@ -28,23 +29,14 @@ def command(
             help="Give up, with exit code 1, when nothing arrives for this long.",
         ),
     ] = None,
-    key: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="This reader's key file, made by `streamavis keys add NAME` over there.",
-        ),
-    ] = None,
-    insecure: Annotated[
-        bool,
-        typer.Option("--insecure", help="Believe whoever answers on another machine, in clear."),
-    ] = False,
+    key: ReaderKey = None,
+    insecure: InsecureReader = False,
     ready_fd: Annotated[
         int | None,
-        typer.Option(hidden=True, help="Write a byte here once the publisher is heard."),
+        typer.Option(hidden=True, help="Write a byte here at the first message."),
     ] = None,
 ) -> None:
-    """Show who sounds right now, from a publisher here or on another machine.
+    """Show what sounds now, from a publisher here or on another machine.
 
     A live table of the tracks, the state of sound and picture, the age of
     what you see and how many frames were missed. Ends with the stream; one

@@ -12,9 +12,9 @@ from streamavis_apps.commands.options import AUTO, Compute
 from streamavis_apps.exits import ExitCode
 from streamavis_apps.machine import machine
 from streamavis_apps.prediction.networks import PUBLISHED, load
+from streamavis_apps.prediction.paper_tables import TableRow, markdown, traits_of
+from streamavis_apps.prediction.predict import PredictionPlan, predict
 from streamavis_apps.prediction.published import PUBLISHED_ROWS
-from streamavis_apps.prediction.run import Plan, predict
-from streamavis_apps.prediction.tables import Row, markdown, traits_of
 from streamavis_apps.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Reproducing:
 def run(plan: Reproducing, *, console: Console | None = None) -> ExitCode:
     """Predict with every file, score, print the tables and write them.
 
-    What an earlier run predicted is kept. A file that is not usable says so in its row.
+    Predictions of an earlier run are kept. A file that is not usable is marked in its row.
 
     Raises:
         InputError: the data set is not usable.
@@ -60,7 +60,7 @@ def run(plan: Reproducing, *, console: Console | None = None) -> ExitCode:
         plan.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{plan.out}: cannot be made: {error.strerror}") from error
-    rows: list[Row] = []
+    rows: list[TableRow] = []
     for path in _weights(plan.weights):
         for mode in _modes(plan, path):
             name = path.name if mode is None else f"{path.name}, {mode}"
@@ -75,7 +75,7 @@ def run(plan: Reproducing, *, console: Console | None = None) -> ExitCode:
 
 
 def _weights(folder: Path) -> list[Path]:
-    """Files that may hold a network; VGGish's own are what networks hear with."""
+    """Files that may hold a network; without VGGish's own."""
     kinds = {".safetensors", *PUBLISHED}
     return sorted(
         path
@@ -96,7 +96,7 @@ def _modes(plan: Reproducing, path: Path) -> tuple[Mode | None, ...]:
 
 def _row(
     plan: Reproducing, split: Path, path: Path, mode: Mode | None, console: Console
-) -> tuple[Row, ExitCode | None]:
+) -> tuple[TableRow, ExitCode | None]:
     """A row, and how the run was stopped if it was."""
     name = path.stem if mode is None else f"{path.stem}, {mode}"
     window = _window(path.stem)
@@ -104,11 +104,11 @@ def _row(
         loaded = load(path, mode, plan.vggish, window=window)
     except CheckpointError as error:
         console.print(str(error), style="yellow", markup=False, soft_wrap=True)
-        return Row(name, problem="not usable: " + " ".join(str(error).split())), None
-    row = Row(name, traits_of(loaded, path.stem))
+        return TableRow(name, problem="not usable: " + " ".join(str(error).split())), None
+    row = TableRow(name, traits_of(loaded, path.stem))
     out = plan.out / f"{path.stem}{'' if mode is None else '-' + mode}.json"
     done = predict(
-        Plan(
+        PredictionPlan(
             data=split,
             model=str(path),
             out=out,
@@ -145,7 +145,7 @@ def _window(stem: str) -> int:
     return named[0] if named else 6
 
 
-def _write(plan: Reproducing, rows: list[Row], console: Console) -> None:
+def _write(plan: Reproducing, rows: list[TableRow], console: Console) -> None:
     about = machine()
     videos = "all videos" if plan.limit is None else f"the first {plan.limit} videos only"
     caption = (

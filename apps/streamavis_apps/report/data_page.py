@@ -8,7 +8,7 @@ from itertools import pairwise
 from string import Template
 from typing import TYPE_CHECKING
 
-from streamavis_apps.data_stats import ROWS
+from streamavis_apps.data.stats import ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

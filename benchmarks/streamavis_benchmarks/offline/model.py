@@ -17,8 +17,9 @@ from streamavis_apps.machine import Machine, machine
 from streamavis_apps.terminal import Terminal
 from streamavis_kernels import backend
 
-from streamavis.model.avism import AVISM
+from streamavis.model.segmentation import Segmenter
 from streamavis_benchmarks.offline.network import network, pictures, sound
+from streamavis_benchmarks.offline.published import PublishedSegmenter, as_published
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
     from streamavis_apps.commands.options import Size
     from torch.utils.hooks import RemovableHandle
 
-__all__ = ["Figures", "PartTime", "Stopwatch", "Times", "Way", "run"]
+    from streamavis.model import AVISM
+
+__all__ = ["ModelFigures", "PartTime", "Stopwatch", "Times", "Way", "run"]
 
 Way = Literal["baseline", "candidate"]
 
@@ -55,7 +58,7 @@ class PartTime(TypedDict):
     cpu_share: float  # of medians
 
 
-class Figures(TypedDict):
+class ModelFigures(TypedDict):
     """What is measured, and on what, ready for JSON."""
 
     benchmark: str
@@ -161,18 +164,18 @@ def run(
         torch.set_num_threads(threads)
     about = machine()
     candidate, name = network(model)
-    ways: dict[Way, AVISM] = {"baseline": _as_published(candidate), "candidate": candidate}
+    ways: dict[Way, AVISM] = {"baseline": as_published(candidate), "candidate": candidate}
     recording = list(pictures(frames, size))
     taken: dict[Way, list[dict[str, Times]]] = {way: [] for way in ways}
     objects = 0
-    for warmed_up in ways.values():
-        _measure(warmed_up, recording[:1])
+    for way, network_of in ways.items():
+        _measure(way, network_of, recording[:1])
     for way in _turns(console, rounds):
-        objects, parts = _measure(ways[way], recording)
+        objects, parts = _measure(way, ways[way], recording)
         taken[way].append(parts)
     whole = {way: [parts["whole"] for parts in runs] for way, runs in taken.items()}
     pairs = list(zip(whole["baseline"], whole["candidate"], strict=True))
-    figures: Figures = {
+    figures: ModelFigures = {
         "benchmark": "model --offline",
         "model": name,
         "size": (size.height, size.width),
@@ -191,18 +194,6 @@ def run(
     return ExitCode.DONE
 
 
-def _as_published(model: AVISM) -> AVISM:
-    """The same weights, computed the published way."""
-    with torch.device("meta"):
-        twin = AVISM(model.config, compat=True)
-    twin.load_state_dict(model.state_dict(), assign=True)
-    # What is no weight (Swin's tables of positions) is left on the meta device by the above.
-    for name, buffer in model.named_buffers():
-        owner, _, leaf = name.rpartition(".")
-        setattr(twin.get_submodule(owner), leaf, buffer)
-    return twin.eval().requires_grad_(False)
-
-
 def _turns(console: Console, rounds: int) -> Iterator[Way]:
     """Name the ways in turn, each round beginning with the other."""
     columns = (TextColumn("{task.description:10}"), BarColumn(), TimeElapsedColumn())
@@ -216,11 +207,14 @@ def _turns(console: Console, rounds: int) -> Iterator[Way]:
                 progress.advance(task)
 
 
-def _measure(model: AVISM, recording: list[NDArray[np.uint8]]) -> tuple[int, dict[str, Times]]:
+def _measure(
+    way: Way, model: AVISM, recording: list[NDArray[np.uint8]]
+) -> tuple[int, dict[str, Times]]:
     """Objects found, and the time each part took."""
     heard = sound(model, len(recording))
+    run = PublishedSegmenter(model) if way == "baseline" else Segmenter(model)
     with Stopwatch(model) as watch:
-        found = model.segment(recording, heard)
+        found = run.segment(recording, heard)
     return len(found), dict(watch.parts)
 
 
@@ -238,7 +232,7 @@ def _summary(runs: list[dict[str, Times]], frames: int) -> dict[str, PartTime]:
     return parts
 
 
-def _print(console: Console, figures: Figures) -> None:
+def _print(console: Console, figures: ModelFigures) -> None:
     height, width = figures["size"]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     table.add_column("ms per frame", no_wrap=True)

@@ -15,6 +15,7 @@ from streamavis_apps.machine import Machine, machine
 from streamavis_apps.terminal import Terminal
 from streamavis_kernels import backend
 
+from streamavis.model.segmentation import segment
 from streamavis_benchmarks.offline.network import network, pictures, sound
 
 if TYPE_CHECKING:
@@ -23,12 +24,12 @@ if TYPE_CHECKING:
     from rich.console import Console
     from streamavis_apps.commands.options import Size
 
-__all__ = ["Figures", "run"]
+__all__ = ["SegmentFigures", "run"]
 
 _STAGES = ("seeing", "drawing")
 
 
-class Figures(TypedDict):
+class SegmentFigures(TypedDict):
     """What is measured, and on what, ready for JSON."""
 
     benchmark: str
@@ -79,12 +80,13 @@ def run(
         *columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal
     ) as progress:
         tasks = {stage: progress.add_task(stage, total=frames) for stage in _STAGES}
-        found = loaded.segment(
+        found = segment(
+            loaded,
             pictures(frames, size),
             heard,
             progress=lambda stage, done: progress.update(tasks[stage], completed=done),
         )
-    figures: Figures = {
+    figures: SegmentFigures = {
         "benchmark": "segment",
         "model": name,
         "size": (size.height, size.width),

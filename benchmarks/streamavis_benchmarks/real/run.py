@@ -22,7 +22,7 @@ from streamavis_apps.terminal import Terminal
 from streamavis import checkpoint
 from streamavis.errors import InputError
 from streamavis_benchmarks.real import goals, pack
-from streamavis_benchmarks.real.composed import SOUNDS, ComposedUnit, DeafUnit, read_composed
+from streamavis_benchmarks.real.composed import SOUNDS, ComposedUnit, NoAudioUnit, read_composed
 from streamavis_benchmarks.real.endless import EndlessUnit, one_minute
 from streamavis_benchmarks.real.pictures import SceneUnit
 from streamavis_benchmarks.real.recordings import ClipUnit, SilentUnit
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from streamavis_benchmarks.real.measured import Measured
 
-__all__ = ["Plan", "run"]
+__all__ = ["RealPlan", "run"]
 
 _FAST_PICTURES, _FAST_CLIPS, _FAST_FPS = 40, 6, 5.0
 _FPS = 10.0
@@ -46,14 +46,16 @@ _LINE_S = 30.0  # between lines where there is no terminal
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class RealPlan:
     """What to measure."""
 
     model: str
     data: Path
     composed: Path | None = None  # None: its rows stay empty
     clips: tuple[Path, ...] = ()  # more folders with a truth.json
-    deaf: str | None = None  # a model that was trained deaf; None: this one without a microphone
+    no_audio: str | None = (
+        None  # a model that was trained without sound; None: this one without a microphone
+    )
     split: Literal["val", "test"] = "test"
     minutes: float = 0.0  # of the endless stream; 0: not measured
     score_on: float | None = None
@@ -65,7 +67,7 @@ class Plan:
     sheet: Path | None = None
 
 
-def run(plan: Plan, *, console: Console | None = None) -> ExitCode:
+def run(plan: RealPlan, *, console: Console | None = None) -> ExitCode:
     """Measure, print the tables and write the files.
 
     Raises:
@@ -75,7 +77,7 @@ def run(plan: Plan, *, console: Console | None = None) -> ExitCode:
     classes = checkpoint.configuration(plan.model).classes
     split, jobs = _jobs(plan, classes)
     weights = Weights(
-        plan.model, plan.deaf, plan.score_on, plan.score_off, _FAST_FPS if plan.fast else _FPS
+        plan.model, plan.no_audio, plan.score_on, plan.score_off, _FAST_FPS if plan.fast else _FPS
     )
     total = sum(job.unit.weight for job in jobs)
     columns = (TextColumn("measuring"), BarColumn(), MofNCompleteColumn(), TextColumn("frames"))
@@ -129,7 +131,7 @@ class _Lines:
         self._console.print(line, markup=False, soft_wrap=True)
 
 
-def _jobs(plan: Plan, classes: tuple[str, ...]) -> tuple[Any, list[Job]]:
+def _jobs(plan: RealPlan, classes: tuple[str, ...]) -> tuple[Any, list[Job]]:
     """The composed split, if there is one, and everything that is to be done."""
     jobs = [Job(unit) for unit in (*_recordings(plan), *_pictures(plan))]
     split = None
@@ -142,7 +144,9 @@ def _jobs(plan: Plan, classes: tuple[str, ...]) -> tuple[Any, list[Job]]:
             heard = [sound for sound in SOUNDS if sound not in sounds or sound in one.off_screen]
             drawn = plan.sheet is not None and one.number % every == 0
             jobs += [Job(ComposedUnit(one, s, drawn and s in ("own", "silence"))) for s in heard]
-            jobs.append(Job(DeafUnit(one, own=plan.deaf is None), deaf=plan.deaf is not None))
+            jobs.append(
+                Job(NoAudioUnit(one, own=plan.no_audio is None), no_audio=plan.no_audio is not None)
+            )
         if plan.minutes:
             clips, seconds = one_minute(composed)
             rounds = max(2, round(60 * plan.minutes / seconds))
@@ -155,7 +159,7 @@ def _jobs(plan: Plan, classes: tuple[str, ...]) -> tuple[Any, list[Job]]:
     return split, jobs
 
 
-def _recordings(plan: Plan) -> list[ClipUnit | SilentUnit]:
+def _recordings(plan: RealPlan) -> list[ClipUnit | SilentUnit]:
     """Final figures only: none of them for a choice made on `val`."""
     if plan.split == "val":
         return []
@@ -165,7 +169,7 @@ def _recordings(plan: Plan) -> list[ClipUnit | SilentUnit]:
     return [*known, *(SilentUnit(path, drawn) for path in pack.silent_clips(plan.data))]
 
 
-def _pictures(plan: Plan) -> list[SceneUnit]:
+def _pictures(plan: RealPlan) -> list[SceneUnit]:
     scenes = pack.read_scenes(plan.data, plan.split)
     chosen = list(pack.every(scenes, _FAST_PICTURES if plan.fast else None))
     every = -(-len(chosen) // _DRAWN_PICTURES) or 1
@@ -174,7 +178,7 @@ def _pictures(plan: Plan) -> list[SceneUnit]:
 
 
 def _extra(
-    plan: Plan, weights: Weights, split: Any, found: Measured
+    plan: RealPlan, weights: Weights, split: Any, found: Measured
 ) -> tuple[goals.Extra, dict[str, dict[str, dict[str, float]]]]:
     """Scores of the composed clips, by twin and protocol, and the speed."""
     from streamavis_training.prediction import score
@@ -187,11 +191,11 @@ def _extra(
     corrected = {twin: one["corrected"] for twin, one in scores.items()}
     setting = weights.setting(plan.model, lambda: None)
     step = step_ms(setting, _shown(plan), plan.threads, _STEPS // 3 if plan.fast else _STEPS)
-    own, deaf = corrected.get("own", {}), corrected.get("deaf", {})
-    return goals.Extra(own, deaf, step, plan.threads), scores
+    own, no_audio = corrected.get("own", {}), corrected.get("no_audio", {})
+    return goals.Extra(own, no_audio, step, plan.threads), scores
 
 
-def _shown(plan: Plan) -> list[NDArray[np.uint8]]:
+def _shown(plan: RealPlan) -> list[NDArray[np.uint8]]:
     """Pictures to measure the speed with: real ones where there are any."""
     paths = [scene.path for scene in pack.every(pack.read_scenes(plan.data, plan.split), 8)]
     read = (cv2.imread(str(path), cv2.IMREAD_COLOR_RGB) for path in paths)
@@ -200,7 +204,7 @@ def _shown(plan: Plan) -> list[NDArray[np.uint8]]:
     return shown or [drawn]
 
 
-def _print(console: Console, plan: Plan, lines: list[goals.Line], found: Measured) -> None:
+def _print(console: Console, plan: RealPlan, lines: list[goals.Line], found: Measured) -> None:
     fast = ", a part of the data" if plan.fast else ""
     title = f"{Path(plan.model).stem} on real data, split {plan.split}{fast}"
     table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
@@ -231,7 +235,7 @@ def _ratio(part: float, whole: float) -> str:
 
 
 def _document(
-    plan: Plan,
+    plan: RealPlan,
     lines: list[goals.Line],
     found: Measured,
     extra: goals.Extra,
@@ -246,7 +250,8 @@ def _document(
         "fast": plan.fast,
         "score_on": plan.score_on,
         "score_off": plan.score_off,
-        "deaf_twin": plan.deaf or "the model without a microphone, everything in view sounds",
+        "without_sound": plan.no_audio
+        or "the model without a microphone, everything in view sounds",
         "goals": [
             {
                 "what": line.what,

@@ -11,15 +11,14 @@ import torch
 from streamavis import checkpoint
 from streamavis.runtime.tracks import TrackConfig
 from streamavis_benchmarks.real.measured import Setting
+from streamavis_benchmarks.real.wrapped import WrappedNetwork
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from torch import Tensor
-
     from streamavis.runtime.post import SlotOutput
-    from streamavis.runtime.step import ModelState, StepConfig, StepModel
+    from streamavis.runtime.step import StepModel
     from streamavis_benchmarks.real.measured import Unit
 
 __all__ = ["GRID", "KEEP", "Choice", "choose", "sweep", "write"]
@@ -49,23 +48,13 @@ class Choice:
         return 2 * self.recall * self.precision / max(self.recall + self.precision, 1e-9)
 
 
-class _Recorded:
+class _Recorded(WrappedNetwork):
     """A network whose outputs are kept in order, to be given again without computing."""
 
     def __init__(self, network: StepModel) -> None:
-        self._network = network
+        super().__init__(network)
         self._outputs: list[SlotOutput] = []
         self._next: int | None = None  # None: recording
-
-    @property
-    def config(self) -> StepConfig:
-        return self._network.config
-
-    def parameters(self) -> Iterator[Tensor]:
-        return self._network.parameters()
-
-    def init_state(self, streams: int) -> ModelState:
-        return self._network.init_state(streams)
 
     def step(self, *args: Any, **kwargs: Any) -> SlotOutput:
         if self._next is None:

@@ -15,14 +15,13 @@ from streamavis import checkpoint
 from streamavis.errors import InputError
 from streamavis.runtime.tracks import TrackConfig
 from streamavis_benchmarks.real.measured import Measured, Setting
+from streamavis_benchmarks.real.wrapped import WrappedNetwork
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    from torch import Tensor
+    from collections.abc import Callable, Sequence
 
     from streamavis.runtime.post import SlotOutput
-    from streamavis.runtime.step import ModelState, StepConfig, StepModel
+    from streamavis.runtime.step import StepModel
     from streamavis_benchmarks.real.measured import Unit
 
 __all__ = ["Job", "StoppedError", "Weights", "do_all"]
@@ -35,7 +34,7 @@ class Weights:
     """What a process loads."""
 
     model: str
-    deaf: str | None  # the twin that was trained deaf
+    no_audio: str | None  # the model that was trained without sound
     score_on: float | None  # None: as the model was made for
     score_off: float | None
     fps: float
@@ -59,28 +58,19 @@ class Job:
     """A piece of work, and which network it is for."""
 
     unit: Unit
-    deaf: bool = False  # the twin that was trained deaf
+    no_audio: bool = False  # the model that was trained without sound
 
 
 class StoppedError(Exception):
-    """Ctrl-C or SIGTERM asked for an end."""
+    """Ctrl-C or SIGTERM stopped the run."""
 
 
-class _Watched:
-    """A network that tells of each step, and that can be stopped at one."""
+class _Watched(WrappedNetwork):
+    """A network that calls `watch` before each step; `watch` may raise to stop it."""
 
     def __init__(self, network: StepModel, watch: Callable[[], None]) -> None:
-        self._network, self._watch = network, watch
-
-    @property
-    def config(self) -> StepConfig:
-        return self._network.config
-
-    def parameters(self) -> Iterator[Tensor]:
-        return self._network.parameters()
-
-    def init_state(self, streams: int) -> ModelState:
-        return self._network.init_state(streams)
+        super().__init__(network)
+        self._watch = watch
 
     def step(self, *args: Any, **kwargs: Any) -> SlotOutput:
         self._watch()
@@ -102,7 +92,7 @@ def do_all(
         weights: loaded once by each process.
         processes: 1: this one. Each has one thread of torch.
         stopped: asked now and then.
-        progress: told the frames done so far.
+        progress: called with the frames done so far.
 
     Raises:
         StoppedError: `stopped` said so; nothing goes on.
@@ -160,7 +150,7 @@ def _alone(
     total = Measured()
     try:
         for job in jobs:
-            total.add(job.unit.measure(settings[job.deaf]))
+            total.add(job.unit.measure(settings[job.no_audio]))
     finally:
         torch.set_num_threads(before)
     return total
@@ -170,12 +160,12 @@ def _settings(
     jobs: Sequence[Job], weights: Weights, watch: Callable[[], None]
 ) -> dict[bool, Setting]:
     settings = {False: weights.setting(weights.model, watch)}
-    if weights.deaf is not None and any(job.deaf for job in jobs):
-        settings[True] = weights.setting(weights.deaf, watch)
+    if weights.no_audio is not None and any(job.no_audio for job in jobs):
+        settings[True] = weights.setting(weights.no_audio, watch)
     return settings
 
 
-_state: dict[bool, Setting] = {}  # of a worker process: the model's, and the deaf twin's
+_state: dict[bool, Setting] = {}  # of a worker process: the model's, and the one without sound
 
 
 def _prepare(weights: Weights, halt: Any, steps: Any) -> None:
@@ -191,9 +181,9 @@ def _prepare(weights: Weights, halt: Any, steps: Any) -> None:
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     _state[False] = weights.setting(weights.model, watch)
-    if weights.deaf is not None:
-        _state[True] = weights.setting(weights.deaf, watch)
+    if weights.no_audio is not None:
+        _state[True] = weights.setting(weights.no_audio, watch)
 
 
 def _do(job: Job) -> Measured:
-    return job.unit.measure(_state[job.deaf])
+    return job.unit.measure(_state[job.no_audio])

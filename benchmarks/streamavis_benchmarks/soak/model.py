@@ -1,7 +1,7 @@
 """`streamavis bench soak --steps N`: does a network stay what it was, however long it runs?
 
 One stream is stepped N times. Then the aged state and a fresh one step in turns in the same
-process, and a copy of the aged state that is told it is young must say the same, bit for bit.
+process, and a copy of the aged state with reset counters must give the same outputs, bit for bit.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from streamavis.model import ModelState, StreamAVIS
 
-__all__ = ["GROWTH_MIB", "RATIO", "Figures", "Soak", "growth_mib", "run"]
+__all__ = ["GROWTH_MIB", "RATIO", "ModelSoak", "SoakFigures", "growth_mib", "run"]
 
 GROWTH_MIB = 1.0  # goal: resident memory may grow less than this over the last 90 % of the steps
 RATIO = 1.02  # goal: a step of the aged state may take this much of a fresh one's time
@@ -46,7 +46,7 @@ _SCENES = 64  # pictures and sounds, taken at random
 _READINGS = 1000  # of resident memory
 
 
-class Figures(TypedDict):
+class SoakFigures(TypedDict):
     """What is measured, and on what, ready for JSON."""
 
     benchmark: str
@@ -69,8 +69,8 @@ class Figures(TypedDict):
 
 
 @dataclass
-class Soak:
-    """A network and what it sees and hears, over and over."""
+class ModelSoak:
+    """A network and its repeated input."""
 
     network: StreamAVIS
     frames: Tensor  # (scenes, 3, h, w) uint8
@@ -78,7 +78,7 @@ class Soak:
     order: np.random.Generator
 
     @classmethod
-    def of(cls, network: StreamAVIS, size: tuple[int, int], seed: int = 0) -> Soak:
+    def of(cls, network: StreamAVIS, size: tuple[int, int], seed: int = 0) -> ModelSoak:
         """Random scenes of `size` (height, width)."""
         rng = torch.Generator().manual_seed(seed)
         frames = torch.randint(0, 256, (_SCENES, 3, *size), generator=rng, dtype=torch.uint8)
@@ -101,7 +101,7 @@ class Soak:
             yield _finite(self.step(state, n, self.scene()))
 
     def compare(self, aged: ModelState, n: int, pairs: int) -> dict[str, float]:
-        """Median milliseconds of a step, aged and fresh by turns; `n`: the aged one's frame."""
+        """Median milliseconds of a step, aged and fresh alternately; `n`: the aged one's frame."""
         states = {"aged": (aged, n), "fresh": (self.network.init_state(1), 0)}
         taken: dict[str, list[float]] = {name: [] for name in states}
         for pair in range(pairs):
@@ -114,11 +114,11 @@ class Soak:
                 taken[name].append(time.perf_counter() - began)
         return {name: float(np.median(values)) * 1e3 for name, values in taken.items()}
 
-    def says_the_same(self, aged: ModelState, n: int, steps: int) -> bool:
-        """Whether equal memories give equal outputs: a copy of `aged` believes to be young."""
+    def is_equal(self, aged: ModelState, n: int, steps: int) -> bool:
+        """Whether equal memories give equal outputs: a copy of `aged` has reset counters."""
         rules = self.network.config.memory
-        young = aged.clone()
-        counters = young.counters
+        reset = aged.clone()
+        counters = reset.counters
         # Whole turns of the ring, and whole strides of time, are taken off.
         turns = (counters.written - rules.places) // rules.window
         counters.written -= turns.clamp_min(0) * rules.window
@@ -134,7 +134,7 @@ class Soak:
         for step in range(steps):
             scene = self.scene()
             a = self.step(aged, n + step, scene)
-            b = self.step(young, earlier + step, scene)
+            b = self.step(reset, earlier + step, scene)
             same &= all(torch.equal(x, y) for x, y in zip(_said(a), _said(b), strict=True))
         return same
 
@@ -155,7 +155,7 @@ def run(
         model: shipped name or file.
         steps: of one stream, 8 a second of its time.
         size: (height, width) of the pictures the network is given.
-        pairs: steps of the aged and of a fresh state that are timed by turns.
+        pairs: steps of the aged and of a fresh state that are timed alternately.
         json_path: where the figures go as well; replaced.
         console: standard output by default.
         stop: ends the run early; SIGINT and SIGTERM do by default.
@@ -168,7 +168,7 @@ def run(
     """
     console = console or Terminal()
     about = machine()
-    soak = Soak.of(checkpoint.load(model), size)
+    soak = ModelSoak.of(checkpoint.load(model), size)
     state = soak.network.init_state(1)
     guard: AbstractContextManager[Stop] = nullcontext(stop) if stop else stop_on_signals()
     with guard as stop, torch.inference_mode():
@@ -178,11 +178,11 @@ def run(
         if stop.event.is_set():
             return stop.exit_code
         medians = soak.compare(state, steps, pairs)
-        equal = soak.says_the_same(state, steps + pairs, min(pairs, 100))
+        equal = soak.is_equal(state, steps + pairs, min(pairs, 100))
     growth = growth_mib(readings)
     ratio = medians["aged"] / medians["fresh"]
     small = growth is None or growth < GROWTH_MIB
-    figures: Figures = {
+    figures: SoakFigures = {
         "benchmark": "soak",
         "model": model,
         "size": size,
@@ -207,7 +207,7 @@ def run(
 
 
 def _age(
-    soak: Soak, state: ModelState, steps: int, console: Console, stop: Stop
+    soak: ModelSoak, state: ModelState, steps: int, console: Console, stop: Stop
 ) -> tuple[list[tuple[int, int]], bool]:
     """Step until `steps` or a stop; returns (step, resident bytes) now and then, and `finite`."""
     every = max(1, steps // _READINGS)
@@ -257,7 +257,7 @@ def _finite(output: StepOutput) -> bool:
     return all(bool(value.isfinite().all()) for value in _said(output))
 
 
-def _print(console: Console, figures: Figures) -> None:
+def _print(console: Console, figures: SoakFigures) -> None:
     about, growth = figures["machine"], figures["growth_mib"]
     memory = "this system does not tell resident memory"
     if growth is not None:
@@ -269,7 +269,7 @@ def _print(console: Console, figures: Figures) -> None:
         f"{figures['steps']:,} steps ({figures['stream_hours']:g} hours of a stream) of "
         f"{figures['model']} in {figures['seconds']:.0f} s",
         memory,
-        f"time: a step {aged:.2f} ms aged, {fresh:.2f} ms fresh, by turns; ratio "
+        f"time: a step {aged:.2f} ms aged, {fresh:.2f} ms fresh, alternately; ratio "
         f"{figures['ratio']:.3f} (goal <= {RATIO:g})",
         f"outputs finite: {yes(figures['finite'])}; equal where memories are equal: "
         f"{yes(figures['equal'])}",

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from streamavis_apps.exits import ExitCode, stop_on_signals
 from streamavis_apps.figures import write
-from streamavis_apps.run_folder import command_line
 from streamavis_apps.terminal import Terminal
+from streamavis_apps.train.run_folder import command_line
 
 from streamavis.errors import InputError, OutputError
 from streamavis_benchmarks.training.plan import STUDIES, Run, chosen, runs_of
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
     from streamavis_benchmarks.training.record import Record
 
-__all__ = ["Plan", "run"]
+__all__ = ["StudyPlan", "run"]
 
 
 @dataclass(frozen=True)
-class Plan:
+class StudyPlan:
     """What to run, and where everything goes."""
 
     out: Path  # a folder of runs
@@ -41,7 +41,7 @@ class Plan:
     json: Path | None = None
 
 
-def run(plan: Plan, *, console: Console | None = None) -> ExitCode:
+def run(plan: StudyPlan, *, console: Console | None = None) -> ExitCode:
     """Do what is not done, then print the report and write the files; not where it is stopped.
 
     Raises:
@@ -79,7 +79,7 @@ def _check(short: Short) -> None:
 
 
 def _do_all(
-    plan: Plan, runs: list[Run], short: Short, stop: Stop, console: Console
+    plan: StudyPlan, runs: list[Run], short: Short, stop: Stop, console: Console
 ) -> ExitCode | None:
     """Do one run after the other; the exit code if a signal ended it."""
     worker = Worker(plan.out, short, stop)
@@ -99,7 +99,7 @@ def _do_all(
     return None
 
 
-def _records(plan: Plan) -> list[Record]:
+def _records(plan: StudyPlan) -> list[Record]:
     order = {v.name: place for place, v in enumerate(v for s in STUDIES for v in s.variants)}
     folders = sorted(path for path in plan.out.glob("*-seed*") if path.is_dir())
     found = [record for record in read_all(folders) if record.variant in order]

@@ -9,22 +9,22 @@ import numpy as np
 
 from streamavis.errors import InputError
 from streamavis.io.child.messages import (
+    ChildRequest,
+    FoundMicrophone,
     Listed,
-    Microphone,
     OpenedMicrophone,
-    Request,
     SoundMessage,
 )
 from streamavis.io.child.pump import Pump
 from streamavis.io.live.capture import Capture, Captured, Device
-from streamavis.io.live.sample_clock import Block, SampleClock
+from streamavis.io.live.sample_clock import SampleClock, SoundBlock
 from streamavis.io.live.steady import SteadySound
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from streamavis.clock import Clock
-    from streamavis.io.live.address import Address
+    from streamavis.io.live.address import DeviceAddress
 
 __all__ = ["list_microphones", "microphone_device"]
 
@@ -33,7 +33,7 @@ _GIVE_UP_S = 1.0
 _RATES = range(4_000, 400_000)  # Hz
 
 
-def microphone_device(address: Address) -> Device:
+def microphone_device(address: DeviceAddress) -> Device:
     """The microphone at `mic:NAME`."""
 
     def open_capture(clock: Clock) -> Capture:
@@ -42,13 +42,13 @@ def microphone_device(address: Address) -> Device:
     return Device(address.name, "audio", open_capture, stall_s=_STALL_S, give_up_s=_GIVE_UP_S)
 
 
-def list_microphones() -> list[Microphone]:
+def list_microphones() -> list[FoundMicrophone]:
     """Every microphone of this machine, asked afresh.
 
     Raises:
         InputError: the PortAudio library is missing; names the package.
     """
-    for message in Pump(Request("list"), "microphones"):
+    for message in Pump(ChildRequest("list"), "microphones"):
         if isinstance(message, Listed):
             return message.microphones
     return []
@@ -58,10 +58,10 @@ class _MicrophoneCapture:
     fps: float | None = None
     has_sound = True
 
-    def __init__(self, address: Address, clock: Clock) -> None:
+    def __init__(self, address: DeviceAddress, clock: Clock) -> None:
         self._clock = clock
         self._name = address.name
-        self._pump = Pump(Request("microphone", address.target), address.name)
+        self._pump = Pump(ChildRequest("microphone", address.target), address.name)
         self._placing: SampleClock | None = None
         self._rate = 0
 
@@ -91,10 +91,10 @@ class _MicrophoneCapture:
                 for placed in placing.place(self._block(message)):
                     yield from steady.feed(*placed)
 
-    def _block(self, message: SoundMessage) -> Block:
+    def _block(self, message: SoundMessage) -> SoundBlock:
         """From the child's monotonic clock, which is the machine's, to the engine's."""
         since_ns = time.monotonic_ns() - message.monotonic_ns
-        return Block(
+        return SoundBlock(
             np.frombuffer(message.samples, np.float32),
             self._clock.now_ns() - since_ns,
             message.age_ns,

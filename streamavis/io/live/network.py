@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
     from streamavis.clock import Clock
-    from streamavis.io.live.address import Address
+    from streamavis.io.live.address import DeviceAddress
     from streamavis.types import Modality
 
 __all__ = ["COUNTED_FORMATS", "network_device"]
@@ -52,7 +52,9 @@ _MOST_CORRUPT = 300  # packets in a row: it cannot be decoded
 _RATES = range(4_000, 400_000)  # Hz, of sound
 
 
-def network_device(address: Address, modality: Modality, *, with_sound: bool = True) -> Device:
+def network_device(
+    address: DeviceAddress, modality: Modality, *, with_sound: bool = True
+) -> Device:
     """A network stream as a camera with its sound, or its sound alone."""
 
     def open_capture(clock: Clock) -> Capture:
@@ -77,7 +79,9 @@ def network_device(address: Address, modality: Modality, *, with_sound: bool = T
 class _NetworkCapture:
     """One connection. Reads end by themselves: a worker in here is never stuck for ever."""
 
-    def __init__(self, address: Address, clock: Clock, *, pictures: bool, sound: bool) -> None:
+    def __init__(
+        self, address: DeviceAddress, clock: Clock, *, pictures: bool, sound: bool
+    ) -> None:
         self.fps: float | None = None
         self.has_sound = False
         self._address = address

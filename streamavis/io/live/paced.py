@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     import av
 
     from streamavis.clock import Clock
-    from streamavis.io.live.address import Address
+    from streamavis.io.live.address import DeviceAddress
     from streamavis.types import Modality
 
 __all__ = ["paced_device"]
 
 
-def paced_device(address: Address, modality: Modality, *, with_sound: bool = True) -> Device:
+def paced_device(address: DeviceAddress, modality: Modality, *, with_sound: bool = True) -> Device:
     """A file or `lavfi:` graph as a camera, or its sound as a microphone."""
 
     def open_capture(clock: Clock) -> Capture:
@@ -61,7 +61,7 @@ class _Pace:
 
 
 class _PacedMedia:
-    def __init__(self, address: Address, clock: Clock, with_sound: bool) -> None:
+    def __init__(self, address: DeviceAddress, clock: Clock, with_sound: bool) -> None:
         self.fps: float | None = None
         self.has_sound = False
         self._address = address
@@ -103,7 +103,7 @@ class _PacedSound:
     fps: float | None = None
     has_sound = True
 
-    def __init__(self, address: Address, clock: Clock) -> None:
+    def __init__(self, address: DeviceAddress, clock: Clock) -> None:
         self._address = address
         self._pace = _Pace(clock)
 

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from streamavis_apps.web.view import WebView
+from streamavis_apps.web.web_view import WebView
 from web_rig import DEADLINE_S, chromium
 
 

@@ -13,7 +13,7 @@ from streamavis_apps.web import door
 from streamavis_apps.web.guard import GUESS_WAIT_S, GUESSES, Guard
 from streamavis_apps.web.server import Server
 from streamavis_apps.web.settings import Controls
-from streamavis_apps.web.view import WebView
+from streamavis_apps.web.web_view import WebView
 
 TOKEN = "correct-horse-battery-staple"
 WAIT_S = 60.0

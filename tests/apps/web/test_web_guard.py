@@ -9,7 +9,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from streamavis_apps.web.guard import Guard, is_loopback, new_token
 from streamavis_apps.web.server import Server
 from streamavis_apps.web.settings import Controls
-from streamavis_apps.web.view import WebView
+from streamavis_apps.web.web_view import WebView
 
 from streamavis.errors import WireError
 

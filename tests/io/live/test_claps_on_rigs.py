@@ -7,8 +7,8 @@ from contextlib import suppress
 import numpy as np
 import pytest
 from rich.console import Console
-from streamavis_apps import calibrate
 from streamavis_apps.exits import ExitCode, Stop
+from streamavis_apps.setup import calibrate
 from streamavis_benchmarks.rigs import Claps, MjpegCamera, SoundServer, Speaker, TsSender, missing
 from streamavis_benchmarks.rigs.sounds import looped
 

@@ -17,8 +17,8 @@ from streamavis_training.recipes.distill import (
     light_recipe,
     preset_recipe,
 )
-from streamavis_training.recipes.nano import NanoRecipe, audio_recipe
-from streamavis_training.recipes.real import RealRecipe, real_gpu_recipe
+from streamavis_training.recipes.nano import NanoRecipe, nano_gpu_recipe
+from streamavis_training.recipes.nano_drawn import NanoDrawnRecipe, audio_recipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,9 +30,9 @@ __all__ = ["RECIPES"]
 # The one place where recipes are registered: `streamavis train NAME`.
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "nano": NanoRecipe,
+    "nano_gpu": nano_gpu_recipe,
+    "nano_drawn": NanoDrawnRecipe,
     "audio": audio_recipe,
-    "real": RealRecipe,
-    "real_gpu": real_gpu_recipe,
     # The offline teacher, as the paper has it; small; small and on the procedural world.
     "avism": functools.partial(avism_recipe, "r50"),
     "avism_r101": functools.partial(avism_recipe, "r101"),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
+from streamavis.checkpoint.writing import write_tensors
 from streamavis.errors import CheckpointError
 from streamavis_training.losses import LossWeights, hearing_losses
 from streamavis_training.tasks.base import ParamGroup, hold_norms, parameter_groups
@@ -74,7 +75,7 @@ class AudioTask:
 
     def save(self, network: nn.Module, path: Path, notes: Mapping[str, str]) -> None:
         state = {name: x.contiguous().cpu() for name, x in network.state_dict().items()}
-        save_file(state, str(path), {"kind": "audio encoder", **notes})
+        write_tensors(state, path, {"kind": "audio encoder", **notes})
 
 
 def fill_encoder(encoder: nn.Module, path: Path) -> None:

@@ -18,6 +18,7 @@ from streamavis_training.dataset_files import (
     AUDIO,
     FRAMES,
     MOVIES,
+    Record,
     prepare,
     publish,
     run_lengths,
@@ -40,7 +41,6 @@ __all__ = ["VERSION", "Statistics", "clips", "write"]
 
 VERSION = 1  # rises whenever a seed no longer means the same clip
 _GENERATOR = "streamavis compose"
-_Record = tuple[dict[str, Any], list[dict[str, Any]]]  # a video and its annotations
 
 
 @dataclass
@@ -166,16 +166,7 @@ def write(
     try:
         prepare(out, facts, (FRAMES, AUDIO, MOVIES))
         records, statistics = _write_all(library, look, tasks, jobs, progress)
-        annotations = [annotation for _, found in records for annotation in found]
-        publish(
-            out,
-            {
-                "info": facts,
-                "videos": [video for video, _ in records],
-                "annotations": [{"id": i, **a} for i, a in enumerate(annotations, 1)],
-                "categories": [{"id": i, "name": c} for i, c in enumerate(library.classes, 1)],
-            },
-        )
+        publish(out, facts, records, library.classes)
     except OSError as error:
         raise OutputError(f"{out}: cannot write the clips ({error})") from error
     return statistics
@@ -188,7 +179,7 @@ class _Worker:
         cv2.setNumThreads(1)
         self._composer = Composer(library, look)
 
-    def write(self, task: _Task) -> tuple[_Record, Composed]:
+    def write(self, task: _Task) -> tuple[Record, Composed]:
         made = _compose(self._composer, task.seed, task.index, task.shape)
         record = _write_one(task, made, self._composer.classes)
         # Statistics need no pixels.
@@ -207,7 +198,7 @@ def _start(library: Library, look: Look) -> None:
     _worker = _Worker(library, look)
 
 
-def _run(task: _Task) -> tuple[_Record, Composed]:
+def _run(task: _Task) -> tuple[Record, Composed]:
     assert _worker is not None, "_start runs first in every process"
     return _worker.write(task)
 
@@ -218,11 +209,11 @@ def _write_all(
     tasks: Sequence[_Task],
     jobs: int,
     progress: Callable[[int], None] | None,
-) -> tuple[list[_Record], Statistics]:
-    records: list[_Record] = []
+) -> tuple[list[Record], Statistics]:
+    records: list[Record] = []
     made: list[Composed] = []
 
-    def collect(found: Iterable[tuple[_Record, Composed]]) -> None:
+    def collect(found: Iterable[tuple[Record, Composed]]) -> None:
         for record, one in found:
             records.append(record)
             made.append(one)
@@ -238,7 +229,7 @@ def _write_all(
     return records, Statistics.of(made, library.classes)
 
 
-def _write_one(task: _Task, made: Composed, classes: tuple[str, ...]) -> _Record:
+def _write_one(task: _Task, made: Composed, classes: tuple[str, ...]) -> Record:
     sample, fps = made.sample, task.shape.rates[0]
     (task.out / FRAMES / task.name).mkdir()
     names = [f"{task.name}/{i:05d}.jpg" for i in range(len(sample.frames))]

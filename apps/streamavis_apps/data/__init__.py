@@ -1,0 +1,1 @@
+"""Training and test data: make clips, check, count and bundle data sets."""

@@ -1,0 +1,1 @@
+"""`streamavis follow`: a pan-tilt head that turns to who sounds."""

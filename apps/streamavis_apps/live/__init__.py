@@ -1,0 +1,1 @@
+"""`streamavis live`: cameras and microphones to results."""

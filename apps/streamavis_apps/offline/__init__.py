@@ -1,0 +1,1 @@
+"""`streamavis segment`: the offline network on a recording."""

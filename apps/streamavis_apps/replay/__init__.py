@@ -1,0 +1,1 @@
+"""`streamavis replay`: a recording to results."""

@@ -1,0 +1,1 @@
+"""`streamavis train`: settings, processes, progress and the folder of a run."""

@@ -1,0 +1,1 @@
+"""What a hostile peer costs a healthy one."""
