@@ -12,7 +12,7 @@ from humming_clip import RATE, write_humming_clip
 from rich.console import Console
 from runtime_fakes import FakeModel
 from streamavis_apps.exits import ExitCode
-from streamavis_apps.replay import Replay, run
+from streamavis_apps.replay.replay import Replay, run
 
 import streamavis as sa
 from streamavis.io.jsonl import JsonlWriter

@@ -109,3 +109,12 @@ def test_there_is_a_snippet_for_each_way_in():
         assert name in text
     for path in (ROOT / "examples").glob("*.py"):
         assert path.name in text or path.name in (ROOT / "docs/EXTENDING.md").read_text(), path.name
+
+
+def test_every_public_name_is_described():
+    text = (ROOT / "docs/PYTHON.md").read_text()
+    names = set(sa.__all__) - {"__version__"}
+    assert not {name for name in names if f"`{name}`" not in text}
+    assert set(dir(sa)) >= names
+    for name in names:
+        assert getattr(sa, name) is not None
