@@ -100,7 +100,8 @@ RULES = {
     "streamavis.api": rule(
         SESSION + " streamavis.session streamavis.warmup streamavis.io streamavis.checkpoint"
         " streamavis.device streamavis.offline streamavis.model streamavis.results"
-        " streamavis.redaction"
+        " streamavis.redaction",
+        late="torch",
     ),
     "streamavis.results": rule(SESSION + " streamavis.io"),
     # The top of the library: it opens everything below, and loads it on first use.

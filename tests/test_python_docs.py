@@ -34,20 +34,13 @@ def snippets(name: str) -> list[pytest.param]:
 SNIPPETS = [*snippets("docs/PYTHON.md"), *snippets("README.md")]
 
 
-class Network:
-    """An offline network that finds one object in every frame."""
-
-    config = SimpleNamespace(audio_channels=4, classes=("bell",))
-    audio_encoder = None
-    device = "cpu"
-
-    def segment(self, pictures, rows, *, threshold, progress):
-        frames = list(pictures)
-        mask = np.zeros(frames[0].shape[:2], np.bool_)
-        mask[10:20, 10:30] = True
-        rles = [encode(mask) for _ in frames]
-        one, zero = np.ones(1), np.zeros(1, np.int64)
-        return Segments(one, zero, zero, one, one, [rles], mask.shape)
+def found_everywhere(network, pictures, rows, **_) -> Segments:
+    """What an offline network says that finds one object in every frame."""
+    frames = list(pictures)
+    mask = np.zeros(frames[0].shape[:2], np.bool_)
+    mask[10:20, 10:30] = True
+    one, zero = np.ones(1), np.zeros(1, np.int64)
+    return Segments(one, zero, zero, one, one, [[encode(mask) for _ in frames]], mask.shape)
 
 
 @pytest.fixture
@@ -57,7 +50,10 @@ def world(tmp_path, monkeypatch) -> Iterator[dict[str, object]]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("streamavis.checkpoint.load", lambda name: FakeModel(device="cpu"))
     ear = SimpleNamespace(per_second=lambda waveform, rows, fps: torch.zeros(rows, 4))
-    ready = offline.OfflineModel(Network(), ear)
+    config = SimpleNamespace(audio_channels=4, classes=("bell",))
+    network = SimpleNamespace(config=config, audio_encoder=None, device=torch.device("cpu"))
+    ready = offline.OfflineModel(network, ear)
+    monkeypatch.setattr("streamavis.model.segmentation.segment", found_everywhere)
     monkeypatch.setattr(offline, "load_offline", lambda path, **_: ready)
     monkeypatch.setattr(api, "load_offline", offline.load_offline)
     monkeypatch.setattr(api, "check_camera", lambda address, patience_s: None)
