@@ -218,6 +218,8 @@ assert not heavy, heavy
 assert set(streamavis.__all__) <= set(dir(streamavis))
 assert streamavis.__version__
 assert streamavis.FrameResult.__name__ == "FrameResult"
+assert streamavis.errors.ArgumentError.__name__ == "ArgumentError"
+from streamavis import Subscriber, Track
 assert "torch" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True)

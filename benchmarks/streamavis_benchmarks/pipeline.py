@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypedDict
 
-import torch
+from streamavis_apps.commands.options import AUTO, Compute
 from streamavis_apps.exits import ExitCode, stop_on_signals
 from streamavis_apps.figures import describe_machine, write
 from streamavis_apps.machine import machine
@@ -14,6 +14,8 @@ from streamavis_apps.results.summary import stages_of
 from streamavis_apps.results.tables import latency_table
 from streamavis_apps.terminal import Terminal
 from streamavis_kernels import backend
+
+from streamavis.device import place
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,6 +39,7 @@ class PipelineFigures(TypedDict):
     seconds: float
     frames_per_s: float
     stages: dict[str, LatencySummary]
+    device: str
     torch_threads: int
     kernels: str
     machine: Machine
@@ -46,7 +49,7 @@ def run(
     file: Path,
     *,
     model: str = "nano",
-    threads: int | None = None,
+    compute: Compute = AUTO,
     json_path: Path | None = None,
     console: Console | None = None,
 ) -> ExitCode:
@@ -55,7 +58,7 @@ def run(
     Args:
         file: video to decode.
         model: shipped name or file.
-        threads: of torch; None: as torch chooses.
+        compute: where the model runs.
         json_path: where the figures go as well; replaced.
         console: standard output by default.
 
@@ -63,10 +66,9 @@ def run(
         StreamAVISError: the input or the model is not usable, or `json_path` is not writable.
     """
     console = console or Terminal()
-    if threads is not None:
-        torch.set_num_threads(threads)
     about = machine()
-    plan = Replay(source=file, speed=None, model=model)
+    placement = place(compute.device, compute.dtype)
+    plan = Replay(source=file, speed=None, model=model, compute=compute)
     with stop_on_signals() as stop, ready(plan, stop, console) as replay:
         info = replay.results.info
         with ReplayProgress(console, file.name, info.duration_s) as progress:
@@ -84,8 +86,9 @@ def run(
         "seconds": round(report.duration_s, 3),
         "frames_per_s": round(report.frames_per_s, 2),
         "stages": stages_of(report),
+        "device": str(placement.device),
         "torch_threads": report.torch_threads,
-        "kernels": backend(),
+        "kernels": backend(placement.device.type),
         "machine": about,
     }
     _print(console, figures)

@@ -17,6 +17,9 @@ from streamavis_apps.commands import (
     bench_wire,
 )
 from streamavis_apps.commands.options import (
+    Compute,
+    Dtype,
+    DtypeOption,
     Fps,
     Jobs,
     Json,
@@ -27,6 +30,7 @@ from streamavis_apps.commands.options import (
     Threads,
     parse_size,
 )
+from streamavis_apps.commands.options import Device as DeviceOption
 from streamavis_apps.help_page import HelpCommand, HelpGroup
 
 __all__ = ["Device", "app", "kernels", "overlay", "pipeline", "soak", "world"]
@@ -60,6 +64,8 @@ app.command("wire", cls=HelpCommand)(bench_wire.wire)
 def pipeline(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A video file.")],
     model: Model = "nano",
+    device: DeviceOption = "auto",
+    dtype: DtypeOption = Dtype.AUTO,
     threads: Threads = None,
     json: Json = None,
 ) -> None:
@@ -73,7 +79,9 @@ def pipeline(
     """
     from streamavis_benchmarks.pipeline import run
 
-    raise typer.Exit(run(file, model=model, threads=threads, json_path=json))
+    raise typer.Exit(
+        run(file, model=model, compute=Compute(device, dtype.value, threads), json_path=json)
+    )
 
 
 @app.command("world", cls=HelpCommand)
