@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import TracebackType
 
+    from streamavis.bearing import Geometry
     from streamavis.clock import Clock
     from streamavis.protocols import Sink
     from streamavis.runtime.step import StepModel
@@ -112,6 +113,7 @@ def open(
     clock: Clock | None = None,
     cancelled: threading.Event | None = None,
     warm: bool = False,
+    geometry: Geometry | None = None,
 ) -> Stream:
     """See and hear a source: an iterator over one `FrameResult` per frame.
 
@@ -132,6 +134,8 @@ def open(
         cancelled: whoever sets it stops the stream.
         warm: the model has run on pictures of this size; else it does so here, on noise, so that
             the first frame is not late: kernels are built, memory is allocated.
+        geometry: of camera and microphones; results then have bearings. A source of your own
+            yields the sound's `SoundBearing` itself.
 
     Raises:
         InputError: the source cannot be opened; names it and the cause.
@@ -141,12 +145,14 @@ def open(
     if live and speed is not None:
         raise ArgumentError(f"a live source sets its own pace, but speed={speed} was given")
     resources = ExitStack()
+    array = None if geometry is None else geometry.array
     try:
         if isinstance(source, str | Path):
             if live:
-                source = resources.enter_context(LiveSource(str(source), clock=clock))
+                live_source = LiveSource(str(source), clock=clock, array=array)
+                source = resources.enter_context(live_source)
             else:
-                source = resources.enter_context(MediaSource(source))
+                source = resources.enter_context(MediaSource(source, array=array))
         if isinstance(model, str | Path):
             model = checkpoint.load(model)
         if not warm:
@@ -160,7 +166,7 @@ def open(
             clock=clock,
         )
         engine = Engine(
-            [Feed(source, session, sinks)],
+            [Feed(source, session, sinks, geometry=geometry)],
             Policy(live, speed),
             clock=clock,
             boot_id=boot_id,

@@ -67,7 +67,8 @@ RULES = {
         BASE + " streamavis.model streamavis.audio streamavis.weights", "numpy torch safetensors"
     ),
     "streamavis.io": rule(
-        BASE + " streamavis.redaction streamavis.clock streamavis.audio_ring streamavis.protocols",
+        BASE + " streamavis.redaction streamavis.clock streamavis.audio_ring"
+        " streamavis.bearing streamavis.protocols",
         "numpy av cv2 msgspec",
         late="sounddevice",
     ),
@@ -77,11 +78,12 @@ RULES = {
     "streamavis.status": rule("streamavis.types"),
     "streamavis.protocols": rule("streamavis.types streamavis.status"),
     "streamavis.runtime": rule(
-        STREAM + " streamavis_kernels streamavis.audio_ring", "numpy torch scipy cv2 msgspec"
+        STREAM + " streamavis_kernels streamavis.audio_ring streamavis.bearing",
+        "numpy torch scipy cv2 msgspec",
     ),
     "streamavis.sinks": rule(
         STREAM + " streamavis.audio_ring streamavis.limits streamavis.wire streamavis.viz"
-        " streamavis.io",
+        " streamavis.io streamavis.bearing",
         "numpy cv2 msgspec",
     ),
     "streamavis.device": rule(BASE, "torch"),
@@ -96,7 +98,7 @@ RULES = {
     "streamavis.admission": rule(SESSION + " streamavis.warmup", "torch"),
     "streamavis.api": rule(
         SESSION + " streamavis.session streamavis.warmup streamavis.io streamavis.checkpoint"
-        " streamavis.device streamavis.offline streamavis.model"
+        " streamavis.device streamavis.offline streamavis.model streamavis.bearing"
     ),
     # The top of the library: it opens everything below, and loads it on first use.
     "streamavis": rule("streamavis.environment", late="streamavis"),

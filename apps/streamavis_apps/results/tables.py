@@ -11,7 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from streamavis.words import delay, percent
+from streamavis.words import delay, direction, percent
 from streamavis_apps.results.board import sounding_names
 from streamavis_apps.text import shown
 
@@ -78,7 +78,10 @@ def _heading(result: FrameResult) -> Text:
     style = "bold green" if any(track.is_sounding for track in result.tracks) else "dim"
     if names.startswith("unknown"):
         style = "yellow"
-    return Text.assemble("Now sounding: ", (names, style), overflow="fold")
+    where = direction(result.sound_bearing)
+    known = result.sound_bearing is not None and result.sound_bearing.azimuth is not None
+    rest = (f"  {where}", "cyan" if known else "dim") if where else ""
+    return Text.assemble("Now sounding: ", (names, style), rest, overflow="fold")
 
 
 def _tracks(board: Board, result: FrameResult, columns: int) -> Table:
