@@ -11,7 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # Every extra that needs no GPU.
-EXTRAS := engine,web,train,mcap,supervision,dev
+EXTRAS := engine,web,train,mcap,mqtt,supervision,dev
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-slow fuzz fuzz-media parity lint format system clean

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
-__all__ = ["RESERVED_DESCRIPTORS", "LogLimiter", "Pace", "Places", "scarce"]
+__all__ = ["RESERVED_DESCRIPTORS", "LogLimiter", "Places", "RateLimit", "scarce"]
 
 # Descriptors that no connection may use: key folder, recordings, devices and their restarts, and
 # one burst of accepted connections that is not yet refused.
@@ -98,7 +98,7 @@ def _group(kind: Hashable) -> Hashable:
     return kind[0] if isinstance(kind, tuple) else kind
 
 
-class Pace:
+class RateLimit:
     """A token bucket: `per_s` events a second on average, `burst` at once."""
 
     def __init__(self, per_s: float, burst: float, clock: Callable[[], int]) -> None:

@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Delayed",
-    "Inspector",
-    "Listener",
-    "Pushing",
+    "InspectorSink",
+    "NoticeSink",
+    "PushingSource",
     "Receiver",
     "Sink",
     "Source",
     "Stoppable",
-    "Viewer",
+    "ViewerSink",
 ]
 
 
@@ -67,7 +67,7 @@ class Receiver(Protocol):
 
 
 @runtime_checkable
-class Pushing(Protocol):
+class PushingSource(Protocol):
     """A live source that hands over what it captures, on its own threads, instead of yielding it.
 
     What it captured before it is connected waits, as much as it has room for.
@@ -103,7 +103,7 @@ class Sink(Protocol):
 
 
 @runtime_checkable
-class Listener(Protocol):
+class NoticeSink(Protocol):
     """A sink that also follows the sound, what the model hears, how the sources are doing."""
 
     def notice(self, item: AudioChunk | AudioGap | SourceEvent | Heard) -> None:
@@ -111,7 +111,7 @@ class Listener(Protocol):
 
 
 @runtime_checkable
-class Viewer(Protocol):
+class ViewerSink(Protocol):
     """A sink for people's eyes, the first to lose when a live machine is short of time."""
 
     @property
@@ -120,7 +120,7 @@ class Viewer(Protocol):
 
 
 @runtime_checkable
-class Inspector(Protocol):
+class InspectorSink(Protocol):
     """A sink that can show what the model weighed before it decided, at a cost per frame."""
 
     @property

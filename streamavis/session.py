@@ -10,6 +10,8 @@ import torch
 
 from streamavis.audio_ring import AudioRing
 from streamavis.clock import MAX_GAP_FRAMES, MAX_GAP_S, RESTART_NS, Clock, MonotonicClock
+from streamavis.errors import ArgumentError
+from streamavis.pushing import PushedSound, rgb_picture, time_ns_of
 from streamavis.runtime import handover
 from streamavis.runtime.candidates import candidates
 from streamavis.runtime.post import SlotOutput, report, to_host
@@ -31,7 +33,7 @@ from streamavis.types import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from streamavis.runtime.step import ModelState, StepModel
+    from streamavis.runtime.step import StepModel, StepState
     from streamavis.types import Candidate
 
 __all__ = ["Session"]
@@ -52,7 +54,15 @@ class _Seen(NamedTuple):
 class Session:
     """Owns one stream: the model's state, the tracks, the sound of the last seconds.
 
-    `hear` may be called from another thread than `see`.
+        session = streamavis.Session(model, sample_rate=48_000)
+        session.push_audio(samples, time_s)
+        result = session.push_frame(image, time_s)
+
+    A loop of one's own pushes sound and pictures as it has them. Sound and pictures are timed on
+    one clock, which may be any. A picture hears what was taken before it: push the sound up to its
+    time first. Sound that is pushed ahead is heard by the pictures it belongs to.
+
+    An engine calls `hear` and `see` instead. Sound may come from another thread than pictures.
 
     A new epoch begins, with the model's past and all track ids forgotten, when time goes back by
     1 s or more, when no frame came for longer than max(5 s, 5 frame periods), and where the source
@@ -77,7 +87,8 @@ class Session:
         self,
         model: StepModel,
         *,
-        stream: str,
+        stream: str = "main",
+        sample_rate: int = SAMPLE_RATE,
         audio_delay_s: float = 0.0,
         has_audio: bool = True,
         frame_period_s: float = 0.0,
@@ -87,15 +98,21 @@ class Session:
         """Start a stream that has seen nothing.
 
         Args:
-            model: in evaluation mode, on its device.
+            model: of `streamavis.load`; in evaluation mode, on its device, its weights float32.
             stream: name the results carry.
-            audio_delay_s: how much later than a picture its sound is available.
+            sample_rate: of what `push_audio` is given, Hz.
+            audio_delay_s: how much later than a picture its sound is available. In a live loop
+                that is the length of a block of samples, or more; else the newest sound is missing.
             has_audio: False when the source has no microphone; `audio` is then `absent`.
             frame_period_s: seconds between frames; 0: unknown, the latest are measured.
             tracks: when objects are born, the same and forgotten; by default as `TrackConfig`
                 says, with the scores that the model was made for.
             clock: stamps the stages.
+
+        Raises:
+            ArgumentError: no sound has this rate, or the model's weights are not float32.
         """
+        _check_weights(model)
         self.stream = stream
         self.audio_delay_s = audio_delay_s
         self.microphone_lost = False
@@ -119,6 +136,10 @@ class Session:
         self._seq_shift = 0  # what `seq` is ahead of the source's count
         self._weights: str | None = None  # digest of the model's, once it was asked for
         self._seen: _Seen | None = None
+        self._sample_rate = sample_rate
+        self._sound = PushedSound(sample_rate)
+        self._pushed = 0  # pictures
+        self._pushed_ns: int | None = None  # of the latest
 
     @property
     def heard(self) -> Heard | None:
@@ -141,11 +162,11 @@ class Session:
         return self._device
 
     @property
-    def state(self) -> ModelState:
+    def state(self) -> StepState:
         """The model's past of this stream, B = 1."""
         return self._state
 
-    def adopt(self, state: ModelState) -> None:
+    def adopt(self, state: StepState) -> None:
         """Move the model's past into `state`, B = 1, and keep it there from now on."""
         state.assign([0], self._state)
         self._state = state
@@ -155,6 +176,53 @@ class Session:
         self._state.assign([0], self._model.init_state(1))
         self._epoch += 1
         self._book.new_epoch()
+
+    def push_audio(self, samples: object, time_s: float) -> None:
+        """Take in sound as it is captured; it is kept for 10 s.
+
+        Args:
+            samples: (n,) or (n, channels) at `sample_rate`, float32 in [-1, 1] or int16; a NumPy
+                array or a torch tensor. The mean of the channels is heard.
+            time_s: when the first sample was taken, seconds.
+
+        Raises:
+            ShapeError: the samples are something else; says what.
+            ArgumentError: `time_s` is no time, or goes back.
+        """
+        for chunk in self._sound.feed(samples, time_s):
+            self.hear(chunk)
+
+    def push_frame(self, image: object, time_s: float, *, bgr: bool = False) -> FrameResult:
+        """Take in a picture and say what is in it.
+
+        Args:
+            image: (H, W, 3) uint8 RGB, a NumPy array or a torch tensor; or a PyAV video frame.
+            time_s: when it was taken, seconds, on the clock of the sound.
+            bgr: an array's channels are blue, green, red, as OpenCV has them.
+
+        Returns:
+            The result; its `clock` is "pts": the times are the caller's.
+
+        Raises:
+            ShapeError: the picture is something else; says what.
+            ArgumentError: `time_s` is no time, or goes back.
+            ModelOutputError: the model gave NaN or infinity.
+        """
+        time_ns = time_ns_of(time_s, self._pushed_ns, "the picture")
+        frame = VideoFrame(rgb_picture(image, bgr=bgr), time_ns, self._pushed, clock="pts")
+        result = self.see(frame)
+        self._pushed, self._pushed_ns = self._pushed + 1, time_ns
+        return result
+
+    def restart(self) -> None:
+        """Forget all that was seen and heard and begin a new epoch; times may begin anew."""
+        self.rebuild()
+        if self._ring is not None:
+            self._ring.reset()
+        self._sound = PushedSound(self._sample_rate)
+        self._heard = self._last_time_ns = self._pushed_ns = self._seen = None
+        self._heard_until_ns = 0
+        self._gaps_ns.clear()
 
     def hear(self, chunk: AudioChunk) -> None:
         """Take in sound; it is kept for 10 s."""
@@ -267,7 +335,14 @@ class Session:
         return handover.encode(saved)
 
     @classmethod
-    def from_bytes(cls, data: bytes, model: StepModel, *, clock: Clock | None = None) -> Self:
+    def from_bytes(
+        cls,
+        data: bytes,
+        model: StepModel,
+        *,
+        sample_rate: int = SAMPLE_RATE,
+        clock: Clock | None = None,
+    ) -> Self:
         """Go on where the session that wrote `data` stood.
 
         The next results are those that it would have given, bit for bit on a machine of the same
@@ -276,6 +351,7 @@ class Session:
         Args:
             data: of `to_bytes`.
             model: the same network with the same weights, on any device.
+            sample_rate: of what `push_audio` will be given; its filter begins anew.
             clock: stamps the stages.
 
         Raises:
@@ -285,6 +361,7 @@ class Session:
         session = cls(
             model,
             stream=saved.stream,
+            sample_rate=sample_rate,
             audio_delay_s=saved.audio_delay_s,
             has_audio=saved.ring is not None,
             frame_period_s=saved.period_ns / 1e9,
@@ -303,6 +380,7 @@ class Session:
         session._heard_until_ns = saved.heard_until_ns
         session._epoch, session._last_time_ns = saved.epoch, saved.last_time_ns
         session._next_seq, session._seq_shift = saved.next_seq, saved.seq_shift
+        session._pushed_ns = saved.last_time_ns
         session._gaps_ns.extend(saved.gaps_ns)
         return session
 
@@ -345,3 +423,18 @@ class Session:
             self._gaps_ns.append(max(gap_ns, 0))
         self._last_time_ns = time_ns
         return time_ns
+
+
+def _check_weights(model: StepModel) -> None:
+    """Refuse weights in 16 bits before anything starts.
+
+    Raises:
+        ArgumentError: says how to compute in 16 bits.
+    """
+    found = next((p.dtype for p in model.parameters() if p.dtype != torch.float32), None)
+    if found is not None and found.is_floating_point:
+        name = str(found).removeprefix("torch.")
+        raise ArgumentError(
+            f"the model's weights are {name}, expected float32; to compute in 16 bits load it with "
+            "streamavis.load(..., dtype='bf16'), which keeps float32 weights"
+        )

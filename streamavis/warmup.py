@@ -9,7 +9,7 @@ import numpy as np
 from streamavis_kernels import telling_builds
 
 from streamavis.clock import Clock, MonotonicClock
-from streamavis.runtime.batch import Batch
+from streamavis.runtime.batch import StreamBatch
 from streamavis.session import Session
 from streamavis.types import VideoFrame
 
@@ -35,7 +35,7 @@ class Trial:
         self._sessions = [
             Session(model, stream=f"trial-{n}", clock=self._clock) for n in range(len(sizes))
         ]
-        self._batch = Batch(self._sessions)
+        self._batch = StreamBatch(self._sessions)
         rng = np.random.default_rng(0)
         self._images = [rng.integers(0, 255, (*size, 3), dtype=np.uint8) for size in sizes]
         self._steps = 0

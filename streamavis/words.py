@@ -19,11 +19,11 @@ __all__ = [
     "clock_time",
     "counted",
     "delay",
+    "detects",
     "direction",
-    "knows",
     "level",
     "name_of",
-    "nothing_known",
+    "none_in_view",
     "percent",
     "sound_state",
     "sounding_words",
@@ -62,7 +62,7 @@ def sound_state(audio: AudioState, *, live: bool = True) -> str:
 
 
 def level(dbfs: float | None) -> str:
-    """Loudness in dB of full scale: `-32 dBFS`; None, not heard, is `unknown`."""
+    """Loudness in dB of full scale: `-32 dBFS`; None, no sound arrives, is `unknown`."""
     return UNKNOWN if dbfs is None else f"{math.floor(dbfs + 0.5)} dBFS"
 
 
@@ -84,7 +84,7 @@ def delay(ms: float) -> str:
 
 
 def clock_time(seconds: float) -> str:
-    """A place in a recording: `1:05.2`."""
+    """A position in a recording: `1:05.2`."""
     tenths = math.floor(10 * max(0.0, seconds) + 0.5)
     return f"{tenths // 600}:{tenths // 10 % 60:02d}.{tenths % 10}"
 
@@ -92,10 +92,10 @@ def clock_time(seconds: float) -> str:
 def counted(tracks: Sequence[Track], model: str = "") -> str:
     """How many are in view and how many of them sound: `3 in view, 1 sounding`.
 
-    Without any: what `nothing_known` says of `model`, or `nothing in view` where it is empty.
+    Without any: `none_in_view` of `model`, or `nothing in view` where it is empty.
     """
     if not tracks:
-        return nothing_known(model) if model else "nothing in view"
+        return none_in_view(model) if model else "nothing in view"
     known = [track for track in tracks if track.sounding is not None]
     sounding = sum(track.is_sounding for track in known)
     if not known:
@@ -105,11 +105,11 @@ def counted(tracks: Sequence[Track], model: str = "") -> str:
     return f"{len(tracks)} in view, {heard}"
 
 
-def knows(model: str, classes: Iterable[str]) -> str:
-    """What a model can find: `nano knows: dog, drum`."""
-    return f"{model} knows: {', '.join(classes)}"
+def detects(model: str, classes: Iterable[str]) -> str:
+    """The classes of a model: `nano detects: dog, drum`."""
+    return f"{model} detects: {', '.join(classes)}"
 
 
-def nothing_known(model: str) -> str:
-    """What an empty view means: other things may be in it."""
-    return f"nothing of what {model} knows is in view"
+def none_in_view(model: str) -> str:
+    """Nothing is detected; objects of other classes may be in view."""
+    return f"none of the classes of {model} is in view"

@@ -75,6 +75,7 @@ class FakeModel:
     calls: list[tuple[Tensor, Tensor, Tensor]] = field(default_factory=list)
     state: FakeState | None = None
     compute_dtype: torch.dtype = torch.float32
+    device: str = "cpu"
 
     def to(self, device: torch.device) -> FakeModel:
         return self

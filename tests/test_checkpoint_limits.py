@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import pickle
@@ -118,12 +119,12 @@ def test_a_past_beyond_the_budget_is_refused(good, tmp_path, monkeypatch):
 @pytest.mark.parametrize("make", [presets.nano, presets.nano_drawn, presets.r50, presets.swin_l])
 def test_every_preset_is_within_the_ranges(make):
     config = make(("dog", "[/dog]"))
-    text = json.dumps(checkpoint.files._written(config))
+    text = json.dumps(dataclasses.asdict(config))
     assert configured.parsed(type(config), {"config": text}) == config
 
 
 def test_the_offline_network_is_within_the_ranges():
-    text = json.dumps(checkpoint.files._written(AVISMConfig()))
+    text = json.dumps(dataclasses.asdict(AVISMConfig()))
     assert configured.parsed(AVISMConfig, {"config": text}) == AVISMConfig()
 
 

@@ -41,7 +41,7 @@ RULES = {
     "streamavis.errors": rule(),
     "streamavis.types": rule("streamavis.masks", late="numpy supervision streamavis.forms"),
     "streamavis.forms": rule(BASE, "numpy", late="supervision"),
-    "streamavis.masks": rule("streamavis.errors", "numpy pycocotools"),
+    "streamavis.masks": rule("streamavis.errors", late="numpy pycocotools"),
     "streamavis.clock": rule("streamavis.errors"),
     "streamavis.audio_ring": rule(BASE + " streamavis.clock", "numpy msgspec"),
     "streamavis.words": rule(BASE),
@@ -56,19 +56,20 @@ RULES = {
         "numpy msgspec",
         late="mcap zstandard",
     ),
+    "streamavis.bridges": rule(BASE + " streamavis.wire streamavis.redaction", late="paho"),
     "streamavis.metrics": rule(BASE, "numpy scipy pycocotools msgspec"),
     "streamavis.weights": rule(),
     "streamavis.layers": rule(BASE, "torch"),
     "streamavis.audio": rule(BASE + " streamavis_kernels streamavis.layers", "numpy torch"),
     "streamavis.model": rule(
-        BASE + " streamavis_kernels streamavis.layers streamavis.audio", "numpy torch"
+        BASE + " streamavis_kernels streamavis.layers streamavis.audio", "numpy torch", late="timm"
     ),
     "streamavis.checkpoint": rule(
         BASE + " streamavis.model streamavis.audio streamavis.weights", "numpy torch safetensors"
     ),
     "streamavis.io": rule(
-        BASE + " streamavis.redaction streamavis.clock streamavis.audio_ring"
-        " streamavis.bearing streamavis.protocols",
+        BASE + " streamavis.redaction streamavis.clock streamavis.audio_ring streamavis.protocols"
+        " streamavis.limits streamavis.bearing",
         "numpy av cv2 msgspec",
         late="sounddevice",
     ),
@@ -78,7 +79,7 @@ RULES = {
     "streamavis.status": rule("streamavis.types"),
     "streamavis.protocols": rule("streamavis.types streamavis.status"),
     "streamavis.runtime": rule(
-        STREAM + " streamavis_kernels streamavis.audio_ring streamavis.bearing",
+        STREAM + " streamavis_kernels streamavis.audio_ring streamavis.limits streamavis.bearing",
         "numpy torch scipy cv2 msgspec",
     ),
     "streamavis.sinks": rule(
@@ -98,8 +99,11 @@ RULES = {
     "streamavis.admission": rule(SESSION + " streamavis.warmup", "torch"),
     "streamavis.api": rule(
         SESSION + " streamavis.session streamavis.warmup streamavis.io streamavis.checkpoint"
-        " streamavis.device streamavis.offline streamavis.model streamavis.bearing"
+        " streamavis.device streamavis.offline streamavis.model streamavis.results"
+        " streamavis.redaction streamavis.bearing",
+        "torch",
     ),
+    "streamavis.results": rule(SESSION + " streamavis.io"),
     # The top of the library: it opens everything below, and loads it on first use.
     "streamavis": rule("streamavis.environment", late="streamavis"),
     "streamavis.environment": rule(),
@@ -118,7 +122,12 @@ RULES = {
     ),
 }
 # Where the name that is imported and the name that is installed differ.
-DISTRIBUTIONS = {"zmq": "pyzmq", "cv2": "opencv-python", "cupy": "cupy-cuda13x"}
+DISTRIBUTIONS = {
+    "zmq": "pyzmq",
+    "paho": "paho-mqtt",
+    "cv2": "opencv-python",
+    "cupy": "cupy-cuda13x",
+}
 # Of ROS 2, which is installed beside Python packages, not from a registry.
 NOT_ON_A_REGISTRY = {"rclpy", "sensor_msgs", "trajectory_msgs", "builtin_interfaces"}
 OUR_PACKAGES = {name.partition(".")[0] for name in RULES}

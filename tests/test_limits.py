@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 
-from streamavis.limits import RESERVED_DESCRIPTORS, LogLimiter, Pace, Places, scarce
+from streamavis.limits import RESERVED_DESCRIPTORS, LogLimiter, Places, RateLimit, scarce
 
 
 class Ticks:
@@ -47,7 +47,7 @@ def test_a_flood_of_kinds_shares_one_kind_and_hides_no_other_group():
 
 def test_a_pace_allows_a_burst_and_then_a_rate():
     clock = Ticks()
-    pace = Pace(20, 5, clock)
+    pace = RateLimit(20, 5, clock)
     assert [pace.take() for _ in range(7)] == [True] * 5 + [False] * 2
     assert pace.wait_s() == 1 / 20
     allowed = 0
@@ -58,7 +58,7 @@ def test_a_pace_allows_a_burst_and_then_a_rate():
 
 def test_a_cost_above_the_burst_waits_for_a_full_bucket():
     clock = Ticks()
-    pace = Pace(10, 5, clock)
+    pace = RateLimit(10, 5, clock)
     assert pace.take(50)
     assert pace.wait_s() == (1 + 45) / 10
     clock.now_ns = 4_000_000_000

@@ -63,7 +63,7 @@ def test_no_microphone_and_no_sound_track_are_told_apart():
 
 
 def test_what_is_in_view_is_counted():
-    assert words.counted([], "nano") == "nothing of what nano knows is in view"
+    assert words.counted([], "nano") == "none of the classes of nano is in view"
     assert words.counted([]) == "nothing in view"
     assert words.counted([track(0.9), track(0.1)]) == "2 in view, 1 sounding"
     assert words.counted([track(0.1)]) == "1 in view, all silent"

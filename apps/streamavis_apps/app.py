@@ -15,6 +15,7 @@ import typer
 from streamavis.redaction import redacted
 from streamavis_apps.commands import (
     bench,
+    bridge,
     calibrate,
     compose,
     convert,
@@ -110,7 +111,7 @@ def _options(
         typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
-    """See and hear at once: which objects are in view, which of them sound, and where, live."""
+    """Live audio-visual instance segmentation: objects in view, which of them sound, and where."""
 
 
 app.command("demo", cls=HelpCommand)(demo.command)
@@ -120,6 +121,7 @@ app.command("view", cls=HelpCommand)(view.command)
 app.command("follow", cls=HelpCommand)(follow.command)
 app.command("record", cls=HelpCommand)(record.command)
 app.command("play", cls=HelpCommand)(play.command)
+app.command("bridge", cls=HelpCommand)(bridge.command)
 app.command("devices", cls=HelpCommand)(devices.command)
 app.command("calibrate", cls=HelpCommand)(calibrate.command)
 app.command("synth", cls=HelpCommand)(synth.command)

@@ -40,11 +40,11 @@ def run(
         source: published weights.
         out: a .safetensors file, replaced if it exists.
         start: name of a recipe to start from part of a network; None: a whole AVISM.
-        window: frames of a window, which weights do not tell.
+        window: frames of a window, which weights do not contain.
         half: store 16 bits per weight.
         causal: make a whole AVISM a causal network.
-        vggish: published weights it hears with, kept in `out`; None: those in `source`, if it has
-            any.
+        vggish: published weights of its audio features, kept in `out`; None: those in
+            `source`, if any.
         console: where the report goes; standard output by default.
 
     Raises:
@@ -63,16 +63,16 @@ def run(
     else:
         model = AVISM(getattr(avism, start)())
         report = checkpoint.initialise(model, state)
-    ear = _ear(state, vggish)
+    features = _vggish(state, vggish)
     notes = {"converted from": source.name}
     if causal and isinstance(model, AVISM):
-        model = StreamAVIS.from_avism(model, ear)
+        model = StreamAVIS.from_avism(model, features)
         checkpoint.save(model, out, notes, half=half)
     else:
-        checkpoint.save(model, out, notes, half=half, vggish=ear)
+        checkpoint.save(model, out, notes, half=half, vggish=features)
     _print(console, report)
-    if ear is not None:
-        console.print(f"hears with the VGGish of {(vggish or source).name}", markup=False)
+    if features is not None:
+        console.print(f"audio features: VGGish of {(vggish or source).name}", markup=False)
     if isinstance(model, StreamAVIS):
         console.print(_describe(model), markup=False, soft_wrap=True)
     size = out.stat().st_size / 1e6
@@ -80,7 +80,7 @@ def run(
     return ExitCode.DONE
 
 
-def _ear(state: dict[str, Tensor], path: Path | None) -> VGGish | None:
+def _vggish(state: dict[str, Tensor], path: Path | None) -> VGGish | None:
     """VGGish from a file of its own, or out of the network's; None where neither is."""
     if path is not None:
         return checkpoint.vggish_from_reference(checkpoint.read_foreign(path))
@@ -93,7 +93,7 @@ def _describe(model: StreamAVIS) -> str:
     if c.vggish == "absent":
         return (
             f"{memory}\nit holds no VGGish: `step` takes ready features (B, 128) only, and replay "
-            "refuses it; convert again with --vggish FILE for a network that hears"
+            "refuses it; convert again with --vggish FILE for a network with sound"
         )
     return memory
 

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["make_clip", "run", "show"]
 
 _READY_S = 60.0  # a viewer that has not connected by then never will
-_LEAVE_S = 5.0  # what the viewer is granted to print its last words
-_SILENCE_S = 10.0  # after which the viewer takes us for dead
+_LEAVE_S = 5.0  # the viewer's time to print the end
+_SILENCE_S = 10.0  # the viewer's timeout for the stream
 
 
 def run(
@@ -91,7 +91,7 @@ def make_clip(out: Path, seed: int, console: Console) -> Path:
 
 
 def show(plan: Replay, console: Console) -> ExitCode:
-    """Replay `plan`, which publishes, while a second process prints who sounds.
+    """Replay `plan`, which publishes, while a second process prints what sounds.
 
     Raises:
         StreamAVISError: as `replay.run`; or the second process did not start.
@@ -102,7 +102,7 @@ def show(plan: Replay, console: Console) -> ExitCode:
         console.print(
             f"Replaying {plan.source} at real time: {info.duration_s or 0:.0f} s, "
             f"{info.width}x{info.height}, {info.fps or 0:g} frames/s, model {plan.model}.\n"
-            f"A second process subscribes to {address} and says who sounds:\n",
+            f"A second process subscribes to {address} and prints what sounds:\n",
             markup=False,
             soft_wrap=True,
         )
@@ -119,19 +119,19 @@ def show(plan: Replay, console: Console) -> ExitCode:
 @contextmanager
 def _viewer(address: str, stop: Stop) -> Iterator[None]:
     """A process that follows `address` on this terminal; the block starts once it listens."""
-    heard, hears = os.pipe()
+    reading, writing = os.pipe()
     command = [sys.executable, "-m", "streamavis_apps", "view", address]
-    command += ["--wait", f"{_SILENCE_S:g}", "--ready-fd", str(hears)]
-    viewer = subprocess.Popen(command, pass_fds=[hears])
-    os.close(hears)
+    command += ["--wait", f"{_SILENCE_S:g}", "--ready-fd", str(writing)]
+    viewer = subprocess.Popen(command, pass_fds=[writing])
+    os.close(writing)
     try:
-        _wait_ready(heard, viewer, stop)
+        _wait_ready(reading, viewer, stop)
         yield
-        # It leaves with the end of the stream; where that was lost on the way, it is told to.
+        # It ends with the stream; if that message was lost, it is terminated.
         with suppress(subprocess.TimeoutExpired):
             viewer.wait(_LEAVE_S)
     finally:
-        os.close(heard)
+        os.close(reading)
         viewer.terminate()
         try:
             viewer.wait(_LEAVE_S)
@@ -140,12 +140,12 @@ def _viewer(address: str, stop: Stop) -> Iterator[None]:
             viewer.wait()
 
 
-def _wait_ready(heard: int, viewer: subprocess.Popen[bytes], stop: Stop) -> None:
-    """Wait until the viewer has heard the publisher: what is sent before is lost to it."""
+def _wait_ready(reading: int, viewer: subprocess.Popen[bytes], stop: Stop) -> None:
+    """Wait until the viewer is connected: earlier messages would be lost."""
     deadline_s = time.monotonic() + _READY_S
-    while not stop.event.is_set() and not select.select([heard], [], [], 0.1)[0]:
+    while not stop.event.is_set() and not select.select([reading], [], [], 0.1)[0]:
         if time.monotonic() > deadline_s:
             raise OutputError(f"the viewer did not connect within {_READY_S:g} s")
-    # The end of the pipe without a byte: it is gone, or about to be.
-    if not stop.event.is_set() and not os.read(heard, 1):
+    # The end of the pipe without a byte: it has ended, or is ending.
+    if not stop.event.is_set() and not os.read(reading, 1):
         raise OutputError(f"the viewer ended at once, with exit code {viewer.wait(_LEAVE_S)}")

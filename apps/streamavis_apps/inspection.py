@@ -74,7 +74,7 @@ class Facts:
     network_size: tuple[int, int]
     stages: tuple[Stage, ...]
     state_bytes: dict[str, int]  # of one stream, by what is kept
-    hears_s: float
+    audio_s: float
     remembers_s: float  # back to the oldest frame that a layer attends to
     reaches_s: float  # through frames that remembered frames remembered
     pinned_frames: int
@@ -134,7 +134,7 @@ def examine(model: str, size: tuple[int, int]) -> Facts:
         network_size=(height, width),
         stages=_stages(network, height, width),
         state_bytes=_state_bytes(network),
-        hears_s=0.0 if config.audio == "none" else WINDOW_SAMPLES / SAMPLE_RATE,
+        audio_s=0.0 if config.audio == "none" else WINDOW_SAMPLES / SAMPLE_RATE,
         remembers_s=span_s,
         reaches_s=depth * span_s,
         pinned_frames=config.pin_first,
@@ -258,10 +258,10 @@ def _print(console: Console, facts: Facts) -> None:
 
 
 def _sentences(facts: Facts) -> list[str]:
-    """The table's other half: what is heard, remembered and computed anew."""
-    lines = ["hears nothing"]
-    if facts.hears_s:
-        lines = [f"hears the {facts.hears_s:g} s that end with the frame"]
+    """The table's other half: sound, memory and computation."""
+    lines = ["no audio input"]
+    if facts.audio_s:
+        lines = [f"audio input: the {facts.audio_s:g} s that end with the frame"]
     pinned = f" and the first {facts.pinned_frames}" if facts.pinned_frames else ""
     lines.append(
         f"attends to frames of the last {facts.remembers_s:g} s{pinned}; "

@@ -1,4 +1,4 @@
-"""`streamavis keys`: makes, lists and revokes keys, and says what to do next."""
+"""`streamavis keys`: makes, lists and revokes keys, and prints the next step."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def add(
     _say(console, f"{name} may read now, with the key file {path}")
     _say(
         console,
-        f"Next, carry that file to {name} by a way nobody listens to (scp, a stick), and read "
+        f"Next, carry that file to {name} over a secure channel (scp, a USB stick), and read "
         f"there: streamavis view tcp://THIS-MACHINE:PORT --key {path.name}",
     )
 
@@ -61,7 +61,7 @@ def revoke(name: str, keys: Path | None, console: Console | None = None) -> None
     """Take a client off the list.
 
     Raises:
-        KeyFileError: nobody has this name, or a file cannot be removed.
+        KeyFileError: no reader has this name, or a file cannot be removed.
     """
     _, *others = _folder(keys).revoke(name)
     _say(console, f"{name} may read no longer; publishers that run shut it out at once")
@@ -70,7 +70,7 @@ def revoke(name: str, keys: Path | None, console: Console | None = None) -> None
 
 
 def show(keys: Path | None, console: Console | None = None) -> None:
-    """Print the publisher's public key and everybody who may read.
+    """Print the publisher's public key and all readers.
 
     Raises:
         KeyFileError: the folder cannot be read.
@@ -80,7 +80,7 @@ def show(keys: Path | None, console: Console | None = None) -> None:
     clients = folder.clients()
     _say(console, f"{folder.path}\nthis machine's public key  {listed.public}\n")
     if not clients:
-        _say(console, f"Nobody may read yet; next: streamavis keys add NAME{_where(keys)}")
+        _say(console, f"No readers yet; next: streamavis keys add NAME{_where(keys)}")
     else:
         table = Table(box=None, pad_edge=False)
         for heading in ("client", "public key"):

@@ -45,8 +45,7 @@ def load_warm(
 ) -> StreamAVIS:
     """Load the model of this name or file and warm it up on pictures of these sizes (H, W).
 
-    Says where it runs, and what takes so long: on a machine's first run kernels are built, for
-    half a minute.
+    Prints where it runs. On a machine's first run kernels are built, for half a minute.
 
     Raises:
         CheckpointError: the model is unknown, damaged, or of another kind or version.
@@ -57,13 +56,13 @@ def load_warm(
         model = checkpoint.load(name).to(placement.device)
         model.compute_dtype = placement.dtype
         status.update(f"warming up {name}")
-        told: list[str] = []
+        announced: list[str] = []
 
         def building(kernel: str) -> None:
             status.update(f"building kernels (first run): {kernel}")
-            if not told:
+            if not announced:
                 console.print("building kernels (first run); this takes up to a minute")
-            told.append(kernel)
+            announced.append(kernel)
 
         warm_up(model, sizes, on_build=building)
     return model

@@ -1,4 +1,4 @@
-"""What a figure was measured on: a number without its machine says nothing."""
+"""The machine that a figure was measured on."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Machine(TypedDict):
     cpu: str
     cores: int  # this process may use
     system: str
-    load_1min: float | None  # before the measurement; None: the system does not tell
+    load_1min: float | None  # before the measurement; None: unknown to the system
     versions: dict[str, str]
 
 
@@ -43,7 +43,7 @@ def cores() -> int:
 
 
 def resident_bytes() -> int | None:
-    """Memory of this process that is in RAM now; None where the system does not tell."""
+    """Memory of this process that is in RAM now; None: unknown to the system."""
     counts = Path("/proc/self/statm")
     if not counts.exists():
         return None

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from streamavis.recordings import Player, Recording
+from streamavis.sinks.publish import keys_for
 from streamavis.wire import Publisher
 from streamavis_apps.exits import ExitCode, Stop, stop_on_signals
-from streamavis_apps.publishing import keys_for
 from streamavis_apps.terminal import Terminal
 from streamavis_apps.text import shown
 

@@ -35,5 +35,5 @@ def recording(text: str, command: str) -> Path:
 
 
 def is_stdout(path: Path | None) -> bool:
-    """Whether an output is standard output: what is told besides it goes to stderr."""
+    """Whether an output is standard output: other messages then go to stderr."""
     return path == STDOUT

@@ -20,7 +20,7 @@ def shown(text: str, *, lines: bool = False) -> str:
     """The text with U+FFFD in place of every character that a terminal acts on.
 
     Args:
-        text: of anybody.
+        text: from any source.
         lines: keep line breaks and tabs.
     """
     return (_ACTS_IN_LINES if lines else _ACTS).sub("\ufffd", text)

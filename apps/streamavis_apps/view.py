@@ -53,7 +53,7 @@ def run(
         key: this reader's key file.
         insecure: read in clear from another machine.
         ready_fd: file descriptor that gets a byte, and is closed, with the first message; for
-            a parent process that must not begin before somebody listens.
+            a parent process that waits for a subscriber.
         console: where to draw; standard output by default.
         stop: ends it from outside; SIGINT and SIGTERM do by default.
 
@@ -63,7 +63,7 @@ def run(
     """
     console = console or Terminal()
     guard: AbstractContextManager[Stop] = nullcontext(stop) if stop else stop_on_signals()
-    # The screen tells why a publisher refuses; whoever set logging up gets both.
+    # The screen shows why a publisher refuses; with logging set up it is logged too.
     logging.getLogger("streamavis.wire.subscriber").addHandler(logging.NullHandler())
     subscriber = Subscriber(
         address, stream=stream, kinds=("frame", "status"), key=key, insecure=insecure
@@ -79,7 +79,7 @@ def run(
         else:
             with Live(console=console, auto_refresh=False) as live:
                 follow(subscriber, board, LivePanel(live, address), stop, wait_s)
-        last = _last_words(subscriber, board)
+        last = _end_line(subscriber, board)
         console.print(last, markup=False, highlight=False, soft_wrap=True)
     return stop.exit_code
 
@@ -105,7 +105,7 @@ class Screen(Protocol):
 def follow(
     subscriber: Subscriber, board: Board, screen: Screen, stop: Stop, wait_s: float | None
 ) -> None:
-    """Bring what arrives onto the screen until the stream ends or `stop` is asked for."""
+    """Show arriving messages until the stream ends or `stop` is asked for."""
     heard_s = time.monotonic()
     while subscriber.end is None and not stop.event.is_set():
         message = subscriber.receive(_TICK_S)
@@ -196,7 +196,7 @@ def _greeting(result: FrameResult) -> str:
     return f"{result.stream}: sees {names}; sounding: {sounding_names(result)}"
 
 
-def _last_words(subscriber: Subscriber, board: Board) -> str:
+def _end_line(subscriber: Subscriber, board: Board) -> str:
     seen = f"{board.frames} frames seen, {board.missed} missed"
     end = subscriber.end
     if end is None:

@@ -56,7 +56,7 @@ class Row:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Figures:
+class _Figures:
     """Of one row."""
 
     array: str
@@ -110,7 +110,7 @@ def run(plan: Plan, *, json_path: Path | None) -> int:
     return 1 if missed else 0
 
 
-def measure(row: Row, plan: Plan) -> Figures:
+def measure(row: Row, plan: Plan) -> _Figures:
     """Simulate one row and score it."""
     known: list[bool] = []
     errors: list[float] = []
@@ -129,7 +129,7 @@ def measure(row: Row, plan: Plan) -> Figures:
     if row.is_goal:
         in_time = median is not None and median <= _GOAL_DEG
         reached = share <= _GOAL_ALONE if row.alone else in_time
-    return Figures(
+    return _Figures(
         array=row.array.name,
         snr_db=None if row.alone else row.snr_db,
         rt60_s=None if row.alone else row.rt60_s,
@@ -186,7 +186,7 @@ def _cost_ms(plan: Plan) -> dict[str, float]:
     return costs
 
 
-def _table(figures: list[Figures], plan: Plan) -> Table:
+def _table(figures: list[_Figures], plan: Plan) -> Table:
     table = Table(title=f"bearing of a voice {plan.distance_m:g} m away, degrees")
     table.add_column("array")
     for name in ("SNR, dB", "RT60, s", "known", "median", "p90", "> 15 deg", "goal"):

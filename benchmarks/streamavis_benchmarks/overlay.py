@@ -19,7 +19,7 @@ from streamavis.types import SAMPLE_RATE, AudioChunk, FrameResult, Heard, Track
 from streamavis.viz import draw
 from streamavis.viz.kinds import MOST_KINDS
 from streamavis.viz.overlay import draw_tracks
-from streamavis.viz.screen import Health, Screen
+from streamavis.viz.screen import ScreenHealth, StreamScreen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -154,10 +154,10 @@ def _blob(rng: np.random.Generator, number: int, count: int, height: int, width:
 def _measure(
     image: NDArray[np.uint8], result: FrameResult, frames: int
 ) -> dict[str, _Milliseconds]:
-    screen = Screen()
+    screen = StreamScreen()
     rng = np.random.default_rng(0)
     screen.hear(AudioChunk(rng.normal(0, 0.1, 10 * SAMPLE_RATE).astype(np.float32), 0))
-    screen.tell(Health(frames_per_s=30.0), 0)
+    screen.tell(ScreenHealth(frames_per_s=30.0), 0)
     canvas = image.copy()
 
     def overlay() -> None:

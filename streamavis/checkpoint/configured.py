@@ -18,18 +18,14 @@ from torch.overrides import TorchFunctionMode
 
 from streamavis.errors import ArgumentError, CheckpointError
 from streamavis.model.avism import AVISM
-from streamavis.model.backbone import NanoConfig
-from streamavis.model.efficientnet import EfficientNetLiteConfig
-from streamavis.model.resnet import ResNetConfig
+from streamavis.model.backbones import KINDS
 from streamavis.model.streamavis import StreamAVIS
-from streamavis.model.swin import SwinConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
 __all__ = [
-    "BACKBONES",
     "MAX_CLASSES",
     "MAX_CONFIG",
     "MAX_LABEL",
@@ -38,12 +34,6 @@ __all__ = [
     "parsed",
 ]
 
-BACKBONES: Final[dict[str, type[Any]]] = {
-    "nano": NanoConfig,
-    "efficientnet-lite0": EfficientNetLiteConfig,
-    "resnet": ResNetConfig,
-    "swin": SwinConfig,
-}
 MAX_CONFIG: Final = 1 << 20  # characters of a configuration
 MAX_CLASSES: Final = 1_024  # as on the wire
 MAX_LABEL: Final = 256  # characters, as on the wire
@@ -70,6 +60,11 @@ _RANGES: Final[dict[str, tuple[float, float]]] = {
     **dict.fromkeys(("score_on", "score_off"), (0, 1)),
 }
 _MAKERS: Final = frozenset(("empty", "zeros", "ones", "full", "randn", "rand"))
+# Files of the first versions name no kind: there were three, of these fields.
+_UNTAGGED: Final = {
+    frozenset(("blocks",)): "resnet",
+    frozenset(("embed", "depths", "heads", "window")): "swin",
+}
 _MAX_STAGES: Final = 16  # of a backbone, of an audio encoder
 _Config = TypeVar("_Config")
 _Network = TypeVar("_Network", StreamAVIS, AVISM)
@@ -163,14 +158,13 @@ class _ShapesOnly(TorchFunctionMode):
 
 
 def _backbone(values: object) -> Any:
-    """The configuration of a backbone. Files before kinds were written are told by their keys."""
+    """The configuration of a backbone, by its kind."""
     if not isinstance(values, dict):
         raise ArgumentError(f"backbone is a {type(values).__name__}, expected fields by name")
-    untagged = "resnet" if "blocks" in values else "swin" if "embed" in values else "nano"
-    kind = str(values.pop("kind", untagged))
-    if kind not in BACKBONES:
-        raise ArgumentError(f"backbone is of kind {kind!r}, expected one of {', '.join(BACKBONES)}")
-    return _checked(BACKBONES[kind], values)
+    kind = str(values.pop("kind", None) or _UNTAGGED.get(frozenset(values), "nano"))
+    if kind not in KINDS:
+        raise ArgumentError(f"backbone is of kind {kind!r}, expected one of {', '.join(KINDS)}")
+    return _checked(KINDS[kind].config, values)
 
 
 def _checked(kind: type[_Config], values: dict[str, Any]) -> _Config:
@@ -211,7 +205,7 @@ def _value(name: str, hint: Any, value: Any) -> Any:
 
 
 def _number(name: str, kind: type, value: Any) -> Any:
-    low, high = _RANGES[name]
+    low, high = _RANGES.get(name, _WIDTH)
     if type(value) not in ((int,) if kind is int else (int, float)):
         raise ArgumentError(f"{name} is {_short(value)}, expected {kind.__name__}")
     if not (math.isfinite(value) if isinstance(value, float) else True) or not low <= value <= high:

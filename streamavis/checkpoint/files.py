@@ -6,11 +6,11 @@ import dataclasses
 import json
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from safetensors import SafetensorError, safe_open
 
-from streamavis.checkpoint.configured import BACKBONES, check_fit, parsed
+from streamavis.checkpoint.configured import check_fit, parsed
 from streamavis.checkpoint.folder import WEIGHTS, header_beside, weights_in, write_header
 from streamavis.checkpoint.vggish import vggish_from_reference
 from streamavis.checkpoint.writing import write_tensors
@@ -111,7 +111,7 @@ def save(
     header = {
         "kind": _OFFLINE_KIND if isinstance(model, AVISM) else _KIND,
         "version": str(_VERSION),
-        "config": json.dumps(_written(model.config)),
+        "config": json.dumps(dataclasses.asdict(model.config)),
         **(notes or {}),
     }
     path = Path(path)
@@ -196,13 +196,6 @@ def load_vggish(name_or_path: str | Path) -> VGGish | None:
         names = [name for name in file.keys() if name.startswith(_VGGISH)]  # noqa: SIM118
         state = {name.removeprefix(_VGGISH): file.get_tensor(name).float() for name in names}
     return vggish_from_reference(state) if state else None
-
-
-def _written(config: StreamAVISConfig | AVISMConfig) -> dict[str, Any]:
-    """A configuration as it is written: its backbone says of which kind it is."""
-    values = dataclasses.asdict(config)
-    kind = next(name for name, kind in BACKBONES.items() if type(config.backbone) is kind)
-    return values | {"backbone": {"kind": kind, **values["backbone"]}}
 
 
 def kind_of(path: Path) -> str | None:

@@ -67,7 +67,7 @@ def listen(
 
     Args:
         source: read to its end; fps: frames looked at per second.
-        progress: told how many of them have come by.
+        progress: called with the number of frames so far.
     """
     chunks: list[AudioChunk] = []
     truncated: TruncatedInputError | None = None

@@ -9,17 +9,17 @@ from streamavis.metrics.evaluation import PROTOCOLS, Evaluation, evaluate, evalu
 from streamavis.metrics.incremental import Sight, StreamingEvaluator
 from streamavis.metrics.oracle import oracle
 from streamavis.metrics.reader import read_predictions, read_truth
-from streamavis.metrics.scores import SUMMARY, Protocol, Scores
+from streamavis.metrics.scores import SUMMARY, FileScores, Protocol
 
 __all__ = [
     "PROTOCOLS",
     "SUMMARY",
     "Category",
     "Evaluation",
+    "FileScores",
     "GroundTruth",
     "Predictions",
     "Protocol",
-    "Scores",
     "Sight",
     "StreamingEvaluator",
     "evaluate",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Case", "Category", "GroundTruth", "Pairs", "Predictions", "Track", "Video"]
+__all__ = ["Case", "Category", "GroundTruth", "MaskPairs", "MaskTrack", "Predictions", "TruthVideo"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Category:
 
 
 @dataclass(slots=True)
-class Track:
+class MaskTrack:
     """One object through a video.
 
     A mask is None where the file says `null`. An all-zero mask is something else to the public
@@ -46,7 +46,7 @@ class Track:
 
 
 @dataclass(slots=True)
-class Video:
+class TruthVideo:
     """A video of the ground truth."""
 
     id: int
@@ -54,7 +54,7 @@ class Video:
     frames: list[str]  # (T) picture files
     times_s: NDArray[np.float64]  # (T) ascending
     size: tuple[int, int] | None  # height, width; None: the file does not say
-    tracks: list[Track]  # (G) in the file's order
+    tracks: list[MaskTrack]  # (G) in the file's order
 
 
 @dataclass(slots=True)
@@ -63,7 +63,7 @@ class GroundTruth:
 
     source: str
     categories: list[Category]
-    videos: list[Video]  # by name, as the public evaluator takes them
+    videos: list[TruthVideo]  # by name, as the public evaluator takes them
     unreadable: str | None = None  # why the public evaluator cannot read the file
 
 
@@ -72,11 +72,11 @@ class Predictions:
     """A file of predictions for a ground truth."""
 
     source: str
-    tracks: dict[int, list[Track]]  # video id -> (P) in the file's order
+    tracks: dict[int, list[MaskTrack]]  # video id -> (P) in the file's order
 
 
 @dataclass(slots=True)
-class Pairs:
+class MaskPairs:
     """The masks of one video that share a pixel, sparse and ordered by frame."""
 
     frame: NDArray[np.intp]  # (N)
@@ -104,9 +104,9 @@ class Case:
 
     name: str
     times_s: NDArray[np.float64]  # (T)
-    truth: list[Track]  # (G)
-    predicted: list[Track]  # (P)
-    pairs: Pairs
+    truth: list[MaskTrack]  # (G)
+    predicted: list[MaskTrack]  # (P)
+    pairs: MaskPairs
     truth_areas: NDArray[np.int64] = field(init=False)  # (G, T)
     predicted_areas: NDArray[np.int64] = field(init=False)  # (P, T)
     truth_order: list[int] = field(init=False)  # places by content, for what must not depend
@@ -119,7 +119,7 @@ class Case:
         self.predicted_order = sorted(range(len(self.predicted)), key=content_key(self.predicted))
 
 
-def _stack(tracks: Sequence[Track], length: int) -> NDArray[np.int64]:
+def _stack(tracks: Sequence[MaskTrack], length: int) -> NDArray[np.int64]:
     stacked = np.empty((len(tracks), length), np.int64)
     for row, track in zip(stacked, tracks, strict=True):
         row[:] = track.areas[:length]

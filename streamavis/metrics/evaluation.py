@@ -11,13 +11,13 @@ from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
 from streamavis.metrics.confusion import Confusion, confuse
-from streamavis.metrics.data import Case, Category, GroundTruth, Predictions, Track, Video
+from streamavis.metrics.data import Case, Category, GroundTruth, MaskTrack, Predictions, TruthVideo
 from streamavis.metrics.events import EventCounts, count_events, event_scores
 from streamavis.metrics.fsla import EvaluatorAbortError, corrected_limits, official_limits
-from streamavis.metrics.measure import Measured, measure
+from streamavis.metrics.measure import VideoMeasures, measure
 from streamavis.metrics.overlap import find_pairs
 from streamavis.metrics.reader import Map, read_predictions, read_truth
-from streamavis.metrics.scores import Protocol, Scores, pool
+from streamavis.metrics.scores import FileScores, Protocol, pool
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "PROTOCOLS",
     "Evaluation",
-    "Outcome",
+    "VideoOutcome",
     "conclude",
     "evaluate",
     "evaluate_files",
@@ -42,19 +42,19 @@ class Evaluation:
     """What is to be said of one file of predictions; None for a protocol not asked for."""
 
     source: str
-    official: Scores | None
+    official: FileScores | None
     official_error: str | None  # why the public evaluator would give no numbers
-    corrected: Scores | None
+    corrected: FileScores | None
     streaming: dict[str, float]  # see `events.event_scores`
     confusion: Confusion
 
 
 @dataclass(slots=True)
-class Outcome:
+class VideoOutcome:
     """What one video contributes."""
 
-    official: Measured | str | None  # a sentence where the public evaluator would abort
-    corrected: Measured | None
+    official: VideoMeasures | str | None  # a sentence where the public evaluator would abort
+    corrected: VideoMeasures | None
     events: EventCounts
     confusion: Confusion
 
@@ -128,9 +128,11 @@ def evaluate(
     return conclude(predictions.source, outcomes, truth.categories, protocols, truth.unreadable)
 
 
-def examine(case: Case, categories: Sequence[Category], protocols: Sequence[Protocol]) -> Outcome:
+def examine(
+    case: Case, categories: Sequence[Category], protocols: Sequence[Protocol]
+) -> VideoOutcome:
     """Count everything there is to count in one video."""
-    official: Measured | str | None = None
+    official: VideoMeasures | str | None = None
     if "official" in protocols:
         try:
             official = measure(case, categories, official_limits(case), official=True)
@@ -139,12 +141,12 @@ def examine(case: Case, categories: Sequence[Category], protocols: Sequence[Prot
     corrected = None
     if "corrected" in protocols:
         corrected = measure(case, categories, corrected_limits(case), official=False)
-    return Outcome(official, corrected, count_events(case), confuse(case))
+    return VideoOutcome(official, corrected, count_events(case), confuse(case))
 
 
 def conclude(
     source: str,
-    outcomes: Sequence[Outcome],
+    outcomes: Sequence[VideoOutcome],
     categories: Sequence[Category],
     protocols: Sequence[Protocol],
     unreadable: str | None = None,
@@ -152,7 +154,7 @@ def conclude(
     """Pool videos, which are in order of their names."""
     official, reason = None, None
     if "official" in protocols:
-        counted = [one.official for one in outcomes if isinstance(one.official, Measured)]
+        counted = [one.official for one in outcomes if isinstance(one.official, VideoMeasures)]
         aborts = (one.official for one in outcomes if isinstance(one.official, str))
         empty = "no video" if not outcomes else "no category" if not categories else None
         reason = unreadable or (empty and f"it fails on a ground truth with {empty}")
@@ -173,8 +175,8 @@ def conclude(
 
 
 def _examine_video(
-    task: tuple[Video, list[Track], list[Category], Sequence[Protocol]],
-) -> Outcome:
+    task: tuple[TruthVideo, list[MaskTrack], list[Category], Sequence[Protocol]],
+) -> VideoOutcome:
     video, predicted, categories, protocols = task
     pairs = find_pairs(video.tracks, predicted, len(video.frames), video.size or (0, 0))
     case = Case(video.name, video.times_s, video.tracks, predicted, pairs)

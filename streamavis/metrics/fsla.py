@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from streamavis.metrics.data import Case, Track
+    from streamavis.metrics.data import Case, MaskTrack
 
 __all__ = [
     "BLANK",
@@ -193,7 +193,7 @@ def _categories(case: Case) -> set[int]:
     return {track.category_id for track in (*case.truth, *case.predicted)}
 
 
-def _of(tracks: list[Track], category: int) -> list[int]:
+def _of(tracks: list[MaskTrack], category: int) -> list[int]:
     return [place for place, track in enumerate(tracks) if track.category_id == category]
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from streamavis.errors import InputError
-from streamavis.metrics.data import Case, Category, Track
-from streamavis.metrics.evaluation import PROTOCOLS, Evaluation, Outcome, conclude, examine
+from streamavis.metrics.data import Case, Category, MaskTrack
+from streamavis.metrics.evaluation import PROTOCOLS, Evaluation, VideoOutcome, conclude, examine
 from streamavis.metrics.overlap import PairList
 from streamavis.metrics.runs import MaskError, areas
 
@@ -53,7 +53,7 @@ class StreamingEvaluator:
         self._categories = list(categories)
         self._protocols = tuple(protocols)
         self._open: dict[str, _OpenVideo] = {}
-        self._closed: dict[str, Outcome] = {}
+        self._closed: dict[str, VideoOutcome] = {}
 
     def add(
         self, video: str, time_s: float, truth: Sequence[Sight], predicted: Sequence[Sight]
@@ -112,11 +112,11 @@ class _OpenTrack:
     masks: list[bytes | None]
     areas: list[int]
 
-    def track(self, id_: int, length: int) -> Track:
+    def track(self, id_: int, length: int) -> MaskTrack:
         missing = length - len(self.masks)
         sizes = np.array(self.areas + [-1] * missing, np.int64)
         visible = sizes[sizes > 0]
-        return Track(
+        return MaskTrack(
             id=id_,
             category_id=self.category_id,
             masks=self.masks + [None] * missing,

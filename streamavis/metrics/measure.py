@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
     from streamavis.metrics.data import Case, Category
 
-__all__ = ["Measured", "measure"]
+__all__ = ["VideoMeasures", "measure"]
 
 
 @dataclass(slots=True)
-class Measured:
+class VideoMeasures:
     """One video under one protocol, small enough to keep and to send between processes."""
 
     name: str
@@ -33,7 +33,7 @@ class Measured:
 
 def measure(
     case: Case, categories: Sequence[Category], limits: NDArray[np.float64], *, official: bool
-) -> Measured:
+) -> VideoMeasures:
     """Count everything that pools over videos.
 
     Args:
@@ -55,7 +55,7 @@ def measure(
         counts = count_class(case, truth, predicted, official=official)
         if counts.truth or counts.predicted:
             hota[category.id] = counts
-    return Measured(
+    return VideoMeasures(
         name=case.name,
         sources=(case.truth_areas >= (0 if official else 1)).sum(axis=0),
         limits=limits,

@@ -21,21 +21,21 @@ from streamavis.metrics.fsla import (
 from streamavis.metrics.hota import OFFICIAL_ALPHAS
 from streamavis.metrics.measure import measure
 from streamavis.metrics.overlap import find_pairs
-from streamavis.metrics.scores import Scores, pool
+from streamavis.metrics.scores import FileScores, pool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-    from streamavis.metrics.data import GroundTruth, Track, Video
+    from streamavis.metrics.data import GroundTruth, MaskTrack, TruthVideo
 
 __all__ = ["oracle"]
 
 _TRIED = 10  # silent tracks of a frame whose subsets are gone through
 
 
-def oracle(truth: GroundTruth) -> Scores:
+def oracle(truth: GroundTruth) -> FileScores:
     """The best official values of predictions that hold every mask of the ground truth exactly.
 
     Such a prediction is written in many ways: a silent frame of a track as null or as an all-zero
@@ -58,7 +58,7 @@ def oracle(truth: GroundTruth) -> Scores:
     return pool(measured, truth.categories, "official")
 
 
-def _best_limits(video: Video, tracks: list[Track]) -> NDArray[np.float64]:
+def _best_limits(video: TruthVideo, tracks: list[MaskTrack]) -> NDArray[np.float64]:
     best = np.full(len(video.frames), -np.inf)
     for first in range(max(1, len(tracks))):
         order = list(range(len(tracks)))
@@ -70,7 +70,7 @@ def _best_limits(video: Video, tracks: list[Track]) -> NDArray[np.float64]:
     return best
 
 
-def _limits_of(video: Video, tracks: list[Track]) -> NDArray[np.float64] | None:
+def _limits_of(video: TruthVideo, tracks: list[MaskTrack]) -> NDArray[np.float64] | None:
     """What the evaluator gives for the best writing in this order; None where it aborts."""
     case = _case(video, tracks)
     assigned = assign_video(case)
@@ -119,13 +119,13 @@ def _subsets(places: list[int]) -> Iterator[tuple[int, ...]]:
         yield from combinations(places, number)
 
 
-def _without_blanks(track: Track) -> Track:
+def _without_blanks(track: MaskTrack) -> MaskTrack:
     visible = track.areas > 0
     masks = [mask if shown else None for mask, shown in zip(track.masks, visible, strict=True)]
     return replace(track, masks=masks, areas=np.where(visible, track.areas, -1))
 
 
-def _case(video: Video, predicted: list[Track]) -> Case:
+def _case(video: TruthVideo, predicted: list[MaskTrack]) -> Case:
     pairs = find_pairs(video.tracks, predicted, len(video.frames), video.size or (0, 0))
     return Case(video.name, video.times_s, video.tracks, predicted, pairs)
 

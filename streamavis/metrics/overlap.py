@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pycocotools import mask as coco
 
-from streamavis.metrics.data import Pairs
+from streamavis.metrics.data import MaskPairs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from streamavis.metrics.data import Track
+    from streamavis.metrics.data import MaskTrack
 
 __all__ = ["EPS", "FRAMES_AT_ONCE", "PairList", "alignment", "find_pairs"]
 
@@ -50,17 +50,17 @@ class PairList:
                 )
             )
 
-    def pairs(self) -> Pairs:
+    def pairs(self) -> MaskPairs:
         """What was found so far."""
         if not self._found:
             none = np.empty(0, np.intp)
-            return Pairs(none, none, none, np.empty(0))
-        return Pairs(*(np.concatenate(column) for column in zip(*self._found, strict=True)))
+            return MaskPairs(none, none, none, np.empty(0))
+        return MaskPairs(*(np.concatenate(column) for column in zip(*self._found, strict=True)))
 
 
 def find_pairs(
-    truth: Sequence[Track], predicted: Sequence[Track], length: int, size: tuple[int, int]
-) -> Pairs:
+    truth: Sequence[MaskTrack], predicted: Sequence[MaskTrack], length: int, size: tuple[int, int]
+) -> MaskPairs:
     """Compare the masks of a video of `length` frames."""
     found = PairList(size)
     for frame in range(length):
@@ -69,7 +69,7 @@ def find_pairs(
 
 
 def alignment(
-    pairs: Pairs,
+    pairs: MaskPairs,
     truth: Sequence[int],
     predicted: Sequence[int],
     truth_frames: NDArray[np.intp],
@@ -100,7 +100,7 @@ def alignment(
     return joint[0] / (truth_frames[:, None] + predicted_frames - joint[0])
 
 
-def _visible(tracks: Sequence[Track], frame: int) -> Iterator[tuple[int, bytes]]:
+def _visible(tracks: Sequence[MaskTrack], frame: int) -> Iterator[tuple[int, bytes]]:
     """Tracks with at least one pixel in the frame, and their counts."""
     for number, track in enumerate(tracks):
         mask = track.masks[frame]

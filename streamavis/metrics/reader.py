@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 
 from streamavis.errors import InputError
-from streamavis.metrics.data import Category, GroundTruth, Predictions, Track, Video
+from streamavis.metrics.data import Category, GroundTruth, MaskTrack, Predictions, TruthVideo
 from streamavis.metrics.limits import (
     MAX_CATEGORIES,
     UNREADABLE,
@@ -123,7 +123,7 @@ def read_predictions(
     reader.names = {video.id: video.name for video in truth.videos}
     entries = reader.decode(reader.content(), list[msgspec.Raw], "a list of predictions")
     videos = {video.id: video for video in truth.videos}
-    tracks: dict[int, list[Track]] = {}
+    tracks: dict[int, list[MaskTrack]] = {}
     for number, entry in enumerate(reader.entries(entries, _Prediction, "track")):
         video = videos.get(entry.video_id)
         if video is not None:
@@ -180,7 +180,7 @@ class _Reader:
         if twice is not None:
             raise InputError(f"{self.source}: {where}{what} {twice!r} occurs more than once")
 
-    def video(self, entry: _Video) -> Video:
+    def video(self, entry: _Video) -> TruthVideo:
         if not entry.file_names:
             raise InputError(f"{self.source}: video {entry.id} has no file_names")
         name = entry.file_names[0].partition("/")[0]
@@ -198,10 +198,14 @@ class _Reader:
         size = None
         if entry.height is not None and entry.width is not None:
             size = self._sized(f"video {name!r}", entry.height, entry.width)
-        return Video(entry.id, name, entry.file_names, times_s, size, [])
+        return TruthVideo(entry.id, name, entry.file_names, times_s, size, [])
 
     def annotations(
-        self, raw: list[msgspec.Raw], videos: list[Video], categories: list[Category], apply: Map
+        self,
+        raw: list[msgspec.Raw],
+        videos: list[TruthVideo],
+        categories: list[Category],
+        apply: Map,
     ) -> None:
         """Give each video its tracks, and the size its annotations state."""
         by_id = {video.id: video for video in videos}
@@ -256,7 +260,7 @@ class _Reader:
 
     def _truth_track(
         self, place: str, entry: _Annotation, number: int, read: TruthMasks | str
-    ) -> Track:
+    ) -> MaskTrack:
         if isinstance(read, str):
             self._fail(place, read)
         if entry.sounding is not None:
@@ -272,7 +276,7 @@ class _Reader:
             elif entry.sounding is not None:
                 self.unreadable = f"{place}: it does not know 'sounding'"
         stated = [area for area in entry.areas or [] if area]
-        return Track(
+        return MaskTrack(
             id=number if entry.id is None else entry.id,
             category_id=entry.category_id,
             masks=read.masks,
@@ -282,8 +286,8 @@ class _Reader:
         )
 
     def prediction(
-        self, entry: _Prediction, number: int, place: int, video: Video, exact_length: bool
-    ) -> Track:
+        self, entry: _Prediction, number: int, place: int, video: TruthVideo, exact_length: bool
+    ) -> MaskTrack:
         where = f"video {video.name!r}, track {number}"
         size = video.size or self._unsized.get(video.id)
         try:
@@ -295,7 +299,7 @@ class _Reader:
         length = len(video.frames)
         if len(masks) < length or (exact_length and len(masks) > length):
             self._fail(where, f"segmentations has {len(masks)} entries for {length} frames")
-        return Track(place, entry.category_id, masks, areas, score=entry.score)
+        return MaskTrack(place, entry.category_id, masks, areas, score=entry.score)
 
     def _fail(self, where: str, what: str) -> NoReturn:
         raise InputError(f"{self.source}: {where}: {what}")

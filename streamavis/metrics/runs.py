@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from streamavis.metrics.data import Track
+    from streamavis.metrics.data import MaskTrack
 
 __all__ = ["MaskError", "areas", "content_key", "run_lengths"]
 
@@ -67,7 +67,7 @@ def run_lengths(counts: bytes) -> list[int]:
     return merged
 
 
-def content_key(tracks: Sequence[Track]) -> Callable[[int], Any]:
+def content_key(tracks: Sequence[MaskTrack]) -> Callable[[int], Any]:
     """A sort key for places in `tracks`: by what the tracks contain, never by where they stand.
 
     Frame by frame the run lengths are compared as lists; a frame without a pixel counts as [].
@@ -85,7 +85,7 @@ def content_key(tracks: Sequence[Track]) -> Callable[[int], Any]:
     return cmp_to_key(compare)
 
 
-def _contents(track: Track) -> list[bytes | None]:
+def _contents(track: MaskTrack) -> list[bytes | None]:
     return [
         mask if area > 0 else None
         for mask, area in zip(track.masks, track.areas.tolist(), strict=True)

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from streamavis.metrics.data import Category
-    from streamavis.metrics.measure import Measured
+    from streamavis.metrics.measure import VideoMeasures
 
-__all__ = ["SUMMARY", "Protocol", "Scores", "pool"]
+__all__ = ["SUMMARY", "FileScores", "Protocol", "pool"]
 
 Protocol = Literal["official", "corrected"]
 HOTA_FAMILY = ("HOTA", "DetA", "AssA", "DetRe", "DetPr", "AssRe", "AssPr", "LocA")
@@ -27,7 +27,7 @@ SUMMARY = ("FSLA", "FSLAn", "FSLAs", "FSLAm", *HOTA_FAMILY, "mAP", "AP_s", "AP_m
 
 
 @dataclass(frozen=True, slots=True)
-class Scores:
+class FileScores:
     """A file of predictions under one protocol, in percent; NaN where there is nothing to score.
 
     The official protocol says -100 where mAP has nothing to score, as the public evaluator does.
@@ -43,8 +43,8 @@ class Scores:
 
 
 def pool(
-    measured: Sequence[Measured], categories: Sequence[Category], protocol: Protocol
-) -> Scores:
+    measured: Sequence[VideoMeasures], categories: Sequence[Category], protocol: Protocol
+) -> FileScores:
     """Add up videos, which are in order of their names."""
     official = protocol == "official"
     if not official:  # the order in the file must not even show in the rounding
@@ -72,7 +72,7 @@ def pool(
         for category in categories
         if category.id in shown
     }
-    return Scores(
+    return FileScores(
         protocol,
         summary,
         thresholds,
@@ -84,7 +84,7 @@ def pool(
 
 
 def _fsla(
-    measured: Sequence[Measured], thresholds: NDArray[np.float64]
+    measured: Sequence[VideoMeasures], thresholds: NDArray[np.float64]
 ) -> tuple[dict[str, NDArray[np.float64]], dict[str, NDArray[np.float64]]]:
     """Curves over the thresholds, and the share of thresholds at which each frame is correct."""
     nothing = np.empty(0)
@@ -105,13 +105,13 @@ def _fsla(
     return curves, frames
 
 
-def _pooled_hota(measured: Sequence[Measured], category: int) -> HotaCounts:
+def _pooled_hota(measured: Sequence[VideoMeasures], category: int) -> HotaCounts:
     found = (one.hota[category] for one in measured if category in one.hota)
     return sum(found, start=HotaCounts.none())
 
 
 def _precision(
-    measured: Sequence[Measured], category: int, official: bool
+    measured: Sequence[VideoMeasures], category: int, official: bool
 ) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
     tracks = [one.tracks[category] for one in measured if category in one.tracks]
     first = next((one.name for one in measured if one.any_predicted), None)

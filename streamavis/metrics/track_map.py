@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from streamavis.metrics.data import Case, Track
+    from streamavis.metrics.data import Case, MaskTrack
 
 __all__ = ["RANGES", "ClassTracks", "average_precision", "class_tracks", "track_iou"]
 
@@ -37,7 +37,7 @@ class ClassTracks:
 
     video: str
     iou: NDArray[np.float64]  # (P, G) of whole tracks
-    predicted: list[Track]  # (P) by falling score
+    predicted: list[MaskTrack]  # (P) by falling score
     areas: NDArray[np.float64]  # (P)
     truth_areas: NDArray[np.float64]  # (G)
     crowd: NDArray[np.bool_]  # (G)
@@ -196,6 +196,6 @@ def _within(areas: NDArray[np.float64], bounds: tuple[float, float]) -> NDArray[
     return (areas >= bounds[0] - EPS) & (areas <= bounds[1] + EPS)
 
 
-def _mean_area(track: Track) -> float:
+def _mean_area(track: MaskTrack) -> float:
     visible = track.areas[track.areas > 0]
     return float(visible.mean()) if visible.size else 0.0

@@ -16,7 +16,7 @@ from streamavis.audio.causal import CausalAudioEncoder
 from streamavis.errors import ArgumentError, ShapeError
 from streamavis.layers import MLP
 from streamavis.model import backbones
-from streamavis.model.backbone import normalise
+from streamavis.model.backbones import normalise
 from streamavis.model.localizer import FrameFusion, Localized, Localizer
 from streamavis.model.msdeform import MSDeformPixelDecoder
 from streamavis.model.network import Network

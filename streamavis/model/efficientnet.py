@@ -7,7 +7,7 @@ keeps its statistics anyway, and a step takes a quarter less time.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -33,6 +33,7 @@ class EfficientNetLiteConfig:
     """Channels of the maps at strides 4, 8, 16, 32; they follow from the published network."""
 
     channels: tuple[int, int, int, int] = (24, 40, 112, 320)
+    kind: str = field(default="efficientnet-lite0", init=False, repr=False)
 
 
 class _InvertedResidual(nn.Module):

@@ -5,7 +5,7 @@ N pictures, H W pixels.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 import torch
@@ -32,6 +32,7 @@ class ResNetConfig:
     """Bottleneck blocks per stage, strides 4, 8, 16, 32."""
 
     blocks: tuple[int, ...]
+    kind: str = field(default="resnet", init=False, repr=False)
 
     @property
     def channels(self) -> tuple[int, ...]:

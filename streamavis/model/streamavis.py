@@ -20,8 +20,9 @@ from streamavis.audio.trailing import VGGishEncoder, VGGishWeights
 from streamavis.audio.vggish import FEATURES
 from streamavis.errors import ArgumentError, ShapeError, StreamStateError
 from streamavis.model import backbones
-from streamavis.model.backbone import NanoConfig, normalise
+from streamavis.model.backbones import normalise
 from streamavis.model.heads import IdentityHead, SlotHeads, Sounding, SoundingHead, class_sounding
+from streamavis.model.light_backbone import NanoConfig
 from streamavis.model.localizer import FrameFusion, Localized, Localizer
 from streamavis.model.memory import Counters, MemoryPlan, MemoryRules, Ring, plan_clip
 from streamavis.model.msdeform import MSDeformPixelDecoder
@@ -268,9 +269,9 @@ class StreamAVIS(Network):
         heard = self._hear(audio[:, None], times_s[:, None])  # in float32: spectra need it
         with self.computing():
             clip = self._run(frames[:, None], heard, times_s[:, None], active, reset, state, keep=1)
-        values = {f.name: getattr(clip, f.name) for f in fields(StepOutput)}
-        first: dict[str, Any] = {name: _first(value) for name, value in values.items()}
-        return StepOutput(**first)
+        values = {f.name: getattr(clip, f.name) for f in fields(StepOutput) if f.name != "extra"}
+        first: dict[str, Any] = {k: None if x is None else x[:, 0] for k, x in values.items()}
+        return StepOutput(**first, extra={name: x[:, 0] for name, x in clip.extra.items()})
 
     def forward(
         self,
@@ -495,10 +496,3 @@ def _audio_encoder(c: StreamAVISConfig) -> CausalAudioEncoder | VGGishEncoder | 
     if c.audio == "none":
         return NullAudioEncoder(c.audio_channels, classes)
     return CausalAudioEncoder(c.audio_channels, classes, c.audio_widths)
-
-
-def _first(value: Any) -> Any:
-    """The first frame of (B, T, ...), of each entry where there are several."""
-    if isinstance(value, dict):
-        return {name: _first(one) for name, one in value.items()}
-    return None if value is None else value[:, 0]

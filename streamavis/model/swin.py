@@ -6,7 +6,7 @@ are those of the published weights.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 import torch
@@ -26,6 +26,7 @@ class SwinConfig:
     depths: tuple[int, ...]
     heads: tuple[int, ...]
     window: int = 12  # patches
+    kind: str = field(default="swin", init=False, repr=False)
 
     @property
     def channels(self) -> tuple[int, ...]:

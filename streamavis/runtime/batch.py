@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from streamavis.runtime.post import SlotOutput
-    from streamavis.runtime.step import ModelState, StepInput, StreamSession
+    from streamavis.runtime.step import StepInput, StepState, StreamSession
 
-__all__ = ["Batch"]
+__all__ = ["StreamBatch"]
 
 
-class Batch:
+class StreamBatch:
     """Holds the model's past of all its sessions in one state and steps those that have a frame.
 
     Pictures of one network size are stepped together, other sizes after them. On a CPU the streams
@@ -47,7 +47,7 @@ class Batch:
         self._device = sessions[0].device
         self._sessions = list(sessions)
         self._fixed = self._device.type == "cuda"
-        self._state: ModelState | None = None  # of one stream: its session's own
+        self._state: StepState | None = None  # of one stream: its session's own
         if len(sessions) > 1:
             self._state = self._model.init_state(len(sessions))
             for slot, session in enumerate(sessions):
@@ -98,7 +98,7 @@ class Batch:
             self._state.assign(slots, part)
         return {slot: _row_of(output, row) for row, slot in enumerate(slots)}
 
-    def _step(self, inputs: list[StepInput], state: ModelState, **options: Tensor) -> SlotOutput:
+    def _step(self, inputs: list[StepInput], state: StepState, **options: Tensor) -> SlotOutput:
         return step(inputs, self._model, state, self._device, **options)
 
 

@@ -8,7 +8,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Literal
 
-from streamavis.protocols import Inspector, Listener, Viewer
+from streamavis.protocols import InspectorSink, NoticeSink, ViewerSink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -83,7 +83,7 @@ class SinkServer:
 
     def notice(self, item: AudioChunk | AudioGap | SourceEvent | Heard) -> None:
         """Pass on what came between pictures, if the sink listens."""
-        if self.failure or not isinstance(self._sink, Listener):
+        if self.failure or not isinstance(self._sink, NoticeSink):
             return
         try:
             self._sink.notice(item)
@@ -93,11 +93,11 @@ class SinkServer:
     @property
     def inspects(self) -> bool:
         """Whether the sink asks for candidates now."""
-        return not self.failure and isinstance(self._sink, Inspector) and self._sink.inspects
+        return not self.failure and isinstance(self._sink, InspectorSink) and self._sink.inspects
 
     def inspect(self, candidates: Sequence[Candidate]) -> None:
         """Pass on the candidates of the result that is put next."""
-        assert isinstance(self._sink, Inspector), "asked for by `inspects`"
+        assert isinstance(self._sink, InspectorSink), "asked for by `inspects`"
         try:
             self._sink.inspect(candidates)
         except Exception as error:
@@ -105,7 +105,7 @@ class SinkServer:
 
     def _is_spared(self) -> bool:
         """True when the sink is a viewer that has just got a result."""
-        if self._clock is None or not isinstance(self._sink, Viewer):
+        if self._clock is None or not isinstance(self._sink, ViewerSink):
             return False
         now_ns = self._clock.now_ns()
         if now_ns < self._next_ns:

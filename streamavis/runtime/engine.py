@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from streamavis.clock import Clock, MonotonicClock
 from streamavis.errors import ArgumentError, MisuseError, TruncatedInputError
-from streamavis.runtime.batch import Batch
+from streamavis.runtime.batch import StreamBatch
 from streamavis.runtime.governor import LEVELS, Governor
 from streamavis.runtime.heartbeat import Heartbeats
 from streamavis.runtime.stream import EngineStream, Feed, Policy, Shared
@@ -85,7 +85,7 @@ class Engine:
             self._clock, wall_clock, self.boot_id, self._cancelled, self._changed, self._hearts
         )
         self._streams = [EngineStream(feed, policy, shared) for feed in feeds]
-        self._batch = Batch([feed.session for feed in feeds])
+        self._batch = StreamBatch([feed.session for feed in feeds])
         self._governor = governor
         self._busy_ns = 0  # at work since the start
         self._ended = threading.Event()

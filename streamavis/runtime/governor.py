@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["LEVELS", "Governor", "Level"]
+__all__ = ["LEVELS", "Governor", "LoadLevel"]
 
 _S: Final = 1_000_000_000
 _FULL: Final = 0.95  # of its time the engine is at work: it cannot keep up
@@ -16,7 +16,7 @@ _UP_NS: Final = 5 * _S  # and have room before something is taken back
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
+class LoadLevel:
     """How much is done for each stream."""
 
     name: str  # for people
@@ -33,12 +33,12 @@ class Level:
 
 # The eyes lose first, the results for a robot last.
 LEVELS: Final = (
-    Level("everything"),
-    Level("viewers at 5 Hz", 5.0),
-    Level("every 2nd frame", 5.0, 2),
-    Level("every 3rd frame", 5.0, 3),
-    Level("pictures 3/4 the size", 5.0, 3, 0.75),
-    Level("8 tracks at most", 5.0, 3, 0.75, 8),
+    LoadLevel("everything"),
+    LoadLevel("viewers at 5 Hz", 5.0),
+    LoadLevel("every 2nd frame", 5.0, 2),
+    LoadLevel("every 3rd frame", 5.0, 3),
+    LoadLevel("pictures 3/4 the size", 5.0, 3, 0.75),
+    LoadLevel("8 tracks at most", 5.0, 3, 0.75, 8),
 )
 
 
@@ -67,7 +67,7 @@ class Governor:
         return self._place
 
     @property
-    def level(self) -> Level:
+    def level(self) -> LoadLevel:
         """What is done now."""
         return LEVELS[self._place]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Protocol
 
-from streamavis.protocols import Pushing, Stoppable
+from streamavis.protocols import PushingSource, Stoppable
 from streamavis.runtime.pacing import paced
 from streamavis.runtime.queues import LiveQueue, ReplayQueue
 from streamavis.types import Stage, VideoFrame
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from streamavis.protocols import Source
     from streamavis.runtime.heartbeat import Heartbeats
     from streamavis.runtime.ledger import FrameLedger
-    from streamavis.runtime.stats import Statistics
+    from streamavis.runtime.stats import StreamStatistics
     from streamavis.types import AudioChunk, AudioGap, SoundBearing, SourceEvent, SourceItem
 
 __all__ = ["Intake", "LiveIntake", "ReplayIntake", "Taker"]
@@ -123,7 +123,7 @@ class ReplayIntake(Intake):
         cancelled: threading.Event,
         changed: threading.Condition,
         ledger: FrameLedger,
-        statistics: Statistics,
+        statistics: StreamStatistics,
         hearts: Heartbeats,
     ) -> None:
         """Prepare; the arguments are those of `paced` and of `ReplayQueue`.
@@ -162,7 +162,7 @@ class LiveIntake(Intake):
         self._clock = clock
 
     def start(self, worker: str) -> None:
-        if isinstance(self._source, Pushing):
+        if isinstance(self._source, PushingSource):
             self._source.connect(_Connection(self._put, self._live.close, self._hearts, worker))
         else:
             self._iterate(self._source, self._put, worker)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from collections import deque
 from typing import TYPE_CHECKING
 
+from streamavis.limits import LogLimiter
 from streamavis.types import Notice
 
 if TYPE_CHECKING:
@@ -17,10 +19,14 @@ __all__ = ["Journal"]
 
 _LOG = logging.getLogger(__name__)
 _KEPT = 16
+_NUMBER = re.compile(r"\d+")  # of a frame, of seconds: no other kind of line
 
 
 class Journal:
-    """Keeps the newest notices of one stream and logs each; any thread may write and read."""
+    """Keeps the newest notices of one stream and logs them; any thread may write and read.
+
+    Of what a source causes, which may be on another machine, one line per kind and minute.
+    """
 
     def __init__(self, stream: str, clock: Clock) -> None:
         self._stream = stream
@@ -28,6 +34,7 @@ class Journal:
         self._notices: deque[Notice] = deque(maxlen=_KEPT)
         self._written = 0
         self._traced: set[tuple[type, str, int]] = set()
+        self._lines = LogLimiter(_LOG.warning, clock.now_ns)
         self._lock = threading.Lock()
 
     def note(
@@ -43,7 +50,11 @@ class Journal:
             self._written += 1
             self._notices.append(Notice(self._written, self._clock.now_ns(), kind, text))
             trace = error if error is not None and self._is_new(error) else None
-        _LOG.log(level, "%s: %s: %s", self._stream, kind, text, exc_info=trace)
+        line: str | None = text
+        if kind == "source":
+            line = self._lines.admit((kind, _NUMBER.sub("#", text)), text)
+        if line is not None:
+            _LOG.log(level, "%s: %s: %s", self._stream, kind, line, exc_info=trace)
 
     def _is_new(self, error: BaseException) -> bool:
         """Whether an error of this kind has not come from this line before. Needs the lock."""

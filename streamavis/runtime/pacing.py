@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from streamavis.clock import Clock
-    from streamavis.runtime.stats import Statistics
+    from streamavis.runtime.stats import StreamStatistics
     from streamavis.types import SourceItem
 
 __all__ = ["paced"]
@@ -29,7 +29,7 @@ def paced(
     *,
     speed: float | None,
     cancelled: threading.Event,
-    statistics: Statistics | None = None,
+    statistics: StreamStatistics | None = None,
 ) -> Iterator[SourceItem]:
     """Replay a recording at `speed` times real time, dropping nothing.
 
@@ -58,7 +58,7 @@ def _paced(
     clock: Clock,
     speed: float | None,
     cancelled: threading.Event,
-    statistics: Statistics | None,
+    statistics: StreamStatistics | None,
 ) -> Iterator[SourceItem]:
     timeline = _Timeline()
     asked_ns = clock.now_ns()

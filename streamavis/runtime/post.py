@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from streamavis.runtime.tracks import Tracked
 
-__all__ = ["ExtraOutput", "SlotOutput", "Slots", "report", "to_host"]
+__all__ = ["ExtraOutput", "HostSlots", "SlotOutput", "report", "to_host"]
 
 
 class SlotOutput(Protocol):
@@ -61,7 +61,7 @@ class ExtraOutput(Protocol):
 
 
 @dataclass
-class Slots:
+class HostSlots:
     """One frame's slots on the host."""
 
     class_probs: NDArray[np.float32]  # (V, K)
@@ -95,7 +95,7 @@ class Slots:
         )
 
 
-def to_host(output: SlotOutput, network_size: tuple[int, int]) -> Slots:
+def to_host(output: SlotOutput, network_size: tuple[int, int]) -> HostSlots:
     """Bring one stream's slots to the host in a single copy.
 
     Args:
@@ -130,7 +130,7 @@ def to_host(output: SlotOutput, network_size: tuple[int, int]) -> Slots:
         name: array.reshape(part.shape)
         for (name, part), array in zip(parts.items(), np.split(packed, ends), strict=True)
     }
-    return Slots(
+    return HostSlots(
         class_probs=arrays["class"],
         mask_logits=arrays["mask"],
         identity=arrays["identity"],
@@ -144,7 +144,7 @@ def to_host(output: SlotOutput, network_size: tuple[int, int]) -> Slots:
 
 
 def report(
-    slots: Slots, tracked: Sequence[Tracked], size: tuple[int, int], classes: Sequence[str]
+    slots: HostSlots, tracked: Sequence[Tracked], size: tuple[int, int], classes: Sequence[str]
 ) -> list[Track]:
     """Give each tracked object its mask in the (H, W) source picture.
 

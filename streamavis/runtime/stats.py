@@ -16,23 +16,23 @@ if TYPE_CHECKING:
 
     from streamavis.status import LatencySummary
 
-__all__ = ["Histogram", "Snapshot", "Statistics"]
+__all__ = ["LatencyHistogram", "Snapshot", "StreamStatistics"]
 
 _MANTISSA_BITS = 7  # 128 buckets an octave: a percentile is at most 1/128 too high
 _OCTAVES = 48  # up to 2**48 ns, 78 hours; longer ones count in the last bucket
 
 
 class Snapshot(TypedDict):
-    """Everything `Statistics` knows, as plain values."""
+    """Everything `StreamStatistics` knows, as plain values."""
 
     stages: dict[str, LatencySummary]  # Stage, "total" and whatever else was recorded
     counters: dict[str, int]
 
 
-class Histogram:
+class LatencyHistogram:
     """Nanosecond durations in logarithmic buckets (as HdrHistogram does); 44 KiB, never grows.
 
-    Not thread-safe; `Statistics` is.
+    Not thread-safe; `StreamStatistics` is.
     """
 
     def __init__(self) -> None:
@@ -76,11 +76,11 @@ class Histogram:
         }
 
 
-class Statistics:
+class StreamStatistics:
     """Latency per stage and named counters of one stream; any thread may write and read."""
 
     def __init__(self) -> None:
-        self._histograms: dict[str, Histogram] = {}
+        self._histograms: dict[str, LatencyHistogram] = {}
         self._counters: Counter[str] = Counter()
         self._lock = threading.Lock()
 
@@ -113,8 +113,8 @@ class Statistics:
             stages = {str(name): h.summary() for name, h in self._histograms.items()}
             return {"stages": stages, "counters": dict(self._counters)}
 
-    def _histogram(self, name: str) -> Histogram:
+    def _histogram(self, name: str) -> LatencyHistogram:
         histogram = self._histograms.get(name)
         if histogram is None:
-            histogram = self._histograms[name] = Histogram()
+            histogram = self._histograms[name] = LatencyHistogram()
         return histogram

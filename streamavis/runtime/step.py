@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         VideoFrame,
     )
 
-__all__ = ["ModelState", "StepConfig", "StepInput", "StepModel", "StreamSession", "step"]
+__all__ = ["StepConfig", "StepInput", "StepModel", "StepState", "StreamSession", "step"]
 
 
 class StepConfig(Protocol):
@@ -46,7 +46,7 @@ class StepConfig(Protocol):
     def score_off(self) -> float: ...
 
 
-class ModelState(Protocol):
+class StepState(Protocol):
     """The model's past of B streams; all but `reset` is for engines of several streams."""
 
     def reset(self, streams: Tensor) -> None: ...
@@ -63,7 +63,7 @@ class StepModel(Protocol):
     @property
     def config(self) -> StepConfig: ...
     def parameters(self) -> Iterator[Tensor]: ...
-    def init_state(self, streams: int) -> ModelState: ...
+    def init_state(self, streams: int) -> StepState: ...
 
     # `state` is what `init_state` gave: its own type, which only the model knows.
     # `active` is given by engines of several streams only.
@@ -111,8 +111,8 @@ class StreamSession(Protocol):
     @property
     def heard(self) -> Heard | None: ...
     @property
-    def state(self) -> ModelState: ...
-    def adopt(self, state: ModelState) -> None: ...
+    def state(self) -> StepState: ...
+    def adopt(self, state: StepState) -> None: ...
     def rebuild(self) -> None: ...
     def hear(self, chunk: AudioChunk) -> None: ...
     def miss(self, gap: AudioGap) -> None: ...
@@ -124,7 +124,7 @@ class StreamSession(Protocol):
 def step(
     inputs: Sequence[StepInput],
     model: StepModel,
-    state: ModelState,
+    state: StepState,
     device: torch.device,
     **options: Tensor,
 ) -> SlotOutput:

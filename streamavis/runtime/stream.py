@@ -16,7 +16,7 @@ from streamavis.runtime.intake import Intake, LiveIntake, ReplayIntake
 from streamavis.runtime.journal import Journal
 from streamavis.runtime.ledger import DropCause, FrameLedger
 from streamavis.runtime.model_supervisor import MAX_REBUILDS, ModelSupervisor, Remedy
-from streamavis.runtime.stats import Statistics
+from streamavis.runtime.stats import StreamStatistics
 from streamavis.status import EngineReport
 from streamavis.types import AudioChunk, AudioGap, SoundBearing, SourceEvent, Stage
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from streamavis.clock import Clock
     from streamavis.protocols import Sink, Source
-    from streamavis.runtime.governor import Level
+    from streamavis.runtime.governor import LoadLevel
     from streamavis.runtime.heartbeat import Heartbeats
     from streamavis.runtime.post import SlotOutput
     from streamavis.runtime.step import StepInput, StreamSession
@@ -86,7 +86,7 @@ class EngineStream:
         self._by = by
         self._source = feed.source
         self._ledger = FrameLedger()
-        self._statistics = Statistics()
+        self._statistics = StreamStatistics()
         self._journal = Journal(self.session.stream, by.clock)
         self._bearings = Bearings(feed.geometry or Geometry())
         self._latest: FrameResult | None = None
@@ -224,7 +224,7 @@ class EngineStream:
         """Note that a worker is stuck, or moves again."""
         self._journal.note("worker", sentence)
 
-    def degrade_to(self, level: Level, steps: Sequence[str], *, down: bool) -> None:
+    def degrade_to(self, level: LoadLevel, steps: Sequence[str], *, down: bool) -> None:
         """Do as much as `level` says from now on, and say so."""
         self._load = _Load(level.stride, tuple(steps))
         session = self.session

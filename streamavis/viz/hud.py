@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from streamavis.palette import BLACK, INK, SOFT, WHITE
-from streamavis.viz.labels import Look, line_on_ink, put
+from streamavis.viz.labels import LabelStyle, line_on_ink, put
 from streamavis.viz.sprites import Layers, Sprite, plate, text
 from streamavis.words import percent
 
@@ -41,7 +41,7 @@ def fill(canvas: NDArray[np.uint8]) -> None:
     cv2.rectangle(canvas, (0, 0), (canvas.shape[1] - 1, canvas.shape[0] - 1), INK, -1)
 
 
-def draw_bar(canvas: NDArray[np.uint8], items: Sequence[Item], look: Look) -> list[str]:
+def draw_bar(canvas: NDArray[np.uint8], items: Sequence[Item], look: LabelStyle) -> list[str]:
     """Fill a (height, W, 3) strip with as many items as fit; returns the words that did."""
     fill(canvas)
     height, width = canvas.shape[:2]
@@ -72,7 +72,9 @@ def draw_bar(canvas: NDArray[np.uint8], items: Sequence[Item], look: Look) -> li
 
 
 @lru_cache(maxsize=32)
-def plate_of_text(lines: tuple[tuple[str, str], ...], look: Look, accent: Colour = WHITE) -> Sprite:
+def plate_of_text(
+    lines: tuple[tuple[str, str], ...], look: LabelStyle, accent: Colour = WHITE
+) -> Sprite:
     """A dark plate with lines of (head, rest), heads in one column in the accent's colour."""
     heads, rests = zip(*lines, strict=True)
     head_wide = max(
@@ -98,7 +100,10 @@ def plate_of_text(lines: tuple[tuple[str, str], ...], look: Look, accent: Colour
 
 
 def draw_candidates(
-    canvas: NDArray[np.uint8], candidates: Sequence[Candidate], size: tuple[int, int], look: Look
+    canvas: NDArray[np.uint8],
+    candidates: Sequence[Candidate],
+    size: tuple[int, int],
+    look: LabelStyle,
 ) -> None:
     """Corners around what the frame queries proposed, brighter where they are surer.
 
@@ -141,7 +146,7 @@ def _meet(one: tuple[int, int, int, int], other: tuple[int, int, int, int]) -> b
 
 
 @lru_cache(maxsize=256)
-def _tag(words: str, look: Look) -> Sprite:
+def _tag(words: str, look: LabelStyle) -> Sprite:
     stencil = text(words, look.scale)
     layers = Layers(stencil.shape[0] + look.pad, stencil.shape[1] + 2 * look.pad)
     layers.add(np.full(layers.size, 255, np.uint8), INK, opacity=0.85)

@@ -1,4 +1,4 @@
-"""What it hears: the likeliest kinds of sound in the air, each with its probability."""
+"""The detected audio classes, the most probable first, each with its probability."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from streamavis.viz.labels import Look
+    from streamavis.viz.labels import LabelStyle
 
 __all__ = ["MOST_KINDS", "Kinds", "draw_kinds", "kinds_width"]
 
@@ -26,15 +26,15 @@ Kinds: TypeAlias = "Sequence[tuple[str, float]]"  # name, probability; the likel
 
 MOST_KINDS = 5  # that a viewer names
 _LEAST = 0.05  # what is less likely is noise to the reader
-_NOTHING = "nothing it knows"
+_NOTHING = "none of its classes"
 
 
-def kinds_width(look: Look) -> int:
+def kinds_width(look: LabelStyle) -> int:
     """Pixels that suit the panel: always the same, so that nothing moves as names change."""
     return line_on_ink("acoustic guitar 100 %", SOFT, look).shape[1] + 2 * look.pad
 
 
-def draw_kinds(canvas: NDArray[np.uint8], kinds: Kinds | None, look: Look) -> list[str]:
+def draw_kinds(canvas: NDArray[np.uint8], kinds: Kinds | None, look: LabelStyle) -> list[str]:
     """Fill a (height, width, 3) panel with a line for each kind, as many as fit.
 
     Args:
@@ -71,7 +71,7 @@ def draw_kinds(canvas: NDArray[np.uint8], kinds: Kinds | None, look: Look) -> li
 
 
 @lru_cache(maxsize=256)
-def _shortened(name: str, look: Look, room: int) -> str:
+def _shortened(name: str, look: LabelStyle, room: int) -> str:
     """As much of a name as has room, in pixels."""
     shown, left = name, len(name)
     while left and line_on_ink(shown, SOFT, look).shape[1] > room:

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
     from streamavis.types import Track
 
-__all__ = ["Look", "Place", "draw_label", "icon", "line_of_text", "line_on_ink", "put"]
+__all__ = ["LabelStyle", "Place", "draw_label", "icon", "line_of_text", "line_on_ink", "put"]
 
 Place: TypeAlias = tuple[int, int, int, int]  # x0, y0, x1, y1
 
 
 @dataclass(frozen=True)
-class Look:
+class LabelStyle:
     """Sizes in pixels that suit a picture."""
 
     scale: float  # of the font
@@ -37,7 +37,7 @@ class Look:
 
     @classmethod
     @lru_cache(maxsize=8)
-    def of(cls, height: int, width: int) -> Look:
+    def of(cls, height: int, width: int) -> LabelStyle:
         """Of a (height, width) picture."""
         side = min(height, width)
         scale = round(min(max(0.3 + side * 0.00045, 0.38), 1.2), 2)
@@ -51,7 +51,7 @@ def draw_label(
     canvas: NDArray[np.uint8],
     track: Track,
     box: Place,
-    look: Look,
+    look: LabelStyle,
     taken: Sequence[Place],
 ) -> Place:
     """Put a track's label where it hides no other.
@@ -82,7 +82,7 @@ def draw_label(
 
 
 @lru_cache(maxsize=256)
-def line_of_text(words: str, colour: Colour, look: Look) -> Sprite:
+def line_of_text(words: str, colour: Colour, look: LabelStyle) -> Sprite:
     """A line on nothing, ready to be laid."""
     stencil = text(words, look.scale, bold=True)
     layers = Layers(*stencil.shape)
@@ -91,7 +91,7 @@ def line_of_text(words: str, colour: Colour, look: Look) -> Sprite:
 
 
 @lru_cache(maxsize=1024)
-def line_on_ink(words: str, colour: Colour, look: Look) -> NDArray[np.uint8]:
+def line_on_ink(words: str, colour: Colour, look: LabelStyle) -> NDArray[np.uint8]:
     """(h, w, 3) RGB, a line on the colour of bars: to copy costs a quarter of laying it."""
     sprite = line_of_text(words, colour, look)
     picture = np.full((*sprite.size, 3), INK, np.uint8)
@@ -106,7 +106,7 @@ def put(canvas: NDArray[np.uint8], picture: NDArray[np.uint8], x: int, y: int) -
 
 
 @lru_cache(maxsize=16)
-def icon(hearing: Hearing, colour: Colour, look: Look) -> Sprite:
+def icon(hearing: Hearing, colour: Colour, look: LabelStyle) -> Sprite:
     """A loudspeaker."""
     layers = Layers(look.icon, look.icon)
     layers.add(loudspeaker(look.icon, hearing), colour)
@@ -117,7 +117,7 @@ def _free_place(
     box: Place,
     size: tuple[int, int],
     canvas: tuple[int, int],
-    look: Look,
+    look: LabelStyle,
     taken: Sequence[Place],
 ) -> tuple[int, int]:
     """Left top corner for a (height, width) label: above its object if that is free."""
@@ -141,7 +141,7 @@ def _free_place(
 
 
 @lru_cache(maxsize=512)
-def _label(words: str, colour: Colour, hearing: Hearing, look: Look) -> Sprite:
+def _label(words: str, colour: Colour, hearing: Hearing, look: LabelStyle) -> Sprite:
     """`dog 3` on a dark plate, with a loudspeaker when it sounds or nobody knows."""
     name = text(words, look.scale, bold=True)
     pad = look.pad

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from streamavis.palette import Colour
     from streamavis.viz.patch import Patch
 
-__all__ = ["Voice", "paint"]
+__all__ = ["ObjectSound", "paint"]
 
 _SHRINK = 4  # the light is computed at 1 / this of the size
 _LARGE = 64  # pixels on a side
@@ -32,7 +32,7 @@ _RINGS = 24  # steps in which a ring moves outward
 
 
 @dataclass(frozen=True)
-class Voice:
+class ObjectSound:
     """How an object is heard in this frame."""
 
     sounding: float  # 0..1, the probability
@@ -46,7 +46,7 @@ class Voice:
 
 
 def paint(
-    canvas: NDArray[np.uint8], cut: Patch, colour: Colour, voice: Voice | None, line: int
+    canvas: NDArray[np.uint8], cut: Patch, colour: Colour, voice: ObjectSound | None, line: int
 ) -> tuple[int, int, int, int]:
     """Draw one object into `canvas`.
 
@@ -102,7 +102,9 @@ def _traced(cut: Patch, step: int) -> Sequence[NDArray[np.int32]]:
     ]
 
 
-def _light(canvas: NDArray[np.uint8], cut: Patch, colour: Colour, voice: Voice, line: int) -> None:
+def _light(
+    canvas: NDArray[np.uint8], cut: Patch, colour: Colour, voice: ObjectSound, line: int
+) -> None:
     """Light around a mask, and a ring in it that moves outward."""
     margin = max(2, round(10 * line / _SHRINK))  # how far it reaches, at the small size
     # From the middle of each cell: from its corner, the light would lie beside its object.

@@ -25,8 +25,8 @@ from streamavis.palette import (
     colour_of,
     mix,
 )
-from streamavis.viz.labels import Look, draw_label, icon, line_of_text
-from streamavis.viz.objects import Voice, paint
+from streamavis.viz.labels import LabelStyle, draw_label, icon, line_of_text
+from streamavis.viz.objects import ObjectSound, paint
 from streamavis.viz.patch import fitted, patch
 from streamavis.words import clock_time, counted, sound_state
 
@@ -68,7 +68,7 @@ def draw(
     if image.shape[:2] != tuple(result.size):
         raise ShapeError(f"the result is of a {result.size} frame, the image is {image.shape[:2]}")
     canvas = image.copy()
-    look = Look.of(*result.size)
+    look = LabelStyle.of(*result.size)
     draw_tracks(canvas, result, level_dbfs=level_dbfs, top=look.header)
     _draw_header(canvas, result, level_dbfs, look)
     return canvas
@@ -92,7 +92,7 @@ def draw_tracks(
         masks: False: labels only.
     """
     height, width = canvas.shape[:2]
-    look = Look.of(height, width)
+    look = LabelStyle.of(height, width)
     phase = result.capture_time_ns % _RING_NS / _RING_NS
     loudness = 1.0 if level_dbfs is None else share_of(level_dbfs, _LOUD_DB)
     places: dict[int, tuple[int, int, int, int]] = {}  # track id -> where its mask is
@@ -101,7 +101,9 @@ def draw_tracks(
     for track in order if masks else ():
         cut = patch(track.rle)
         if cut is not None:
-            voice = Voice(track.sounding or 0.0, loudness, phase) if track.is_sounding else None
+            voice = (
+                ObjectSound(track.sounding or 0.0, loudness, phase) if track.is_sounding else None
+            )
             cut = fitted(cut, result.size, (height, width))
             places[track.id] = paint(canvas, cut, colour_of(track.id), voice, look.line)
     taken = [(0, 0, width, top)] if top else []
@@ -130,7 +132,7 @@ def _draw_meter(
 
 
 def _draw_header(
-    canvas: NDArray[np.uint8], result: FrameResult, level_dbfs: float | None, look: Look
+    canvas: NDArray[np.uint8], result: FrameResult, level_dbfs: float | None, look: LabelStyle
 ) -> None:
     """The strip on top: time, how many sound, how the sound is."""
     strip = canvas[: look.header]

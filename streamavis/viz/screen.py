@@ -25,10 +25,10 @@ from streamavis.palette import (
     WHITE,
 )
 from streamavis.viz.hud import Item, draw_bar, draw_candidates, fill, plate_of_text
-from streamavis.viz.labels import Look
+from streamavis.viz.labels import LabelStyle
 from streamavis.viz.overlay import draw_tracks
 from streamavis.viz.strip import Moment, SoundStrip
-from streamavis.words import clock_time, counted, delay, direction, knows
+from streamavis.words import clock_time, counted, delay, detects, direction
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from streamavis.types import AudioChunk, Candidate, FrameResult, SourceEvent
     from streamavis.viz.kinds import Kinds
 
-__all__ = ["Action", "Health", "Screen", "view_size"]
+__all__ = ["Action", "ScreenHealth", "StreamScreen", "view_size"]
 
 _FITS = (800, 1280)  # height, width that a view may have
 _LEAST = 640  # pixels of the longer side: smaller pictures are enlarged, by a whole number
@@ -82,7 +82,7 @@ _HELP = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Health:
+class ScreenHealth:
     """How the engine is doing, told now and then."""
 
     frames_per_s: float = 0.0  # results, shown or not
@@ -109,7 +109,7 @@ def view_size(height: int, width: int) -> tuple[int, int]:
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
-class Screen:
+class StreamScreen:
     """Composes what is shown; times are nanoseconds of any one monotonic clock."""
 
     def __init__(self, *, live: bool = False) -> None:
@@ -126,8 +126,8 @@ class Screen:
         self._fresh = False  # the picture has not been rendered yet
         self._seen_ns = 0  # when it first was
         self._model = ""
-        self._knows: tuple[tuple[str, str], ...] = ()  # lines that say what it can find
-        self._health = Health()
+        self._detects: tuple[tuple[str, str], ...] = ()  # lines that say what it can find
+        self._health = ScreenHealth()
         self._sources: dict[str, SourceEvent] = {}  # modality -> its latest state
         self._latency_ns: float | None = None
         self._toast: tuple[str, int] | None = None  # words, until when
@@ -137,7 +137,7 @@ class Screen:
     def introduce(self, model: str, classes: Sequence[str]) -> None:
         """Say which model looks and what it can find."""
         self._model = model
-        self._knows = tuple(("", line) for line in textwrap.wrap(knows(model, classes), _LINE))
+        self._detects = tuple(("", line) for line in textwrap.wrap(detects(model, classes), _LINE))
 
     def see(
         self,
@@ -167,7 +167,7 @@ class Screen:
         """Take in a change of a source's state."""
         self._sources[event.modality] = event
 
-    def tell(self, health: Health, now_ns: int) -> None:
+    def tell(self, health: ScreenHealth, now_ns: int) -> None:
         """Take in how the engine is doing; new trouble is said."""
         if health.trouble and health.trouble != self._health.trouble:
             self.say(health.trouble, now_ns)
@@ -200,7 +200,7 @@ class Screen:
         nothing that covers the picture. Valid until the next call, which draws into it again."""
         shown, level = self._shown, None
         height, width = view_size(*shown.image.shape[:2]) if shown else (360, 640)
-        look = Look.of(height, width)
+        look = LabelStyle.of(height, width)
         below = SoundStrip.height(height, look)
         canvas = self._blank((look.header + height + below, width, 3))
         view = canvas[look.header : look.header + height]
@@ -209,7 +209,7 @@ class Screen:
         if shown is None:
             fill(view)
             if not self._help:
-                self._lay(view, (("starting", ""), *self._knows), look, 0.5)
+                self._lay(view, (("starting", ""), *self._detects), look, 0.5)
         else:
             level = self._strip.level_dbfs(shown.result.capture_time_ns)
             self._draw_picture(view, shown, level, look)
@@ -229,7 +229,7 @@ class Screen:
         return self._canvas
 
     def _draw_picture(
-        self, view: NDArray[np.uint8], shown: _Shown, level_dbfs: float | None, look: Look
+        self, view: NDArray[np.uint8], shown: _Shown, level_dbfs: float | None, look: LabelStyle
     ) -> None:
         size = shown.image.shape[:2]
         if size == view.shape[:2]:
@@ -244,7 +244,7 @@ class Screen:
         if self._camera_is_gone:
             cv2.convertScaleAbs(view, dst=view, alpha=0.4)
 
-    def _draw_plates(self, view: NDArray[np.uint8], look: Look, now_ns: int) -> None:
+    def _draw_plates(self, view: NDArray[np.uint8], look: LabelStyle, now_ns: int) -> None:
         usual = ("running", "ended") if self._shown else ("running", "ended", "starting")
         if trouble := [e for e in self._sources.values() if e.state not in usual]:
             names = {"video": "camera", "audio": "microphone"}
@@ -260,13 +260,13 @@ class Screen:
             else:
                 self._toast = None
         if self._help:
-            self._lay(view, _HELP + self._knows, look, 0.5, GOOD)
+            self._lay(view, _HELP + self._detects, look, 0.5, GOOD)
 
     def _lay(
         self,
         view: NDArray[np.uint8],
         lines: tuple[tuple[str, str], ...],
-        look: Look,
+        look: LabelStyle,
         down: float,
         accent: tuple[int, int, int] = WHITE,
     ) -> None:

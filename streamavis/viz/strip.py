@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from streamavis.types import AudioChunk, FrameResult
     from streamavis.viz.kinds import Kinds
-    from streamavis.viz.labels import Look
+    from streamavis.viz.labels import LabelStyle
 
 __all__ = ["Moment", "SoundStrip"]
 
@@ -61,12 +61,12 @@ class SoundStrip:
         return self._sound.level_dbfs(time_ns)
 
     @staticmethod
-    def height(picture_height: int, look: Look) -> int:
+    def height(picture_height: int, look: LabelStyle) -> int:
         """Pixels it takes below a picture."""
         spectrogram = max(2 * look.header, round(picture_height * 0.085))
         return spectrogram + _lanes_height(look) + 3 * look.pad
 
-    def draw(self, canvas: NDArray[np.uint8], moment: Moment | None, look: Look) -> None:
+    def draw(self, canvas: NDArray[np.uint8], moment: Moment | None, look: LabelStyle) -> None:
         """Fill a strip.
 
         Args:
@@ -87,7 +87,7 @@ class SoundStrip:
         _draw_level(canvas, moment, sizes, look)
 
     def _draw_past(
-        self, canvas: NDArray[np.uint8], time_ns: int, right: int, sizes: _Sizes, look: Look
+        self, canvas: NDArray[np.uint8], time_ns: int, right: int, sizes: _Sizes, look: LabelStyle
     ) -> None:
         """Spectrogram and lanes, which end at `right`."""
         left, inner = sizes.left, right - sizes.left
@@ -106,18 +106,18 @@ class _Sizes:
     left: int  # where the spectrogram begins
 
     @classmethod
-    def of(cls, canvas: NDArray[np.uint8], look: Look) -> _Sizes:
+    def of(cls, canvas: NDArray[np.uint8], look: LabelStyle) -> _Sizes:
         lanes = _lanes_height(look)
         widest = look.icon + line_on_ink(sound_state("lost"), SOFT, look).shape[1]
         return cls(canvas.shape[0] - lanes - 3 * look.pad, lanes, widest + 8 * look.pad)
 
 
-def _lanes_height(look: Look) -> int:
+def _lanes_height(look: LabelStyle) -> int:
     return LANES * max(3, round(look.pad * 1.2))
 
 
 def _draw_level(
-    canvas: NDArray[np.uint8], moment: Moment | None, sizes: _Sizes, look: Look
+    canvas: NDArray[np.uint8], moment: Moment | None, sizes: _Sizes, look: LabelStyle
 ) -> None:
     """State and level of the sound."""
     state = moment.result.audio if moment else "absent"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["LOOK_INTERVAL_S", "Guard"]
+__all__ = ["LOOK_INTERVAL_S", "ConnectionGuard"]
 
 LOOK_INTERVAL_S: Final = 0.25  # a revocation counts after that, and the others are back in 1 s
 _MAX_REVOKED: Final = 1_000
@@ -21,7 +21,7 @@ _MAX_REVOKED: Final = 1_000
 _log = logging.getLogger(__name__)
 
 
-class Guard:
+class ConnectionGuard:
     """Watches a key folder.
 
     Attributes:

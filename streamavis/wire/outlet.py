@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Hashable, Iterator
 
-    from streamavis.wire.guard import Guard
+    from streamavis.wire.guard import ConnectionGuard
     from streamavis.wire.keys import ServerKeys
 
 __all__ = ["Outlet"]
@@ -51,7 +51,9 @@ class Outlet:
         has_lost: a reader at its mark has missed something.
     """
 
-    def __init__(self, endpoint: str, guard: Guard | None, clock: Callable[[], int]) -> None:
+    def __init__(
+        self, endpoint: str, guard: ConnectionGuard | None, clock: Callable[[], int]
+    ) -> None:
         """Bind.
 
         Args:
@@ -222,7 +224,7 @@ class Outlet:
         xpub.set(zmq.CURVE_PUBLICKEY, keys.public.encode())
         xpub.set(zmq.CURVE_SECRETKEY, keys.secret.encode())
 
-    def _let_in(self, guard: Guard) -> None:
+    def _let_in(self, guard: ConnectionGuard) -> None:
         assert self._authenticator is not None, "open with keys"
         assert guard.keys is not None, "shut without keys"
         self._authenticator.clients = guard.keys.clients

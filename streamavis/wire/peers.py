@@ -11,7 +11,7 @@ import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-from streamavis.limits import Pace, Places, scarce
+from streamavis.limits import Places, RateLimit, scarce
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -42,7 +42,7 @@ class Tell(Protocol):
 class _Peer:
     remote: object  # its address and port, as the system tells it
     address: str
-    pace: Pace
+    pace: RateLimit
     subscriptions: int = 0
 
 
@@ -74,7 +74,7 @@ class Peers:
         if remote is None:  # gone already
             return
         address = str(remote[0]) if isinstance(remote, tuple) and remote else "this machine"
-        pace = Pace(_CHANGES_PER_S, _CHANGES_AT_ONCE, self._clock)
+        pace = RateLimit(_CHANGES_PER_S, _CHANGES_AT_ONCE, self._clock)
         self._peers[descriptor] = _Peer(remote, address, pace)
         if scarce(descriptor):
             self._disconnect(descriptor, "too few descriptors are left (ulimit -n)")

@@ -17,7 +17,7 @@ from streamavis.errors import WireError
 from streamavis.types import FrameResult, Stage
 from streamavis.wire.address import host_boot_id, is_local, to_bind
 from streamavis.wire.codec import encode
-from streamavis.wire.guard import Guard
+from streamavis.wire.guard import ConnectionGuard
 from streamavis.wire.outbox import Outbox
 from streamavis.wire.outlet import Outlet
 from streamavis.wire.schema import (
@@ -290,7 +290,7 @@ def _open(address: str, keys: Path | None, insecure: bool, clock: Callable[[], i
     if keys is not None and not zmq.has("curve"):
         raise WireError("this pyzmq knows no CURVE; run: pip install --force-reinstall pyzmq")
     endpoint = to_bind(address, beyond=keys is not None or insecure)
-    outlet = Outlet(endpoint, None if keys is None else Guard(keys, clock), clock)
+    outlet = Outlet(endpoint, None if keys is None else ConnectionGuard(keys, clock), clock)
     if insecure and not is_local(endpoint):
         _log.warning(
             "INSECURE: %s is published without keys; whoever reaches this machine can read it, "

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Self, TypedDict
 import zmq
 
 from streamavis.errors import SchemaError, SchemaVersionError, WireError
+from streamavis.limits import LogLimiter
 from streamavis.types import FrameResult
 from streamavis.wire.address import to_connect
 from streamavis.wire.ages import Age, AgeBook
@@ -142,6 +143,7 @@ class Subscriber:
         self._ages = AgeBook()
         self._pending = Backlog()
         self._told: set[str] = set()  # refusals, since the last success
+        self._lines = LogLimiter(_log.warning, clock)  # a publisher may refuse and accept in turns
         client = None if key is None else ClientKey.read(key)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._links = self._connect(endpoint, stream, client)
@@ -374,7 +376,7 @@ class Subscriber:
             self._told.clear()
         elif refusal not in self._told:
             self._told.add(refusal)
-            _log.warning("%s", refusal)
+            self._lines.tell(("refusal", refusal), refusal)
 
     def _accept(self, data: bytes) -> Message | None:
         try:

@@ -54,7 +54,7 @@ def test_since_counts_stream_time_from_the_last_change():
 def test_a_sounding_track_that_leaves_is_told_a_silent_one_not():
     board = Board()
     board.update(result(0, track(1, sounding=0.9), track(2)), 0)
-    assert board.update(result(1), SECOND) == ["bell 1 is gone"]
+    assert board.update(result(1), SECOND) == ["bell 1 has left"]
 
 
 def test_gaps_in_seq_are_missed_frames_and_a_new_epoch_is_not():

@@ -77,7 +77,7 @@ def test_every_kind_of_network_is_understood(kind, tmp_path):
     facts = examine(str(path), SIZE)
     assert sum(s.parameters for s in facts.stages) == sum(p.numel() for p in model.parameters())
     assert all(s.flops > 0 for s in facts.stages if s.name != "audio encoder")
-    assert (facts.hears_s == 0) == (kind == "deaf")
+    assert (facts.audio_s == 0) == (kind == "deaf")
 
 
 @pytest.mark.parametrize("sinks", [0, 2])

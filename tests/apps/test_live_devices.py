@@ -9,7 +9,7 @@ from streamavis_apps.exits import ExitCode, Stop
 from streamavis_apps.setup import calibrate, devices, doctor
 
 from streamavis.errors import InputError
-from streamavis.io.child.messages import Microphone
+from streamavis.io.child.messages import FoundMicrophone
 from streamavis.io.live.cameras import CameraMode, LocalCamera
 
 # A flash of 0.1 s and a beep that begins 60 ms after it, each second.
@@ -98,7 +98,7 @@ def test_doctor_measures_what_a_source_delivers():
 def test_devices_lists_what_the_drivers_tell(monkeypatch):
     camera = LocalCamera("/dev/video0", "Webcam", (CameraMode("Motion-JPEG", 640, 480, (30.0,)),))
     monkeypatch.setattr(devices, "list_cameras", lambda: [camera])
-    microphones = [Microphone("USB Mic", 48_000, 1, True)]
+    microphones = [FoundMicrophone("USB Mic", 48_000, 1, True)]
     monkeypatch.setattr(devices, "list_microphones", lambda: microphones)
     out = console()
     assert devices.run(console=out) is ExitCode.DONE

@@ -122,9 +122,9 @@ def test_other_settings_do_not_mix_with_an_earlier_run(tmp_path, data, weights):
     options = (*options, "--out", out)
     invoke(*options, "--limit", 1)
     assert len(list((tmp_path / "results.json.parts").glob("*.json"))) == 2
-    text = invoke(*options, "--deaf", code=1)
+    text = invoke(*options, "--no-audio", code=1)
     assert "predicted with another settings" in " ".join(text.split())
-    invoke(*options, "--deaf", "--no-resume")
+    invoke(*options, "--no-audio", "--no-resume")
 
 
 def test_several_processes_find_what_one_does(tmp_path, data, weights):

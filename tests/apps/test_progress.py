@@ -48,14 +48,14 @@ def show(*, terminal, duration_s=30.0, seconds=25):
 def test_without_a_terminal_a_line_every_ten_seconds():
     lines = show(terminal=False).splitlines()
     assert lines == [
-        f"clip.mp4: {at} of 30.0 s, 9.7 frames/s, 3 dropped, sounding: nobody"
+        f"clip.mp4: {at} of 30.0 s, 9.7 frames/s, 3 dropped, sounding: none"
         for at in ("10.0", "20.0")
     ]
 
 
 def test_on_a_terminal_one_line_that_fits():
     last = show(terminal=True).split("\r")[-1]
-    assert "24.9 of 30.0 s" in last and "9.7 frames/s" in last and "sounding: nobody" in last
+    assert "24.9 of 30.0 s" in last and "9.7 frames/s" in last and "sounding: none" in last
     shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", last)  # without cursor movements
     assert all(len(line) <= 80 for line in shown.splitlines())
 

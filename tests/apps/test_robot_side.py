@@ -85,6 +85,7 @@ def test_version_keys_and_view_need_no_engine(tmp_path: Path) -> None:
                 ["bench", "model"],
             ],
         ),
+        ("mqtt", [["bridge", "tcp://127.0.0.1:9", "--mqtt", "localhost"]]),
         ("mcap", [["record", "tcp://127.0.0.1:9", "NEW"], ["play", "FILE"]]),
     ],
 )

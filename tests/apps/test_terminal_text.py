@@ -16,7 +16,7 @@ from streamavis_apps.results.board import Board
 from streamavis_apps.results.tables import board_panel
 from streamavis_apps.terminal import Terminal
 from streamavis_apps.text import PlainFormatter, shown
-from streamavis_apps.view import Lines, _greeting, _last_words
+from streamavis_apps.view import Lines, _end_line, _greeting
 
 from streamavis import masks
 from streamavis.errors import InputError
@@ -68,7 +68,7 @@ def test_an_end_with_control_characters_is_shown_as_text():
     class Over:
         end = EndOfStream(reason="failed", detail=f"because [/b] {TITLE}")
 
-    last = _last_words(Over, Board())
+    last = _end_line(Over, Board())
     assert "because [/b] \ufffd]0;PWNED\ufffd\ufffd[2J" in last
 
 

@@ -89,7 +89,7 @@ def test_changes_are_printed_and_the_end_ends_it():
     assert follower.code is ExitCode.DONE
     assert [" ".join(line.split()) for line in lines[:-1]] == [
         f"waiting for {sender.endpoint}",
-        "0.0 s demo: sees bell; sounding: nobody",
+        "0.0 s demo: sees bell; sounding: none",
         "0.5 s bell 3 sounds (90 %)",
         "2.5 s bell 3 falls silent",
     ]

@@ -54,7 +54,7 @@ def bench(command, tmp_path, *, until, microphone=False, record=False, minutes=2
 
 def test_every_picture_is_accounted_for_whatever_the_camera_does(command, tmp_path):
     figures, said = bench(
-        command, tmp_path, until="reader: told", faults=("close", "hang", "reader")
+        command, tmp_path, until="reader: reported", faults=("close", "hang", "reader")
     )
     frames = figures["frames"]
     assert frames["adds_up"], frames
@@ -65,7 +65,7 @@ def test_every_picture_is_accounted_for_whatever_the_camera_does(command, tmp_pa
     assert figures["exit_code"] == 0
     assert figures["faults"].keys() == {"close", "hang", "reader"}
     for spread in figures["faults"].values():
-        assert spread["told_s"]["never"] == spread["good_s"]["never"] == 0
+        assert spread["reported_s"]["never"] == spread["recovered_s"]["never"] == 0
     assert "captured; those = " in said and "adds up" in said
 
 
@@ -73,18 +73,18 @@ def test_every_picture_is_accounted_for_whatever_the_camera_does(command, tmp_pa
 @pytest.mark.skipif(bool(missing()), reason=missing())
 def test_a_microphone_and_a_disk_break_and_the_recording_stays_readable(command, tmp_path):
     figures, _ = bench(
-        command, tmp_path, until="mic-hang: told", microphone=True, record=True,
+        command, tmp_path, until="mic-hang: reported", microphone=True, record=True,
         faults=("mic", "mic-hang"),
     )  # fmt: skip
     assert figures["frames"]["adds_up"]
-    assert figures["faults"]["mic"]["told_s"]["never"] == 0
-    assert figures["faults"]["mic-hang"]["good_s"]["never"] == 0
+    assert figures["faults"]["mic"]["reported_s"]["never"] == 0
+    assert figures["faults"]["mic-hang"]["recovered_s"]["never"] == 0
     assert figures["recorded_pictures"] > 10
     figures, _ = bench(
-        command, tmp_path, until="disk: told", record=True, faults=("disk",), minutes=0.1
+        command, tmp_path, until="disk: reported", record=True, faults=("disk",), minutes=0.1
     )
     assert figures["frames"]["adds_up"]
-    assert figures["faults"]["disk"]["told_s"]["never"] == 0
+    assert figures["faults"]["disk"]["reported_s"]["never"] == 0
     assert figures["exit_code"] == 1, "an output failed, and the command says so"
     assert figures["recorded_pictures"] > 0
 
@@ -105,7 +105,7 @@ def test_a_command_that_does_not_start_says_what_it_said(tmp_path):
         (["--mic", "none", "--sound", "nothing.wav"], "nothing.wav: no such file"),
     ],
 )
-def test_what_cannot_be_measured_is_told_at_once(words, sentence):
+def test_what_cannot_be_measured_is_reported_at_once(words, sentence):
     result = CliRunner().invoke(app, ["bench", "live", *words], env={"COLUMNS": "200"})
     assert result.exit_code in (ExitCode.FAILED, ExitCode.USAGE)
     assert sentence in " ".join(result.output.split())

@@ -118,7 +118,7 @@ def series(outside_ms, model_ms):
     ]
 
 
-def test_latency_is_told_apart_from_the_model_s_and_held_to_its_goal():
+def test_latency_is_reported_apart_from_the_model_s_and_held_to_its_goal():
     figures = latency_figures(series([10.0] * 90, [40.0] * 80 + [80.0] * 10))
     assert figures["total_ms"]["p50"] == 50.0
     assert figures["total_ms"]["max"] == 90.0

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from streamavis_apps.app import app
 from streamavis_benchmarks.real import goals, pack
-from streamavis_benchmarks.real.composed import SOUNDS, ComposedUnit, DeafUnit, read_composed
+from streamavis_benchmarks.real.composed import SOUNDS, ComposedUnit, NoAudioUnit, read_composed
 from streamavis_benchmarks.real.endless import EndlessUnit, one_minute
 from streamavis_benchmarks.real.labels import class_of, right_classes
 from streamavis_benchmarks.real.measured import Measured, Setting
@@ -250,9 +250,9 @@ def test_frames_of_sound_from_off_screen_are_counted(tmp_path):
 
 def test_the_deaf_twin_takes_everything_in_view_to_sound(tmp_path):
     _, clips = read_composed(composed_folder(tmp_path), CLASSES, {})
-    found = DeafUnit(clips[0], own=True).measure(setting()).predictions["deaf"]
+    found = NoAudioUnit(clips[0], own=True).measure(setting()).predictions["no_audio"]
     assert sorted(one["category_id"] for one in found) == [4, 7]
-    (only,) = DeafUnit(clips[0], own=False).measure(setting()).predictions["deaf"]
+    (only,) = NoAudioUnit(clips[0], own=False).measure(setting()).predictions["no_audio"]
     assert only["category_id"] == 4
 
 
@@ -286,8 +286,8 @@ def test_goals_are_met_or_missed_at_their_borders():
     counts |= Counter({"composed, noise/frames": 100, "composed, noise/alarm_frames": 2})
     counts |= Counter({"endless, first/visible_objects": 1000, "endless, first/visible_iou": 700})
     counts |= Counter({"endless, last/visible_objects": 1000, "endless, last/visible_iou": 694})
-    own, deaf = {"FSLA": 41.0, "HOTA": 30.0}, {"FSLA": 10.0, "HOTA": 21.0}
-    extra = goals.Extra(own, deaf, {"p50_ms": 49.0, "p95_ms": 60.0}, 2)
+    own, no_audio = {"FSLA": 41.0, "HOTA": 30.0}, {"FSLA": 10.0, "HOTA": 21.0}
+    extra = goals.Extra(own, no_audio, {"p50_ms": 49.0, "p95_ms": 60.0}, 2)
     lines = {line.what: line for line in goals.lines(counts, extra)}
     verdicts = {what: line.met for what, line in lines.items() if line.met is not None}
     assert verdicts == {
@@ -334,7 +334,8 @@ def test_one_command_prints_the_whole_table(tmp_path, data):
     figures = json.loads(one.read_text())
     assert all(goal["figure"] is not None for goal in figures["goals"] if "talking" in goal["what"])
     assert (
-        figures["scores"]["own"]["corrected"].keys() == figures["scores"]["deaf"]["official"].keys()
+        figures["scores"]["own"]["corrected"].keys()
+        == figures["scores"]["no_audio"]["official"].keys()
     )
     assert figures["counts"]["pictures/objects"] == 2
     assert figures["counts"]["endless/seconds"] > 4

@@ -13,7 +13,7 @@ from streamavis_benchmarks.soak.world import FAULTS
 from until_said import UntilSaid
 
 
-def test_a_short_soak_is_told_of_every_fault_and_recovers(monkeypatch, tmp_path):
+def test_a_short_soak_is_reported_of_every_fault_and_recovers(monkeypatch, tmp_path):
     monkeypatch.setattr("streamavis.checkpoint.load", lambda name: FakeModel())
     faults = ("close", "mic", "nan")
     plan = LiveSoak(
@@ -24,7 +24,7 @@ def test_a_short_soak_is_told_of_every_fault_and_recovers(monkeypatch, tmp_path)
         size=(90, 160),
         fps=30,
     )
-    said = UntilSaid("nan: told after")
+    said = UntilSaid("nan: reported after")
     path = tmp_path / "soak.json"
     run_live(plan, json_path=path, console=Console(file=said, width=120), stop=said.stop)
     figures = json.loads(path.read_text())
@@ -32,10 +32,10 @@ def test_a_short_soak_is_told_of_every_fault_and_recovers(monkeypatch, tmp_path)
     assert figures["captured"] > 10
     assert figures["faults"].keys() == set(faults)
     for spread in figures["faults"].values():
-        assert spread["told_s"]["never"] == spread["good_s"]["never"] == 0
+        assert spread["reported_s"]["never"] == spread["recovered_s"]["never"] == 0
     assert figures["threads"]["most"] - figures["threads"]["least"] <= 3
     assert "adds up" in said.getvalue()
-    assert "close: told after" in said.getvalue()
+    assert "close: reported after" in said.getvalue()
 
 
 def test_every_fault_has_a_goal():

@@ -81,7 +81,7 @@ def test_equal_memories_say_the_same_and_others_do_not(tiny, monkeypatch):
     with torch.inference_mode():
         walk, state = aged(checkpoint.load(tiny), 60)
         assert state.counters.written.item() > 2 * walk.network.config.window
-        assert walk.says_the_same(state, 60, 20)
+        assert walk.is_equal(state, 60, 20)
         clone = type(state).clone
 
         def forgetful(self):
@@ -90,7 +90,7 @@ def test_equal_memories_say_the_same_and_others_do_not(tiny, monkeypatch):
             return other
 
         monkeypatch.setattr(type(state), "clone", forgetful)
-        assert not walk.says_the_same(state, 80, 20)
+        assert not walk.is_equal(state, 80, 20)
 
 
 def test_what_is_not_finite_is_noticed(tiny):

@@ -61,7 +61,7 @@ def test_the_teacher_comes_first_and_rows_go_seed_by_seed():
     names = [run.name for run in runs_of([MAIN], 2)]
     assert names[:2] == ["teacher-seed0", "teacher-causal-seed0"]
     assert names[2:] == [
-        f"{row}-seed{s}" for s in (0, 1) for row in ("undistilled", "distilled", "deaf")
+        f"{row}-seed{s}" for s in (0, 1) for row in ("undistilled", "distilled", "no-audio")
     ]
     sinks = [run.name for run in runs_of(chosen(["ablation-sinks"]), 1)]
     assert sinks[:2] == ["teacher-seed0", "distilled-seed0"]
@@ -120,7 +120,7 @@ def test_a_run_is_trained_predicted_scored_and_not_done_again(short, tmp_path, m
     assert "holds another run" in other.output
 
 
-def test_a_command_that_fails_is_told_with_its_last_line(short, tmp_path):
+def test_a_command_that_fails_is_reported_with_its_last_line(short, tmp_path):
     worker = Worker(tmp_path, replace(short, val=tmp_path / "nothing"), Stop())
     run = next(one for one in runs_of([MAIN], 1) if one.kind == "untrained")
     with pytest.raises(InputError, match=r"predict .*exit code 1: .*nothing.*log\.txt"):
@@ -132,7 +132,7 @@ def test_the_report_tells_means_ranges_and_what_was_not_run():
         record("teacher", 0, 40.0),
         *(record("undistilled", seed, 20.0 + seed) for seed in range(3)),
         *(record("distilled", seed, 38.0 - 4 * seed) for seed in range(2)),
-        record("deaf", 0, None),
+        record("no-audio", 0, None),
     ]
     text = markdown(records, "streamavis bench training")
     assert (
@@ -155,7 +155,7 @@ def test_the_report_tells_means_ranges_and_what_was_not_run():
         "min": 20.0,
         "max": 22.0,
     }
-    assert rows["deaf"]["figures"]["corrected"]["HOTA"] is None
+    assert rows["no-audio"]["figures"]["corrected"]["HOTA"] is None
 
 
 def test_seconds_of_a_resumed_run_are_added(tmp_path):

@@ -1,4 +1,4 @@
-"""What a browser sends: JPEG of a lent camera, messages of a viewer and of a camera's page."""
+"""What a browser sends: JPEG of a shared camera, messages of a viewer and of a camera's page."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _parts(data: bytes) -> list[bytes]:
 
 
 class Jpeg:
-    """Pictures of a lent camera: markers moved, sizes changed, bytes damaged."""
+    """Pictures of a shared camera: markers moved, sizes changed, bytes damaged."""
 
     def __init__(self, folder: Path) -> None:
         self._good = _jpegs()

@@ -16,7 +16,7 @@ from streamavis.bearing import Geometry, MicArray, wrapped
 from streamavis.bearing.room import Room, diffuse_noise, scaled_to, voice
 from streamavis.errors import InputError
 from streamavis.io.array_sound import ArraySound
-from streamavis.io.child.portaudio import Ring
+from streamavis.io.child.portaudio import BlockRing
 from streamavis.io.live import LiveSource
 from streamavis.io.media import MediaSource
 from streamavis.types import AudioChunk, SoundBearing, SourceEvent, VideoFrame
@@ -178,14 +178,14 @@ def test_chosen_channels_are_the_microphones() -> None:
 
 def test_the_microphones_ring_gives_channels_beside_the_mono_mix() -> None:
     block = np.arange(24, dtype=np.float32).reshape(8, 3)
-    ring = Ring(100, 3, keeps_channels=True)
+    ring = BlockRing(100, 3, keeps_channels=True)
     ring.put(block, 1, -1, False)
     message = ring.take()
     assert message is not None
     assert message.channels == 3
     assert np.array_equal(np.frombuffer(message.array, np.float32).reshape(-1, 3), block)
     assert np.array_equal(np.frombuffer(message.samples, np.float32), block.mean(axis=1))
-    plain = Ring(100, 3)
+    plain = BlockRing(100, 3)
     plain.put(block, 1, -1, False)
     message = plain.take()
     assert message is not None

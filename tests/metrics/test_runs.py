@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from metric_cases import rectangle, rle, uncompressed
 from pycocotools import mask as coco
 
-from streamavis.metrics.data import Track
+from streamavis.metrics.data import MaskTrack
 from streamavis.metrics.runs import MaskError, areas, content_key, run_lengths
 
 pictures = st.integers(1, 9).flatmap(
@@ -60,7 +60,7 @@ def test_content_orders_by_frames_then_runs(found):
 
     def made(pair):
         sizes = np.array([-1 if mask is None else int(mask.sum()) for mask in pair])
-        return Track(0, 1, [None if mask is None else counts(mask) for mask in pair], sizes)
+        return MaskTrack(0, 1, [None if mask is None else counts(mask) for mask in pair], sizes)
 
     def content(place):
         return [[] if m is None or not m.any() else run_lengths(counts(m)) for m in found[place]]

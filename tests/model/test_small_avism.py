@@ -12,7 +12,7 @@ from streamavis.errors import ShapeError
 from streamavis.model import AVISM, StreamAVIS
 from streamavis.model.adopt import adopt_into
 from streamavis.model.avism import AVISMConfig
-from streamavis.model.backbone import NanoConfig
+from streamavis.model.light_backbone import NanoConfig
 
 SMALL = AVISMConfig(
     classes=("bell", "drum"),

@@ -12,7 +12,7 @@ import torch
 from runtime_fakes import NS, FakeModel, picture
 
 from streamavis.errors import ShapeError
-from streamavis.runtime.batch import Batch
+from streamavis.runtime.batch import StreamBatch
 from streamavis.session import Session
 from streamavis.types import AudioChunk, VideoFrame
 
@@ -41,7 +41,7 @@ def outputs_of(session: Session, outcome) -> list[torch.Tensor]:
     return [outcome.class_logits, outcome.mask_logits, outcome.sounding_logits, outcome.identity]
 
 
-def run(batch: Batch, streams: list[Session], who: list[int], n: int, **options):
+def run(batch: StreamBatch, streams: list[Session], who: list[int], n: int, **options):
     ready = {k: streams[k].begin(frame(k, n, **options)) for k in who}
     return {k: outputs_of(streams[k], out) for k, out in batch.step(ready).items()}
 
@@ -51,7 +51,7 @@ def test_a_batch_equals_its_streams_alone(device, monkeypatch):
     """Streams come and go, join and stall; each is as if it were by itself."""
     model = network()
     together, alone = sessions(model), sessions(model)
-    batch, singles = Batch(together), [Batch([session]) for session in alone]
+    batch, singles = StreamBatch(together), [StreamBatch([session]) for session in alone]
     if device != "cpu":  # the way of a GPU, without one
         batch._fixed = True
     rng = random.Random(0)
@@ -74,7 +74,7 @@ def test_a_batch_equals_its_streams_alone(device, monkeypatch):
 def test_one_stream_by_itself_among_several_is_bit_for_bit_what_it_is_alone():
     model = network()
     streams, (alone, *_) = sessions(model), sessions(model)
-    batch, single = Batch(streams), Batch([alone])
+    batch, single = StreamBatch(streams), StreamBatch([alone])
     for n in range(8):
         (got,) = run(batch, streams, [0], n).values()
         (expected,) = run(single, [alone], [0], n).values()
@@ -84,7 +84,7 @@ def test_one_stream_by_itself_among_several_is_bit_for_bit_what_it_is_alone():
 def test_pictures_of_other_sizes_are_stepped_apart():
     model = network()
     streams = sessions(model)
-    batch = Batch(streams)
+    batch = StreamBatch(streams)
     ready = {k: streams[k].begin(frame(k, 0, height=48 if k < 2 else 96)) for k in range(3)}
     outcomes = batch.step(ready)
     assert [type(outcomes[k]).__name__ for k in range(3)] != ["Exception"] * 3
@@ -101,7 +101,7 @@ def test_a_failing_step_stays_with_the_stream_it_belongs_to():
 
     model = Picky()
     streams = [Session(model, stream=name, has_audio=False) for name in NAMES]
-    batch = Batch(streams)
+    batch = StreamBatch(streams)
     colours = [0, 2, 1]
     ready = {
         k: session.begin(VideoFrame(picture((colours[k], 5, 5, 50, 50)), 0, 0, "driver"))
@@ -115,7 +115,7 @@ def test_a_failing_step_stays_with_the_stream_it_belongs_to():
 def test_nan_belongs_to_one_stream():
     model = FakeModel(break_at=3)
     streams = [Session(model, stream=name, has_audio=False) for name in NAMES]
-    batch = Batch(streams)
+    batch = StreamBatch(streams)
     streams[2].state.steps += 3
     image = picture((0, 5, 5, 50, 50))
     ready = {k: s.begin(VideoFrame(image, 0, 0, "driver")) for k, s in enumerate(streams)}
@@ -126,14 +126,14 @@ def test_nan_belongs_to_one_stream():
 
 def test_sessions_of_two_models_make_no_batch():
     with pytest.raises(ValueError, match="share one model"):
-        Batch([Session(FakeModel(), stream="a"), Session(FakeModel(), stream="b")])
+        StreamBatch([Session(FakeModel(), stream="a"), Session(FakeModel(), stream="b")])
 
 
 def test_a_session_carries_its_past_into_the_batch():
     model = FakeModel()
     streams = [Session(model, stream=name, has_audio=False) for name in NAMES]
     streams[1].see(VideoFrame(picture(), 0, 0, "driver"))
-    Batch(streams)
+    StreamBatch(streams)
     assert [s.state.steps.item() for s in streams] == [0, 1, 0]
     with pytest.raises(ShapeError):
         streams[0].begin(VideoFrame(np.zeros((3, 3), np.uint8), 0, 0, "driver"))

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from streamavis.errors import SchemaError
 from streamavis.io.jsonl import JsonlWriter
-from streamavis.runtime.batch import Batch
+from streamavis.runtime.batch import StreamBatch
 from streamavis.session import Session
 from streamavis.types import FrameResult, VideoFrame
 from streamavis.wire.codec import decode, encode
@@ -68,7 +68,7 @@ def test_without_such_a_head_nothing_is_written(tmp_path):
 def test_streams_of_a_batch_have_their_own():
     model = DepthModel()
     sessions = [Session(model, stream=name, has_audio=False) for name in "ab"]
-    batch = Batch(sessions)
+    batch = StreamBatch(sessions)
     for frame in [item for item in clip(4) if isinstance(item, VideoFrame)]:
         ready = {slot: session.begin(frame) for slot, session in enumerate(sessions)}
         outcomes = batch.step(ready)

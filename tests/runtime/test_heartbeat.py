@@ -42,3 +42,18 @@ def test_a_journal_keeps_the_newest_and_logs_all(caplog):
     assert journal.notices[-1].text == "step 39"
     assert len(caplog.records) == 40
     assert caplog.records[0].getMessage() == "cam: load: step 0"
+
+
+def test_of_what_a_source_causes_a_journal_logs_a_line_a_minute_and_kind(caplog):
+    clock = ManualClock(5)
+    journal = Journal("cam", clock)
+    for n in range(1_000):
+        clock.advance(30_000_000)
+        journal.note("source", f"frame {n} is left out: it is damaged")
+    journal.note("source", "rtsp://h/s: reconnecting")
+    assert len(caplog.records) == 2
+    clock.advance(61_000_000_000)
+    journal.note("source", "frame 1000 is left out: it is damaged")
+    assert caplog.records[1].getMessage().endswith("reconnecting (999 more of this kind)")
+    assert caplog.records[2].getMessage().endswith("frame 1000 is left out: it is damaged")
+    assert len(journal.notices) == 16

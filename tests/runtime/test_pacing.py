@@ -5,7 +5,7 @@ import pytest
 
 from streamavis.clock import ManualClock
 from streamavis.runtime.pacing import paced
-from streamavis.runtime.stats import Statistics
+from streamavis.runtime.stats import StreamStatistics
 from streamavis.types import AudioChunk, Stage, VideoFrame
 
 S = 1_000_000_000
@@ -22,7 +22,7 @@ def sound(ms):
 
 def release_times(items, *, speed, work_ms=0, start_ns=7 * S):
     """When each item is released, in ms after the start, on a clock that only waiting moves."""
-    clock, statistics, released = ManualClock(start_ns), Statistics(), []
+    clock, statistics, released = ManualClock(start_ns), StreamStatistics(), []
 
     def replay():
         for item in paced(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamavis.runtime.stats import Histogram, Statistics
+from streamavis.runtime.stats import LatencyHistogram, StreamStatistics
 from streamavis.types import Stage
 
 durations = st.lists(
@@ -16,7 +16,7 @@ durations = st.lists(
 
 @given(durations, st.floats(0, 100))
 def test_percentiles_are_right_to_one_part_in_128(values, percent):
-    histogram = Histogram()
+    histogram = LatencyHistogram()
     for value in values:
         histogram.record(value)
     exact = int(np.percentile(values, percent, method="inverted_cdf"))
@@ -25,7 +25,7 @@ def test_percentiles_are_right_to_one_part_in_128(values, percent):
 
 
 def test_a_summary_is_in_milliseconds():
-    histogram = Histogram()
+    histogram = LatencyHistogram()
     assert set(histogram.summary().values()) == {0}
     for ms in range(1, 101):
         histogram.record(ms * 1_000_000)
@@ -39,7 +39,7 @@ def test_a_summary_is_in_milliseconds():
 
 
 def test_durations_beyond_the_scale_are_kept_as_maximum():
-    histogram = Histogram()
+    histogram = LatencyHistogram()
     histogram.record(-5)
     histogram.record(2**60)
     assert histogram.percentile_ns(50) == 0
@@ -47,7 +47,7 @@ def test_durations_beyond_the_scale_are_kept_as_maximum():
 
 
 def test_a_stage_lasts_since_the_stamp_before_it():
-    statistics = Statistics()
+    statistics = StreamStatistics()
     stamps = {Stage.PUBLISH: 100, Stage.CAPTURE: 10, Stage.MODEL: 60, Stage.DECODE: 30}
     statistics.observe({str(stage): t * 1_000_000 for stage, t in stamps.items()})
     stages = statistics.snapshot()["stages"]
@@ -61,13 +61,13 @@ def test_a_stage_lasts_since_the_stamp_before_it():
 
 @pytest.mark.parametrize("stamps", [{}, {"model": 7}])
 def test_a_single_stamp_is_no_latency(stamps):
-    statistics = Statistics()
+    statistics = StreamStatistics()
     statistics.observe(stamps)
     assert statistics.snapshot()["stages"] == {}
 
 
 def test_threads_may_count_together_and_a_snapshot_is_plain():
-    statistics = Statistics()
+    statistics = StreamStatistics()
 
     def work():
         for _ in range(500):

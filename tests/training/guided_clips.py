@@ -8,7 +8,7 @@ import numpy as np
 from streamavis_training.data.sample import ClipShape, Sample
 
 from streamavis.model.avism import AVISMConfig
-from streamavis.model.backbone import NanoConfig
+from streamavis.model.light_backbone import NanoConfig
 
 CLASSES = ("red", "green")
 TEACHER = AVISMConfig(

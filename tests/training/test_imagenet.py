@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from streamavis_training import imagenet
 
 from streamavis.errors import CheckpointError
-from streamavis.model.backbone import PIXEL_MEAN, PIXEL_STD
+from streamavis.model.backbones import PIXEL_MEAN, PIXEL_STD
 from streamavis.model.efficientnet import EfficientNetLite, EfficientNetLiteConfig
 
 BLOCKS = [(1, 16, 3, 1), (6, 24, 3, 2), (6, 24, 3, 1), (6, 40, 5, 2), (6, 40, 5, 1)]

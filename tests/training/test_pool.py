@@ -12,7 +12,7 @@ from streamavis_training.pool import BatchConfig, Pool, PoolConfig, render
 from streamavis_training.world import WorldConfig
 
 CONFIG = PoolConfig(clips=6, frames=6, width=85, height=48, seed=5)
-BATCH = BatchConfig(clips=2, frames=2, parts=2, height=48, muted=0, foreign=0, delayed=0)
+BATCH = BatchConfig(clips=2, frames=2, parts=2, height=48, muted=0, mismatched=0, delayed=0)
 
 
 @pytest.fixture(scope="module")
@@ -69,10 +69,10 @@ def test_sound_that_is_not_the_clips_own_makes_nobody_sound(pool):
     assert not muted.audio.any()
     assert not muted.truth.sounding.any()
     assert not muted.truth.heard.any()
-    foreign = pool.batch(replace(BATCH, clips=12, foreign=1.0), np.random.default_rng(0))
-    strange = foreign.truth.heard.isnan().all(-1).all(-1)
+    mismatched = pool.batch(replace(BATCH, clips=12, mismatched=1.0), np.random.default_rng(0))
+    strange = mismatched.truth.heard.isnan().all(-1).all(-1)
     assert strange.any(), "some clip fits nothing that is in view of another"
-    assert not foreign.truth.sounding[strange].any()
+    assert not mismatched.truth.sounding[strange].any()
 
 
 def test_sounds_alone_fit_their_truth(pool):

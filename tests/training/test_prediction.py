@@ -87,7 +87,7 @@ def test_official_scores_come_as_well_from_our_layout(tmp_path):
     [
         (Settings(), True, {4}),
         (Settings(), False, set()),
-        (Settings(deaf=True), True, set()),
+        (Settings(no_audio=True), True, set()),
         (Settings(objects="visible"), False, {4, 7}),
     ],
 )
@@ -113,7 +113,7 @@ def test_avism_takes_ready_features_and_writes_every_frame(tmp_path):
     (clip,) = read_split(folder).clips
     with pytest.raises(InputError, match="no VGGish"):
         feature_rows(clip, TINY.audio_channels, None)
-    assert not feature_rows(clip, 8, None, deaf=True).any()
+    assert not feature_rows(clip, 8, None, no_audio=True).any()
     (folder / "FEATAudios").mkdir()
     np.save(folder / "FEATAudios" / "v0.npy", np.ones((2, TINY.audio_channels)))
     split = read_split(folder)

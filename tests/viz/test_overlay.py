@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from streamavis.masks import encode
 from streamavis.types import FrameResult, Track
 from streamavis.viz import colour_of, draw
-from streamavis.viz.labels import Look, draw_label
-from streamavis.viz.objects import Voice, paint
+from streamavis.viz.labels import LabelStyle, draw_label
+from streamavis.viz.objects import ObjectSound, paint
 from streamavis.viz.overlay import draw_tracks
 from streamavis.viz.patch import Patch
 from streamavis.viz.sprites import Layers, loudspeaker, plate, text
@@ -82,7 +82,7 @@ def test_inside_takes_the_tracks_colour_and_outside_is_left_alone(size):
 def test_light_lies_around_its_object_and_not_beside_it(side):
     canvas = np.zeros((480, 640, 3), np.uint8)
     cut = Patch(200, 100, np.ones((side, side), np.uint8))
-    paint(canvas, cut, (255, 255, 255), Voice(0.9, phase=0.3), line=1)
+    paint(canvas, cut, (255, 255, 255), ObjectSound(0.9, phase=0.3), line=1)
     lit = canvas[..., 0] > 0
     across, down = np.flatnonzero(lit[100 + side // 2]), np.flatnonzero(lit[:, 200 + side // 2])
     before = 200 - across[0], 100 - down[0]
@@ -106,7 +106,7 @@ def test_what_sounds_shines_and_what_is_silent_does_not(size):
 
 def test_labels_avoid_each_other_and_the_header():
     size = (360, 640)
-    look = Look.of(*size)
+    look = LabelStyle.of(*size)
     taken = [(0, 0, size[1], look.header)]
     for number in range(1, 5):
         seen = track(number, disc(size, 0.5, 0.2 + 0.03 * number, 0.15), 0.9)

@@ -1,4 +1,4 @@
-"""How good a causal network is on clips with exact truth, run as a user would: frame by frame.
+"""How good a causal network is on clips with ground truth, run as a user would: frame by frame.
 
 A sounding detection is a reported track that is heard. Per frame, sounding detections are matched
 to the objects that are visible and sound, by mask IoU; the class is not asked for there and

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from streamavis.errors import CheckpointError
-from streamavis.model.backbone import PIXEL_MEAN, PIXEL_STD
+from streamavis.model.backbones import PIXEL_MEAN, PIXEL_STD
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

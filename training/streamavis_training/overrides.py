@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from streamavis.errors import ArgumentError, InputError
+from streamavis.model.backbones import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -85,7 +86,7 @@ def override(config: Config, values: Mapping[str, Any], path: str = "") -> Confi
 
 def as_values(config: Any) -> dict[str, Any]:
     """All fields as JSON has them, to write and to give to `override` again."""
-    plain = msgspec.json.decode(msgspec.json.encode(config, enc_hook=str))
+    plain = msgspec.json.decode(msgspec.json.encode(dataclasses.asdict(config), enc_hook=str))
     return typing.cast("dict[str, Any]", plain)
 
 
@@ -117,6 +118,8 @@ def _value(text: str) -> Any:
 
 def _changed(current: Any, value: Any, kind: Any, path: str) -> Any:
     if dataclasses.is_dataclass(current) and isinstance(value, dict):
+        if hasattr(current, "kind") and "kind" in value:
+            return _of_kind(current, value, path)
         return override(current, value, path)
     if isinstance(current, tuple) and isinstance(value, dict):
         return _entries(current, value, path)
@@ -134,6 +137,20 @@ def _changed(current: Any, value: Any, kind: Any, path: str) -> Any:
         raise ArgumentError(
             f"{path} is {value!r}: {error} (type {expected}, now {current!r})"
         ) from error
+
+
+def _of_kind(current: Any, values: Mapping[str, Any], path: str) -> Any:
+    """A backbone's configuration: some fields of the current one, or another kind in full."""
+    kind = values["kind"]
+    fields = {name: value for name, value in values.items() if name != "kind"}
+    if kind == current.kind:
+        return override(current, fields, path)
+    if kind not in KINDS:
+        raise ArgumentError(f"{path}.kind is {kind!r}, expected one of: {', '.join(KINDS)}")
+    try:
+        return msgspec.convert(fields, KINDS[kind].config, strict=False)
+    except (msgspec.ValidationError, ValueError) as error:
+        raise ArgumentError(f"{path}: a backbone of kind {kind!r}: {error}") from error
 
 
 def _entries(current: tuple[Any, ...], values: Mapping[str, Any], path: str) -> tuple[Any, ...]:

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from streamavis.model.backbone import STRIDE
+from streamavis.model.backbones import STRIDE
 from streamavis.types import SAMPLE_RATE, WINDOW_SAMPLES
 from streamavis_training.batch import Batch, Truth
 from streamavis_training.world import CLASSES, WorldConfig, clip
@@ -59,7 +59,7 @@ class BatchConfig:
     parts: int = 3  # that follow one another, with the state carried
     height: int = 192  # frames are shrunk to this short side
     muted: float = 0.06  # share of clips with digital silence instead of their sound
-    foreign: float = 0.08  # share with another clip's sound that fits nothing in view
+    mismatched: float = 0.08  # share with another clip's sound that fits nothing in view
     delayed: float = 0.25  # share whose sound arrives late, as a microphone's
     max_delay_s: float = 0.2
     gain_db: tuple[float, float] = (-10.0, 6.0)
@@ -215,7 +215,7 @@ class Pool:
         source, audio = self._sound(config, row, times_ns, rng)
         if source != row:
             sounding = np.zeros_like(sounding)
-            # A stranger's frames fall at other times than ours.
+            # The other clip's frames are at other times.
             heard = np.full_like(heard, 0.0 if source is None else np.nan)
         masks = _cells(ids, frames.shape[-2:])
         # What is smaller than a cell cannot be learned at stride 4.
@@ -263,8 +263,8 @@ class Pool:
         if draw < config.muted:
             return None, torch.zeros(len(times_ns), WINDOW_SAMPLES)
         source = row
-        if draw < config.muted + config.foreign:
-            source = self._stranger(row, rng)
+        if draw < config.muted + config.mismatched:
+            source = self._mismatched(row, rng)
         if rng.random() < config.delayed:
             times_ns = times_ns - int(rng.uniform(0, config.max_delay_s) * 1e9)
         return source, self._windows(config, source, times_ns, rng)
@@ -280,7 +280,7 @@ class Pool:
         hiss = rng.standard_normal(windows.shape[1]) * 10 ** rng.uniform(-4.5, -2.5)
         return torch.from_numpy(np.clip(windows + hiss, -1, 1).astype(np.float32))
 
-    def _stranger(self, row: int, rng: np.random.Generator) -> int:
+    def _mismatched(self, row: int, rng: np.random.Generator) -> int:
         """A clip that sounds of nothing that is in view in clip `row`, or `row`."""
         in_view = {int(c) for c in self._files["class_ids"][row] if c >= 0}
         for other in rng.integers(self.config.clips, size=8):

@@ -56,7 +56,7 @@ class Settings:
 
     objects: Objects = "sounding"  # in which frames an object's mask is given
     threshold: float = 0.3  # of an AVISM's objects; a causal network has its own, on tracks
-    deaf: bool = False  # the network is given no sound: absent, or rows of zeros
+    no_audio: bool = False  # the network is given no sound: absent, or rows of zeros
     tracks: TrackConfig | None = None  # of a causal network; None: as it was made for
 
 
@@ -91,7 +91,7 @@ def predict_video(
     if isinstance(network, AVISM):
         return _segmented(network, clip, classes, settings, vggish, progress)
     results = []
-    for result in watch_clip(network, clip, deaf=settings.deaf, tracks=settings.tracks):
+    for result in watch_clip(network, clip, no_audio=settings.no_audio, tracks=settings.tracks):
         results.append(result)
         progress("watching", len(results))
     return entries_of(clip, results, classes, settings.objects)
@@ -115,7 +115,7 @@ def watch_clip(
     clip: Clip,
     *,
     waveform: NDArray[np.float32] | None = None,
-    deaf: bool = False,
+    no_audio: bool = False,
     tracks: TrackConfig | None = None,
 ) -> Iterator[FrameResult]:
     """Run a clip through a session of its own, sound up to each frame's time first.
@@ -124,10 +124,10 @@ def watch_clip(
         model: in evaluation mode.
         clip: its pictures are read one by one.
         waveform: (samples,) to hear in place of the clip's own, from stream time 0.
-        deaf: there is no microphone.
+        no_audio: there is no microphone.
         tracks: None: with the scores that the model was made for.
     """
-    has_audio = (clip.wav is not None or waveform is not None) and not deaf
+    has_audio = (clip.wav is not None or waveform is not None) and not no_audio
     session = Session(
         model,
         stream=clip.name,
@@ -152,7 +152,7 @@ def feature_rows(
     channels: int,
     vggish: VGGish | None,
     *,
-    deaf: bool = False,
+    no_audio: bool = False,
     device: torch.device | None = None,
 ) -> torch.Tensor:
     """(T, A) that an AVISM hears of a clip; zeros where the clip has no sound.
@@ -163,7 +163,7 @@ def feature_rows(
         InputError: the file holds something else, or there is sound and nothing to hear it with.
     """
     count = len(clip.frames)
-    if deaf or (clip.features is None and clip.wav is None):
+    if no_audio or (clip.features is None and clip.wav is None):
         return torch.zeros(count, channels)
     if clip.features is None:
         if vggish is None:
@@ -270,10 +270,10 @@ def _entry(clip: Clip, seen: dict[int, Track], classes: ClassMap) -> dict[str, A
     }
 
 
-def _own_rows(network: AVISM, clip: Clip, *, deaf: bool) -> torch.Tensor:
+def _own_rows(network: AVISM, clip: Clip, *, no_audio: bool) -> torch.Tensor:
     """(T, A) from the network's own audio encoder; zeros where there is no sound."""
     device = next(network.parameters()).device
-    if deaf or clip.wav is None:
+    if no_audio or clip.wav is None:
         return torch.zeros(len(clip.frames), network.config.audio_channels)
     ends_s = torch.from_numpy(clip.times_ns / 1e9)
     with torch.inference_mode():
@@ -290,9 +290,11 @@ def _segmented(
 ) -> list[dict[str, Any]]:
     if network.audio_encoder is None:
         channels = network.config.audio_channels
-        rows = feature_rows(clip, channels, vggish, deaf=settings.deaf, device=network.device)
+        rows = feature_rows(
+            clip, channels, vggish, no_audio=settings.no_audio, device=network.device
+        )
     else:
-        rows = _own_rows(network, clip, deaf=settings.deaf)
+        rows = _own_rows(network, clip, no_audio=settings.no_audio)
     found = segment(network, clip.pictures(), rows, threshold=settings.threshold, progress=progress)
     entries = []
     for i in range(len(found)):

@@ -83,7 +83,7 @@ def world(
     jobs: Jobs = 2,
     json: Json = None,
 ) -> None:
-    """How good a model is on procedural clips it has not seen.
+    """Quality of a model on unseen procedural clips.
 
     Draws the clips that `streamavis synth --seed SEED` writes and runs them
     as a stream: with their own sound, with another clip's, and in silence.
@@ -110,25 +110,25 @@ def soak(
         typer.Option(min=3, help="Of the live engine, in place of steps.", show_default="steps"),
     ] = None,
     faults: Annotated[
-        bool, typer.Option("--faults", help="With --seconds: break one thing after the other.")
+        bool, typer.Option("--faults", help="With --seconds: inject one fault after the other.")
     ] = False,
     every: Annotated[
         float, typer.Option(min=0.1, metavar="SECONDS", help="With --faults: between two of them.")
     ] = 30.0,
     json: Json = None,
 ) -> None:
-    """Does a network, or the live engine, stay what it was, however long it runs?
+    """Long runs of a network, or of the live engine.
 
-    Steps one stream many times, then the aged state and a fresh one by
-    turns: resident memory may not grow by 1 MiB, a step of the aged state
+    Steps one stream many times, then the aged state and a fresh one
+    alternately: resident memory may not grow by 1 MiB, a step of the aged state
     may take 1.02 of a fresh one's time, and equal memories must give equal
     outputs, bit for bit.
 
     With --seconds: a synthetic camera and microphone through supervisors,
-    engine, model, wire and a subscriber. With --faults one thing after the
-    other breaks: the camera closes, hangs, freezes; the microphone goes,
-    loses blocks; the model raises, gives NaN, takes twice its time. The
-    figures are a robot's: when it was told, when results were good again.
+    engine, model, wire and a subscriber. With --faults one fault after the
+    other is injected: the camera closes, hangs, freezes; the microphone
+    fails, loses blocks; the model raises, gives NaN, takes twice its time.
+    A subscriber measures when a fault is reported and when results recover.
 
     Exits with 1 where a goal is missed.
 
@@ -156,10 +156,10 @@ def overlay(
     frames: Annotated[int, typer.Option(min=10, help="How often it is drawn.")] = 200,
     json: Json = None,
 ) -> None:
-    """What drawing results costs, on one core.
+    """Drawing time of results, on one core.
 
     Masks, outlines, light and labels alone, a recording's frame, and a
-    window with its bar, spectrogram and lanes. Every other object sounds.
+    window with its bar, spectrogram and lanes. Every second object sounds.
 
     [bold]Example[/]
       streamavis bench overlay --size 1920x1080
@@ -178,11 +178,11 @@ def kernels(
     rounds: Annotated[int, typer.Option(min=1, max=1000, help="Runs of each.")] = 20,
     json: Json = None,
 ) -> None:
-    """The kernels on every backend of this machine, and the least they could take.
+    """Time of the kernels on every backend of this machine, and its lower bound.
 
     Sampling as AVISM's pixel decoder does it (three levels, 8 heads of 32, 4
-    points), forward and backward; frames in; masks out. The floor is the bytes
-    that have to move at the rate at which this machine moves bytes.
+    points), forward and backward; frames in; masks out. The lower bound is the
+    bytes that must be moved, divided by this machine's memory bandwidth.
 
     [bold]Example[/]
       streamavis bench kernels --threads 2 --json kernels.json

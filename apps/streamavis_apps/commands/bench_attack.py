@@ -19,12 +19,12 @@ def attack(
     ] = 5.0,
     json: Json = None,
 ) -> None:
-    """What a hostile peer costs a healthy one: publisher and web viewer, on loopback.
+    """Effect of hostile peers on a healthy one: publisher and web viewer, on loopback.
 
     Each row measures healthy readers alone and beside an attack, three times in
     turns: the longest time without an answer, the age of a robot's results or
     the time to a page, the memory, and the goals that are missed. Rows of the
-    web viewer and of a lent camera attack `streamavis live` with its model.
+    web viewer and of a shared camera attack `streamavis live` with its model.
 
     [bold]Examples[/]
       streamavis bench attack

@@ -12,7 +12,7 @@ __all__ = ["Network", "data"]
 
 
 class Network(StrEnum):
-    """Whose training step the loader has to keep up with."""
+    """The network whose training step is timed."""
 
     NANO = "nano"
     NONE = "none"
@@ -34,9 +34,7 @@ def data(
             show_default="AVISeg's 26; the world's for the world",
         ),
     ] = None,
-    network: Annotated[
-        Network, typer.Option(help="Time its training step beside the loader.")
-    ] = Network.NANO,
+    network: Annotated[Network, typer.Option(help="Also time its training step.")] = Network.NANO,
     step: Annotated[
         float | None,
         typer.Option(
@@ -60,9 +58,9 @@ def data(
         Path | None, typer.Option(metavar="FILE", help="Write the figures here too.")
     ] = None,
 ) -> None:
-    """Clips per second of the loader, beside what a network takes.
+    """Clips per second of the loader, compared with a training step.
 
-    Draws batches with 0, 1 and 2 worker processes and says which share of
+    Draws batches with 0, 1 and 2 worker processes and prints which share of
     a training step the network would wait for them. First the loader runs
     alone; then with the network's steps in between, on the same cores.
 

@@ -18,7 +18,7 @@ _CAMERA = re.compile(r"(\d{2,4})x(\d{2,4})@(\d{1,3}(?:\.\d+)?)")
 
 
 class Microphone(StrEnum):
-    """What the live command hears with."""
+    """The microphone of the live command."""
 
     RIG = "rig"
     NONE = "none"
@@ -54,34 +54,34 @@ def live(
         ),
     ] = None,
     faults: Annotated[
-        bool, typer.Option("--faults", help="Break one thing after the other.")
+        bool, typer.Option("--faults", help="Inject one fault after the other.")
     ] = False,
     every: Annotated[
         float,
         typer.Option(
             min=6.0,
             metavar="SECONDS",
-            help="With --faults: between two of them; what breaks again within 5 s counts as one.",
+            help="With --faults: between two of them. Faults within 5 s count as one.",
         ),
     ] = 30.0,
     record: Annotated[
         bool, typer.Option("--record", help="Record meanwhile; with --faults, fill its disk.")
     ] = False,
     claps: Annotated[
-        bool, typer.Option("--claps", help="Let calibrate find flashes with clicks, too.")
+        bool, typer.Option("--claps", help="Also measure the sound offset with calibrate.")
     ] = False,
     threads: Threads = None,
     json: Json = None,
 ) -> None:
-    """The live command on a camera and a microphone without hardware, as a robot sees it.
+    """Latency and faults of the live command, without a camera or a microphone.
 
-    An HTTP camera in a process of its own logs when each picture leaves it; a
-    robot notes when its result comes. Told are the latency between the two,
-    what the model had of it, and what became of every picture that left.
+    An HTTP camera in its own process logs when each picture is sent. A
+    subscriber logs when its result arrives. The result is the latency between
+    the two, the part of the model, and a count of what happened to every picture.
 
-    With --faults one thing after the other breaks: the camera's cable is
-    pulled, it hangs, it freezes; the sound server is killed, it hangs; a second
-    robot stops reading; with --record the disk is full.
+    With --faults one fault after the other is injected: the camera is
+    disconnected, hangs, freezes; the sound server is killed, hangs; a second
+    subscriber stops reading; with --record the disk is full.
 
     Exits with 1 where a goal is missed.
 

@@ -65,7 +65,7 @@ def segment(
 ) -> None:
     """Time and memory that `streamavis segment` takes for a long recording.
 
-    Segments a drawn recording, and says how much memory was held at most.
+    Segments a synthetic recording and prints the peak memory.
 
     [bold]Example[/]
       streamavis bench segment --frames 600

@@ -38,11 +38,11 @@ def real(
         list[Path] | None,
         typer.Option(metavar="DIR", help="More clips with a truth.json; may be given again."),
     ] = None,
-    deaf: Annotated[
+    no_audio: Annotated[
         str | None,
         typer.Option(
             metavar="NAME|FILE",
-            help="A model that was trained deaf.",
+            help="A model that was trained without sound.",
             show_default="the model without a microphone",
         ),
     ] = None,
@@ -71,7 +71,7 @@ def real(
         Path | None, typer.Option(metavar="FILE", help="Write the figures here too.")
     ] = None,
 ) -> None:
-    """How good a model is on real pictures and recordings, beside the goals.
+    """Quality of a model on real pictures and recordings, with the goals.
 
     Runs everything as a user's stream, frame by frame: clips with truth per
     second, whole pictures as four frames in silence, composed clips under
@@ -90,7 +90,7 @@ def real(
         data=data,
         composed=composed,
         clips=tuple(clips or ()),
-        deaf=deaf,
+        no_audio=no_audio,
         split=split.value,
         minutes=minutes,
         score_on=score_on,

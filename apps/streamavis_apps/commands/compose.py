@@ -58,7 +58,7 @@ def command(
         ),
     ] = None,
 ) -> None:
-    """Compose clips of real objects and sounds with exact truth.
+    """Compose clips of real objects and sounds with ground truth.
 
     Whole annotated pictures and cut-outs over backgrounds, with recordings
     of their classes, off-screen sounds, rooms and noise. Masks, and visible

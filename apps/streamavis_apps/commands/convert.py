@@ -38,7 +38,7 @@ def command(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="VGGish weights, which the network hears with and OUT will hold.",
+            help="VGGish weights for the audio features; kept in OUT.",
             show_default="those in FILE (ACVIS has them)",
         ),
     ] = None,
@@ -48,7 +48,7 @@ def command(
     Says of every weight whether it was used. No code in FILE is run. With
     --start, FILE may be Mask2Former, VITA or an ImageNet backbone. With
     --causal the network goes online without training: it remembers one frame
-    a second, as many as its window has, and what it finds sounds.
+    a second, as many as its window has, and every detection counts as sounding.
 
     [bold]Examples[/]
       streamavis convert avism_R50_COCO.pth avism.safetensors --vggish vggish.pth

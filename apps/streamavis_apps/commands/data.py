@@ -13,7 +13,7 @@ __all__ = ["app", "bundle", "check", "stats"]
 app = typer.Typer(
     cls=HelpGroup,
     no_args_is_help=True,
-    help="Training data on disk: is it sound, what is in it, and in one file to carry.",
+    help="Training data on disk: check, statistics, and one file to copy.",
 )
 
 Where = Annotated[
@@ -34,9 +34,9 @@ def check(
 ) -> None:
     """List every problem of a data set, file by file.
 
-    Knows the layouts of AVISeg, YouTube-VIS, OVIS and COCO, and tells them
-    apart itself. Decodes every picture, sound and mask. Training and
-    evaluation read whatever passes without an error.
+    Recognises the layouts of AVISeg, YouTube-VIS, OVIS and COCO. Decodes
+    every picture, sound and mask. Training and evaluation read every data
+    set that passes without an error.
 
     Exits with 0 where there is no problem, with 1 where there is one. Notes
     are oddities that the readers handle; they do not count.
@@ -85,7 +85,7 @@ def bundle(
     """Put training material into one file, to train on another machine.
 
     Pictures become as small as training needs, with their masks; sounds are
-    encoded again where the limit asks for it. The best quality that fits is
+    encoded again if the limit requires it. The best quality that fits is
     chosen. Licences and sources are kept. The same material and limit give
     the same file. `train nano` and `compose` read it as they read folders.
 

@@ -42,7 +42,7 @@ def command(
     Makes a clip of two photographs with synthetic voices: a person speaks,
     a cat calls, then the person is silent while music plays off screen. Replays it at
     real time through the nano model and publishes the results over ZeroMQ on
-    loopback, where a second process shows who sounds. Ends with what was
+    loopback, where a second process shows what sounds. Ends with what was
     measured and where the annotated video and the results are.
 
     [bold]Examples[/]

@@ -18,9 +18,9 @@ def command(
 ) -> None:
     """List cameras and microphones, with the addresses `live` takes.
 
-    Cameras with their formats, sizes and frame rates as the drivers tell
+    Cameras with their formats, sizes and frame rates as the drivers report
     them; microphones with their native rates. With --levels speak and see
-    which one hears you.
+    which one receives your voice.
 
     [bold]Examples[/]
       streamavis devices

@@ -20,7 +20,7 @@ def command(
 ) -> None:
     """Say what this machine has, what is missing, and the command that installs it.
 
-    Looks at packages, weights, codecs, kernels, the compiler, GPU, cameras,
+    Checks packages, weights, codecs, kernels, the compiler, GPU, cameras,
     microphones and the display. With --camera it also watches and listens:
     frame rate, jitter and age of the pictures, gaps, level and delay of the
     sound, and whether the driver's ADC times can be believed. Exit code 0

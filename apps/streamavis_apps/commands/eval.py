@@ -32,7 +32,7 @@ def command(
     ],
     protocol: Annotated[
         Rules,
-        typer.Option(help="The public evaluator's numbers, what the paper means, or both."),
+        typer.Option(help="The public evaluator's rules, the paper's definitions, or both."),
     ] = Rules.BOTH,
     json: Json = None,
     html: Annotated[
@@ -54,8 +54,8 @@ def command(
 ) -> None:
     """Score predictions: FSLA, HOTA, mAP, and how they behave in time.
 
-    The official protocol gives the public evaluator's numbers, slips
-    included; the corrected one what the paper means. docs/METRICS.md
+    The official protocol gives the public evaluator's numbers, bugs
+    included; the corrected one follows the paper's definitions. docs/METRICS.md
     explains each number. Existing outputs are replaced.
 
     [bold]Examples[/]

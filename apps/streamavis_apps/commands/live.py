@@ -41,7 +41,7 @@ def command(
         typer.Option(
             metavar="[NAME=]ADDRESS",
             help="camera:0, v4l2:/dev/video0, rtsp://..., http://.../x.mjpeg, udp://..., "
-            "lavfi:GRAPH, a file, or browser: camera and microphone of whoever opens the page of "
+            "lavfi:GRAPH, a file, or browser: camera and microphone of a browser on the page of "
             "--view web. Repeat it for several.",
             show_default="camera:0",
         ),
@@ -76,7 +76,7 @@ def command(
     sound_offset: Annotated[
         float,
         typer.Option(
-            min=-1000, max=1000, metavar="MS", help="How late the sound is, as calibrate says."
+            min=-1000, max=1000, metavar="MS", help="Delay of the sound, as calibrate measures it."
         ),
     ] = 0.0,
     metrics: Annotated[
@@ -103,12 +103,12 @@ def command(
     mic_array: MicArrayFile = None,
     frame_id: FrameId = "",
 ) -> None:
-    """Watch cameras and listen to microphones, and say who sounds as it happens.
+    """Run cameras and microphones live: what is in view and what sounds.
 
-    A camera or microphone that breaks is opened again and again while results
-    go on; a machine that is too slow gives up a little at a time and says so.
-    Ctrl-C or SIGTERM end it within two seconds, outputs closed and readable.
-    Of several cameras each has its name in its outputs (out-door.mp4), and
+    A camera or microphone that fails is reopened while results continue. Under
+    load it degrades in fixed, reported steps. Ctrl-C or SIGTERM ends it within
+    two seconds; all outputs are closed and readable. With several cameras the
+    name of each is in its outputs (out-door.mp4), and
     the published port counts up.
 
     [bold]Examples[/]

@@ -27,6 +27,11 @@ __all__ = [
     "Listen",
     "Material",
     "Model",
+    "Mqtt",
+    "MqttCa",
+    "MqttPassword",
+    "MqttPlain",
+    "MqttUser",
     "Names",
     "PictureSize",
     "Publish",
@@ -44,6 +49,7 @@ __all__ = [
     "VideoTrack",
     "View",
     "Web",
+    "Webhook",
     "check_publish",
     "parse_device",
     "parse_listen",
@@ -97,7 +103,7 @@ Listen = Annotated[
     typer.Option(
         parser=parse_listen,
         metavar="HOST:PORT",
-        help="Where --view web listens; beyond this machine it asks for a token.",
+        help="Where --view web listens; other addresses than loopback require a token.",
     ),
 ]
 
@@ -122,9 +128,7 @@ Keys = Annotated[
 
 Insecure = Annotated[
     bool,
-    typer.Option(
-        "--insecure", help="--publish beyond this machine without keys: anybody may read."
-    ),
+    typer.Option("--insecure", help="--publish to other machines without keys: anyone may read."),
 ]
 
 
@@ -148,6 +152,52 @@ ReaderKey = Annotated[
 InsecureReader = Annotated[
     bool,
     typer.Option("--insecure", help="Believe whoever answers on another machine, in clear."),
+]
+
+
+Mqtt = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST[:PORT]", help="Publish who is heard by MQTT; mqtts://HOST is with TLS."
+    ),
+]
+
+MqttUser = Annotated[
+    str | None,
+    typer.Option(
+        envvar="STREAMAVIS_MQTT_USER", show_envvar=True, metavar="NAME", help="User at the broker."
+    ),
+]
+
+MqttPassword = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="File with the password alone, mode 0600; or set STREAMAVIS_MQTT_PASSWORD.",
+    ),
+]
+
+MqttCa = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Certificate authority of the broker, PEM.",
+        show_default="the system's",
+    ),
+]
+
+MqttPlain = Annotated[
+    bool,
+    typer.Option("--mqtt-plain", help="Send the password without TLS to another machine."),
+]
+
+Webhook = Annotated[
+    str | None,
+    typer.Option(
+        envvar="STREAMAVIS_WEBHOOK",
+        metavar="URL",
+        help="Post every change of who is heard, as JSON; or set STREAMAVIS_WEBHOOK.",
+    ),
 ]
 
 

@@ -62,7 +62,7 @@ def command(
     threshold: Annotated[
         float, typer.Option(min=0, max=1, help="Offline: keep objects that score above it.")
     ] = 0.3,
-    deaf: Annotated[bool, typer.Option("--deaf", help="Give the model no sound.")] = False,
+    no_audio: Annotated[bool, typer.Option("--no-audio", help="Give the model no sound.")] = False,
     limit: Limit = None,
     jobs: VideoJobs = 1,
     device: Device = "auto",
@@ -77,7 +77,7 @@ def command(
     DIR is AVISeg's test folder, one of `synth` or `compose`, or YouTube-VIS.
     Video and category ids are the file's; classes are matched by name. A
     causal network sees AVISeg's frame i at i + 0.96 s, with the sound that
-    the offline network's row i hears.
+    of the offline network's row i.
 
     [bold]Examples[/]
       streamavis predict --data AVISeg/test --model avism.safetensors --out results.json
@@ -97,7 +97,7 @@ def command(
         vggish=vggish,
         objects=objects.value if objects else None,
         threshold=threshold,
-        deaf=deaf,
+        no_audio=no_audio,
         limit=limit,
         jobs=jobs,
         compute=Compute(device, dtype.value, threads),

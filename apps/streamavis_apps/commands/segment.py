@@ -52,7 +52,7 @@ def command(
     """Segment a recording with the offline network: slower than live, and better.
 
     Writes results.json (as AVISeg's evaluation reads it) and annotated.mp4
-    with the original sound, and prints who sounds when.
+    with the original sound, and prints what sounds when.
 
     [bold]Examples[/]
       streamavis segment band.mp4 --model avism.safetensors --out band

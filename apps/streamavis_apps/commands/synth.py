@@ -19,7 +19,7 @@ def command(
     seconds: Annotated[float, typer.Option(min=1, help="How long each clip is.")] = 4,
     jobs: Jobs = 1,
 ) -> None:
-    """Render clips of the procedural world with exact truth.
+    """Render clips of the procedural world with ground truth.
 
     Drawn objects that move as they sound, with masks, and visible and
     sounding flags per frame: annotations.json, JPEGImages/ and WAVAudios/.

@@ -33,10 +33,10 @@ def command(
     insecure: InsecureReader = False,
     ready_fd: Annotated[
         int | None,
-        typer.Option(hidden=True, help="Write a byte here once the publisher is heard."),
+        typer.Option(hidden=True, help="Write a byte here at the first message."),
     ] = None,
 ) -> None:
-    """Show who sounds right now, from a publisher here or on another machine.
+    """Show what sounds now, from a publisher here or on another machine.
 
     A live table of the tracks, the state of sound and picture, the age of
     what you see and how many frames were missed. Ends with the stream; one

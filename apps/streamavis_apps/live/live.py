@@ -17,7 +17,7 @@ from streamavis.io.live import LiveSource
 from streamavis.io.live.devices import check_camera, recorded_size, sound_device
 from streamavis.sinks.metrics_server import loopback, serve_metrics
 from streamavis.wire import Hello
-from streamavis.words import knows
+from streamavis.words import detects
 from streamavis_apps.commands.options import AUTO, Compute, View
 from streamavis_apps.exits import ExitCode, Stop, stop_on_signals
 from streamavis_apps.live.panel import LiveBoard
@@ -82,7 +82,7 @@ def run(plan: Live, *, console: Console | None = None, stop: Stop | None = None)
     console = console or Terminal(stderr=is_stdout(plan.wanted.jsonl))
     guard: AbstractContextManager[Stop] = nullcontext(stop) if stop else stop_on_signals()
     with guard as stop, ExitStack() as stack:
-        # The board tells what the journal logs; whoever set logging up gets both.
+        # The board shows what the journal logs; with logging set up it is logged too.
         logging.getLogger("streamavis.runtime.journal").addHandler(logging.NullHandler())
         try:
             with stop.leaving_at_once():
@@ -122,28 +122,28 @@ def ready(plan: Live, console: Console, stop: Stop) -> Iterator[Running]:
     """
     clock = MonotonicClock()
     cameras = named(plan.cameras)
-    lending = list(cameras.values()).count(BROWSER)
-    _check_lending(lending, plan.wanted.view)
+    sharing = list(cameras.values()).count(BROWSER)
+    _check_sharing(sharing, plan.wanted.view)
     if plan.metrics is not None:
         loopback(plan.metrics)
     with ExitStack() as stack:
-        # First: a camera that a visitor lends comes through the view.
-        wanted = replace(plan.wanted, lending=lending > 0)
+        # First: a camera that a browser shares comes through the view.
+        wanted = replace(plan.wanted, sharing=sharing > 0)
         outputs = stack.enter_context(Outputs(wanted, stop))
-        if lending:
-            where = f"open {outputs.told['view']} and share a camera"
+        if sharing:
+            where = f"open {outputs.places['view']} and share a camera"
             console.print(where, markup=False, soft_wrap=True)
         sizes = _check_addresses(plan, cameras, console)
         # No camera runs while torch loads, which holds up every other thread for seconds: what
         # came meanwhile would only wait for the first result.
-        # Brings torch: a bad address is told without it.
+        # Brings torch: a bad address is reported first.
         from streamavis.admission import admit, measure
         from streamavis.warmup import warm_up
         from streamavis_apps.loading import load_warm
 
         model = load_warm(plan.model, [_USUAL] * len(cameras), console, plan.compute)
         title = plan.model.rpartition("/")[2]
-        console.print(knows(title, model.config.classes), markup=False, soft_wrap=True)
+        console.print(detects(title, model.config.classes), markup=False, soft_wrap=True)
         opened: dict[str, LiveSource] = {}
         stack.callback(_release, opened)
 
@@ -167,23 +167,23 @@ def ready(plan: Live, console: Console, stop: Stop) -> Iterator[Running]:
         engine = _engine(plan, sources, model, outputs, board, clock, stop)
         if plan.metrics is not None:
             address = stack.enter_context(serve_metrics(plan.metrics, lambda: engine.reports))
-            outputs.told["metrics"] = address
-        yield Running(engine, board, outputs.told)
+            outputs.places["metrics"] = address
+        yield Running(engine, board, outputs.places)
 
 
 def _opened(plan: Live, address: str, outputs: Outputs, clock: Clock, stop: Stop) -> LiveSource:
     """A camera with its sound, once its first picture came.
 
     Raises:
-        InputError: it cannot be opened; a visitor shared none in the plan's time.
+        InputError: it cannot be opened; no browser shared one in the plan's time.
         StoppedError: `stop` was asked for.
     """
-    lent = outputs.camera if address == BROWSER else None
-    if lent is not None and plan.seconds is not None:
-        lent = replace(lent, opening_s=plan.seconds)
+    shared = outputs.camera if address == BROWSER else None
+    if shared is not None and plan.seconds is not None:
+        shared = replace(shared, opening_s=plan.seconds)
     try:
         return LiveSource(
-            lent or address,
+            shared or address,
             plan.microphone,
             clock,
             sound_offset_s=plan.sound_offset_s,
@@ -191,7 +191,7 @@ def _opened(plan: Live, address: str, outputs: Outputs, clock: Clock, stop: Stop
             array=plan.geometry.array,
         )
     except InputError as error:
-        if lent is None or plan.seconds is None:
+        if shared is None or plan.seconds is None:
             raise
         cure = "open the page and share a camera there, or allow more --seconds"
         raise InputError(f"{error}; {cure}") from error
@@ -206,7 +206,7 @@ def _check_addresses(
         Stream name -> height and width of the pictures, of recordings alone.
 
     Raises:
-        InputError: an address is none, nobody answers there, or a recording cannot be read.
+        InputError: an address is malformed or does not answer, or a recording cannot be read.
     """
     if plan.microphone not in (None, "none"):
         sound_device(plan.microphone)
@@ -221,19 +221,20 @@ def _check_addresses(
     return sizes
 
 
-def _check_lending(cameras: int, view: View) -> None:
-    """Refuse a browser's camera where no browser can lend one.
+def _check_sharing(cameras: int, view: View) -> None:
+    """Refuse a browser's camera where no page can share one.
 
     Raises:
         InputError: there is no page, or one page would have to be two cameras.
     """
     if cameras and view is not View.WEB:
         raise InputAddressError(
-            f"--camera {BROWSER} is lent by a visitor's browser; add --view web"
+            f"--camera {BROWSER} is shared from the page of the viewer; add --view web"
         )
     if cameras > 1:
         raise InputAddressError(
-            f"--camera {BROWSER} is named {cameras} times, but one visitor can lend"
+            f"--camera {BROWSER} is named {cameras} times; "
+            "only one browser camera at a time is possible"
         )
 
 

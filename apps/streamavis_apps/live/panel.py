@@ -61,7 +61,7 @@ class _Newest:
 
 
 class LiveBoard:
-    """Follows streams on a console; `draw` is called by whoever waits for them to end."""
+    """Follows streams on a console; `draw` is called by the thread that waits for their end."""
 
     def __init__(self, console: Console, *, clock: Callable[[], int] = time.monotonic_ns) -> None:
         """Prepare; `clock` is that of the engine, monotonic ns."""
@@ -82,7 +82,7 @@ class LiveBoard:
 
     @contextmanager
     def showing(self, reports: Callable[[], dict[str, EngineReport]]) -> Iterator[None]:
-        """Show what `reports` says, for the time of the block."""
+        """Show `reports` inside the block."""
         self._reports = reports
         self._begin_ns = self._clock()
         self._next_line_ns = self._begin_ns + round(_LINE_S * 1e9)
@@ -96,22 +96,22 @@ class LiveBoard:
         """Bring the console up to date."""
         assert self._reports is not None, "draw while showing"
         reports = self._reports()
-        news = [
+        new = [
             (stream, notice)
             for stream, report in reports.items()
             for notice in report.notices
             if notice.number > self._told.get(stream, 0)
         ]
-        self._told.update((stream, notice.number) for stream, notice in news)
-        news.sort(key=lambda pair: pair[1].time_ns)
-        self._notices = [*self._notices, *news][-_NOTICES:]
+        self._told.update((stream, notice.number) for stream, notice in new)
+        new.sort(key=lambda pair: pair[1].time_ns)
+        self._notices = [*self._notices, *new][-_NOTICES:]
         if self._screen is not None:
             self._screen.update(self._picture(reports), refresh=True)
         else:
-            self._print(reports, news)
+            self._print(reports, new)
 
-    def _print(self, reports: dict[str, EngineReport], news: list[tuple[str, Notice]]) -> None:
-        for stream, notice in news:
+    def _print(self, reports: dict[str, EngineReport], new: list[tuple[str, Notice]]) -> None:
+        for stream, notice in new:
             self._line(notice.time_ns, f"{stream}: {notice.text}")
         now_ns = self._clock()
         if now_ns < self._next_line_ns:

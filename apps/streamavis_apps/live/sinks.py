@@ -35,7 +35,7 @@ class Wanted:
 
     view: View = View.NONE
     web: Web | None = None  # where the view in a browser is served
-    lending: bool = False  # a visitor of it is asked for a camera
+    sharing: bool = False  # its page offers to share a camera
     publish: str | None = None  # address
     keys: Path | None = None  # folder; see `keys_for`
     insecure: bool = False
@@ -51,12 +51,12 @@ class Outputs:
 
     Attributes:
         boot_id: names the run in everything that is sent.
-        told: what each output is -> where it is, for the user.
+        places: what each output is -> where it is, for the user.
     """
 
     def __init__(self, wanted: Wanted, stop: Stop) -> None:
         self.boot_id = secrets.token_hex(8)
-        self.told: dict[str, str] = {}
+        self.places: dict[str, str] = {}
         self._wanted = wanted
         self._stop = stop
         self._stack = ExitStack()
@@ -69,10 +69,10 @@ class Outputs:
     def __enter__(self) -> Self:
         wanted = self._wanted
         self._views = self._stack.enter_context(
-            open_view(wanted.view, self._stop, wanted.web, lending=wanted.lending)
+            open_view(wanted.view, self._stop, wanted.web, sharing=wanted.sharing)
         )
         if self._views is not None and self._views.where:
-            self.told["view"] = self._views.where
+            self.places["view"] = self._views.where
         return self
 
     def __exit__(
@@ -85,7 +85,7 @@ class Outputs:
 
     @property
     def camera(self) -> Device | None:
-        """A camera that a viewer lends; None where none can."""
+        """A camera that a browser shares; None where none can."""
         return None if self._views is None else self._views.camera
 
     def stride(self) -> int:
@@ -117,14 +117,14 @@ class Outputs:
             plan = _as_one_of_several(plan, stream, place)
         found = open_sinks(plan, hello, stream=stream)
         if found.wire is not None:
-            self.told[f"results{of_stream}"] = found.wire.endpoint
+            self.places[f"results{of_stream}"] = found.wire.endpoint
         if plan.jsonl is not None:
-            self.told[f"lines{of_stream}"] = str(plan.jsonl)
+            self.places[f"lines{of_stream}"] = str(plan.jsonl)
         if found.recording is not None and wanted.record is not None:
-            self.told[f"video{of_stream}"] = found.recording.recording
+            self.places[f"video{of_stream}"] = found.recording.recording
         if self._views is not None:
-            lent = info.name == BROWSER
-            found.sinks.append(self._views.sink(stream, hello, found.recording, lent=lent))
+            shared = info.name == BROWSER
+            found.sinks.append(self._views.sink(stream, hello, found.recording, shared=shared))
         return found.sinks
 
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["BROWSER", "Views", "open_view"]
 
-BROWSER = "browser"  # the address of a camera that a visitor lends
-_PATIENT_S = 1e9  # a visitor may come any time
+BROWSER = "browser"  # the address of a camera that a browser shares
+_PATIENT_S = 1e9  # a browser may connect at any time
 
 
 class Views(Protocol):
@@ -38,12 +38,12 @@ class Views(Protocol):
 
     @property
     def camera(self) -> Device | None:
-        """A camera that its user lends; None where there is none."""
+        """A camera that its user shares; None where there is none."""
 
     def sink(
-        self, stream: str, hello: Hello, recording: RecordSink | None, *, lent: bool = False
+        self, stream: str, hello: Hello, recording: RecordSink | None, *, shared: bool = False
     ) -> Sink:
-        """A sink that shows one stream, of a visitor's camera if `lent`.
+        """A sink that shows one stream, of a browser's camera if `shared`.
 
         It may start and stop `recording`.
         """
@@ -67,7 +67,7 @@ class _Windows:
         return 1
 
     def sink(
-        self, stream: str, hello: Hello, recording: RecordSink | None, *, lent: bool = False
+        self, stream: str, hello: Hello, recording: RecordSink | None, *, shared: bool = False
     ) -> Sink:
         from streamavis.sinks.window.sink import WindowSink
 
@@ -79,13 +79,13 @@ class _Windows:
 
 
 class _Pages:
-    """One page for all streams, whose visitors may lend a camera."""
+    """One page for all streams, from which a browser may share its camera."""
 
     records = False
 
-    def __init__(self, view: WebView, lent: BrowserSource) -> None:
+    def __init__(self, view: WebView, shared: BrowserSource) -> None:
         self._view = view
-        self._lent = lent
+        self._shared = shared
 
     @property
     def where(self) -> str:
@@ -95,20 +95,20 @@ class _Pages:
     def camera(self) -> Device:
         from streamavis.io.live.capture import Device
 
-        return Device(BROWSER, "video", open=self._lent.capture, opening_s=_PATIENT_S)
+        return Device(BROWSER, "video", open=self._shared.capture, opening_s=_PATIENT_S)
 
     def stride(self) -> int:
         return self._view.controls.stride()
 
     def sink(
-        self, stream: str, hello: Hello, recording: RecordSink | None, *, lent: bool = False
+        self, stream: str, hello: Hello, recording: RecordSink | None, *, shared: bool = False
     ) -> Sink:
-        return self._view.sink(stream, hello, lent=lent)
+        return self._view.sink(stream, hello, shared=shared)
 
 
 @contextmanager
 def open_view(
-    view: View, stop: Stop, web: Web | None = None, *, lending: bool = False
+    view: View, stop: Stop, web: Web | None = None, *, sharing: bool = False
 ) -> Iterator[Views | None]:
     """Open the view of this name; None where nothing is to be seen.
 
@@ -116,7 +116,7 @@ def open_view(
         view: its name.
         stop: ends the program; a view may ask for it.
         web: where the one in a browser is served.
-        lending: whether a visitor of that one is asked for a camera.
+        sharing: whether that page offers to share a camera.
 
     Raises:
         OutputError: there is no display.
@@ -129,13 +129,13 @@ def open_view(
         from streamavis_apps.web.browser import BrowserSource
         from streamavis_apps.web.web_view import WebView
 
-        lent, address = BrowserSource(), web.address
+        shared, address = BrowserSource(), web.address
         with WebView(
             host=address.host,
             port=address.port,
             token=web.token,
-            source=lent if lending else None,
+            source=shared if sharing else None,
         ) as served:
-            yield _Pages(served, lent)
+            yield _Pages(served, shared)
     else:
         yield None

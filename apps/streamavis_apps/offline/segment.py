@@ -81,7 +81,7 @@ _STAGES = ("hearing", "seeing", "drawing", "writing")
 
 
 class _StoppedError(Exception):
-    """Ctrl-C or SIGTERM asked for an end."""
+    """Ctrl-C or SIGTERM stopped it."""
 
 
 def _segment(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from streamavis.metrics import Evaluation, GroundTruth, Predictions, Protocol, Scores
+    from streamavis.metrics import Evaluation, FileScores, GroundTruth, Predictions, Protocol
 
 __all__ = ["EvaluationPlan", "run"]
 
@@ -89,7 +89,7 @@ def _page(
     truth: GroundTruth,
     read: Sequence[Predictions],
     found: Sequence[Evaluation],
-    best: Scores | None,
+    best: FileScores | None,
 ) -> str:
     """The page; what draws it is loaded only when it is asked for."""
     from streamavis_apps.report.page import page
@@ -113,9 +113,9 @@ def _progress(console: Console) -> Progress:
     )
 
 
-def _print(console: Console, found: Sequence[Evaluation], best: Scores | None) -> None:
+def _print(console: Console, found: Sequence[Evaluation], best: FileScores | None) -> None:
     names = short_names(found)
-    columns: list[tuple[str, Scores]] = []
+    columns: list[tuple[str, FileScores]] = []
     for name, one in zip(names, found, strict=True):
         for scores in (one.official, one.corrected):
             if scores is not None:
@@ -146,7 +146,7 @@ def _table(heading: str, columns: Sequence[str]) -> Table:
     return table
 
 
-def _document(found: Sequence[Evaluation], best: Scores | None) -> dict[str, Any]:
+def _document(found: Sequence[Evaluation], best: FileScores | None) -> dict[str, Any]:
     """One file's numbers, or a list of them under `runs`."""
     runs = [_of_file(one) for one in found]
     document: dict[str, Any] = runs[0] if len(runs) == 1 else {"runs": runs}

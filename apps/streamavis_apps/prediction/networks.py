@@ -26,11 +26,11 @@ class Loaded:
     """A network ready to predict."""
 
     network: AVISM | StreamAVIS
-    vggish: VGGish | None  # what an AVISM hears with; a causal network holds its own
+    vggish: VGGish | None  # of an AVISM; a causal network holds its own
 
     @property
     def mode(self) -> Mode:
-        """Whether it looks at whole videos."""
+        """Whether it takes whole videos."""
         return "offline" if isinstance(self.network, AVISM) else "causal"
 
 
@@ -49,7 +49,7 @@ def load(
         mode: how it is to run; an offline network runs causally without any training. None: as
             it was made.
         vggish: published weights of VGGish; None: those in `path`, if it has any.
-        window: frames of an offline network's window, which published weights do not tell.
+        window: frames of an offline network's window, which published weights do not contain.
         placement: where it runs; None: on the CPU, in float32.
 
     Raises:
@@ -64,17 +64,17 @@ def load(
 
 
 def _read(path: Path, mode: Mode | None, vggish: Path | None, window: int) -> Loaded:
-    ear = None
+    vggish_network = None
     if vggish is not None:
-        ear = checkpoint.vggish_from_reference(checkpoint.read_foreign(vggish))
+        vggish_network = checkpoint.vggish_from_reference(checkpoint.read_foreign(vggish))
     if path.suffix in PUBLISHED:
         state = checkpoint.read_foreign(path)
         network, _ = checkpoint.convert(state, window=window)
-        if ear is None and checkpoint.holds_vggish(state):
-            ear = checkpoint.vggish_from_reference(state)
+        if vggish_network is None and checkpoint.holds_vggish(state):
+            vggish_network = checkpoint.vggish_from_reference(state)
     elif checkpoint.kind_of(path) == "avism":
         network = checkpoint.load_avism(path)
-        ear = ear or checkpoint.load_vggish(path)
+        vggish_network = vggish_network or checkpoint.load_vggish(path)
     elif mode == "offline":
         raise CheckpointError(
             f"{path} holds a causal network, which has no offline way of working; leave out "
@@ -83,9 +83,9 @@ def _read(path: Path, mode: Mode | None, vggish: Path | None, window: int) -> Lo
     else:
         return Loaded(checkpoint.load(path), None)
     if mode != "causal":
-        return Loaded(network, ear)
-    if ear is None and network.config.audio == "vggish":
+        return Loaded(network, vggish_network)
+    if vggish_network is None and network.config.audio == "vggish":
         raise CheckpointError(
-            f"{path} holds no VGGish, which it needs to hear causally; give its published weights"
+            f"{path} holds no VGGish, needed as a causal network; give its published weights"
         )
-    return Loaded(StreamAVIS.from_avism(network, ear).eval().requires_grad_(False), None)
+    return Loaded(StreamAVIS.from_avism(network, vggish_network).eval().requires_grad_(False), None)

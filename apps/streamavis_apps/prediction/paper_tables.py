@@ -32,7 +32,7 @@ class Traits:
 
     method: str
     backbone: str
-    pretraining: str  # "COCO", "ImageNet", or "-" where neither file nor name tells
+    pretraining: str  # "COCO", "ImageNet", or "-" unknown
     frame_fusion: bool
     video_fusion: bool
     window: int
@@ -61,7 +61,7 @@ class TableRow:
 
 
 def traits_of(loaded: Loaded, name: str) -> Traits:
-    """Read a network's shape; what weights do not tell is taken from the file's name."""
+    """Read a network's shape; what weights do not contain is taken from the file's name."""
     config = loaded.network.config
     backbone = config.backbone
     kind = type(backbone).__name__.removesuffix("Config")
@@ -82,7 +82,7 @@ def traits_of(loaded: Loaded, name: str) -> Traits:
 
 
 def markdown(rows: Sequence[TableRow], protocol: Protocol, about: str) -> str:
-    """All four tables under one protocol; what is missing says so in its row."""
+    """All four tables under one protocol; a missing entry is marked in its row."""
     text = [f"## {protocol.capitalize()} protocol", "", about, ""]
     text += _table_2(rows, protocol) + _table_4(rows, protocol)
     text += _table_5(rows, protocol) + _table_7(rows, protocol)

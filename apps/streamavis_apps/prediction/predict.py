@@ -54,7 +54,7 @@ class PredictionPlan:
     window: int = 6  # of published weights
     objects: Literal["sounding", "visible"] | None = None  # None: sounding where there is sound
     threshold: float = 0.3  # of an offline network
-    deaf: bool = False
+    no_audio: bool = False
     limit: int | None = None
     jobs: int = 1
     compute: Compute = AUTO  # of each process; its cores, shared out, by default
@@ -119,7 +119,7 @@ def predict(plan: PredictionPlan, console: Console) -> Outcome:
     classes = match_classes(loaded.network.config.classes, split.categories)
     _report_classes(console, classes, loaded, split)
     objects = plan.objects or ("sounding" if split.has_sound else "visible")
-    settings = Settings(objects=objects, threshold=plan.threshold, deaf=plan.deaf)
+    settings = Settings(objects=objects, threshold=plan.threshold, no_audio=plan.no_audio)
     parts = Parts(plan.out)
     about = {
         "model": digest(path),
@@ -187,7 +187,7 @@ class _Task:
 
 
 class _StoppedError(Exception):
-    """Ctrl-C or SIGTERM asked for an end in the middle of a video."""
+    """Ctrl-C or SIGTERM in the middle of a video."""
 
 
 def _alone(task: _Task, loaded: Loaded, clips: list[Clip], stop: Stop, bar: _Bar) -> Iterator[Clip]:
@@ -249,7 +249,7 @@ _state: dict[str, Any] = {}  # of a worker process
 def _prepare(task: _Task, threads: int, halt: Event) -> None:
     import cv2
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent says when to stop
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent stops it
     torch.set_num_threads(threads)
     cv2.setNumThreads(1)
     plan = task.plan

@@ -46,7 +46,7 @@ class Reproducing:
 def run(plan: Reproducing, *, console: Console | None = None) -> ExitCode:
     """Predict with every file, score, print the tables and write them.
 
-    What an earlier run predicted is kept. A file that is not usable says so in its row.
+    Predictions of an earlier run are kept. A file that is not usable is marked in its row.
 
     Raises:
         InputError: the data set is not usable.
@@ -75,7 +75,7 @@ def run(plan: Reproducing, *, console: Console | None = None) -> ExitCode:
 
 
 def _weights(folder: Path) -> list[Path]:
-    """Files that may hold a network; VGGish's own are what networks hear with."""
+    """Files that may hold a network; without VGGish's own."""
     kinds = {".safetensors", *PUBLISHED}
     return sorted(
         path

@@ -27,7 +27,7 @@ __all__ = ["Passes", "until_stopped"]
 
 _POLL_S = 0.2
 _STOP_POLL_S = 0.05
-_LEFT_S = 3.0  # without a viewer for so long, nobody comes back: a page that is reloaded does
+_LEFT_S = 3.0  # seconds without a viewer until the end; a page that reloads is back sooner
 
 
 @contextmanager
@@ -67,7 +67,7 @@ class Passes:
     geometry: Geometry
 
     def follow(self, results: Stream, stop: Stop) -> None:
-        """Play on for as long as somebody watches, after the pass of `results`, which is over.
+        """Play on while there are viewers, after the first pass, `results`, is over.
 
         Raises:
             TruncatedInputError: the input broke off.

@@ -26,7 +26,7 @@ _LINE_S = 10.0  # between lines where there is no terminal
 
 
 class ReplayProgress:
-    """Stream time, rate, drops and who sounds, drawn five times a second at most."""
+    """Stream time, rate, drops and what sounds, drawn five times a second at most."""
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class ReplayProgress:
         self._next_s = now_s + (_REDRAW_S if self._bar is not None else _LINE_S)
         at_s = result.capture_time_ns / 1e9
         if self._duration_s is not None and at_s > self._duration_s:
-            self._duration_s = None  # the container's word is wrong, as where takes were joined
+            self._duration_s = None  # the container's duration is wrong, as in joined recordings
             if self._bar is not None:
                 self._bar.tasks[self._task].total = None
         so_far = report()

@@ -86,16 +86,16 @@ class Ready:
         return self.files | ({"video": ", ".join(map(str, recorded))} if recorded else {})
 
     def wait_for_viewer(self, console: Console, stop: Stop) -> None:
-        """Where there is a viewer for browsers: say where, and wait until somebody looks."""
+        """With a web viewer: print its address and wait for the first page."""
         if self.viewer is not None:
             console.print(f"open {self.viewer.url}", markup=False, soft_wrap=True)
             console.print("It begins with the first viewer; Ctrl-C ends it.")
             self.viewer.wait(stop.event)
 
     def stay(self, console: Console, stop: Stop) -> None:
-        """Where there is a viewer for browsers: play on as it asks, until it is left."""
+        """With a web viewer: play again on request, until the last page is closed."""
         if self.passes is not None and not stop.event.is_set():
-            console.print("The page can play it again. It ends when nobody watches, or by Ctrl-C.")
+            console.print("The page can play it again. Close the last page or press Ctrl-C to end.")
             self.passes.follow(self.results, stop)
 
 
@@ -132,7 +132,7 @@ def ready(plan: Replay, stop: Stop, console: Console) -> Iterator[Ready]:
     ):
         source: OpenSource = media
         with stop.leaving_at_once():
-            # Brings torch, which takes seconds to load: a bad input is told without it.
+            # Brings torch, which takes seconds to load: a bad input is reported first.
             from streamavis_apps.loading import load_warm
 
             size = (media.info.height, media.info.width)
@@ -230,7 +230,7 @@ def _window(plan: Replay, stop: Stop, clock: PausableClock) -> Iterator[WindowSi
 
 @contextmanager
 def _cancelled(plan: Replay, stop: Stop) -> Iterator[threading.Event]:
-    """What ends the first pass: `stop`, or also a wish of a viewer in a browser."""
+    """What ends the first pass: `stop`, or a request from the web viewer."""
     if plan.web is None:
         yield stop.event
         return
@@ -268,7 +268,7 @@ def _check_paths(plan: Replay) -> None:
 def _sinks(plan: Replay, media: MediaSource) -> SinkPlan:
     """The outputs of a plan, and what `r` in the window starts and stops.
 
-    A pipe is read once, so its sound is recorded as it is heard instead of copied.
+    A pipe is read once, so its sound is recorded from the decoded samples instead of copied.
     """
     return SinkPlan(
         publish=plan.publish,

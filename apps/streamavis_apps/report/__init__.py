@@ -1,1 +1,1 @@
-"""The page of `streamavis eval`: one HTML file that asks nobody for anything."""
+"""The page of `streamavis eval`: one HTML file without external requests."""

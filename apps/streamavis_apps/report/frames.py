@@ -11,8 +11,7 @@ import numpy as np
 
 from streamavis.errors import InputError
 from streamavis.masks import decode
-from streamavis.types import FrameResult, Rle
-from streamavis.types import Track as ShownTrack
+from streamavis.types import FrameResult, Rle, Track
 from streamavis.viz import draw
 from streamavis_apps.report.pieces import short_names
 
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from streamavis.metrics import Evaluation, GroundTruth, Predictions
-    from streamavis.metrics.data import Track, Video
+    from streamavis.metrics.data import MaskTrack, TruthVideo
 
 __all__ = ["Shot", "worst_frames"]
 
@@ -77,7 +76,7 @@ def worst_frames(
 
 def _choose(
     truth: GroundTruth, read: Sequence[Predictions], found: Sequence[Evaluation]
-) -> list[tuple[Video, int, float]]:
+) -> list[tuple[TruthVideo, int, float]]:
     scores = [one.corrected or one.official for one in found]
     ranked = []
     for video in truth.videos:
@@ -90,7 +89,7 @@ def _choose(
             masks = sum(track.areas[t] > 0 for track in tracks)
             ranked.append((float(mean[t]), -masks, video.name, t, video))
     ranked.sort(key=lambda one: one[:4])
-    chosen: list[tuple[Video, int, float]] = []
+    chosen: list[tuple[TruthVideo, int, float]] = []
     for score, _, _, t, video in ranked:
         taken = [at for other, at, _ in chosen if other is video]
         if len(taken) < _OF_A_VIDEO and all(abs(at - t) >= _APART for at in taken):
@@ -120,8 +119,8 @@ def _read(path: Path, size: tuple[int, int] | None) -> NDArray[np.uint8]:
 def _drawn(
     name: str,
     image: NDArray[np.uint8],
-    tracks: Sequence[Track],
-    video: Video,
+    tracks: Sequence[MaskTrack],
+    video: TruthVideo,
     t: int,
     labels: Mapping[int, str],
 ) -> str:
@@ -152,12 +151,12 @@ def _drawn(
 
 
 def _shown(
-    track: Track, mask: bytes, size: tuple[int, int], labels: Mapping[int, str]
-) -> ShownTrack:
+    track: MaskTrack, mask: bytes, size: tuple[int, int], labels: Mapping[int, str]
+) -> Track:
     rle = Rle(size, mask.decode("ascii"))
     rows, columns = np.nonzero(decode(rle))
     top, left = int(rows.min()), int(columns.min())
-    return ShownTrack(
+    return Track(
         id=track.category_id,  # the colour: of the class, so that both sides agree
         label=labels.get(track.category_id, f"class {track.category_id}"),
         class_id=track.category_id,

@@ -15,7 +15,7 @@ from streamavis_apps.report.pieces import bars, curves, heat_map, legend, short_
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from streamavis.metrics import Evaluation, GroundTruth, Scores
+    from streamavis.metrics import Evaluation, FileScores, GroundTruth
     from streamavis_apps.report.frames import Shot
 
 __all__ = ["page"]
@@ -52,14 +52,14 @@ _EXPLAINED = {
     "offsets": "ends of sound that the track followed",
     "offsets_missed": "tracks that went on until the object sounded again or the video ended",
     "silence_min": "minutes in which nothing sounds",
-    "false_sounding_s_per_min": "seconds of each such minute in which something is said to sound",
+    "false_sounding_s_per_min": "seconds of each such minute with a sounding track",
 }
 
 
 def page(
     truth: GroundTruth,
     found: Sequence[Evaluation],
-    best: Scores | None,
+    best: FileScores | None,
     shots: Sequence[Shot],
 ) -> str:
     """The whole page.
@@ -67,7 +67,7 @@ def page(
     Args:
         truth: what was compared with.
         found: one for each file of predictions, at least one.
-        best: the oracle, where it was asked for.
+        best: the oracle, if requested.
         shots: frames to show, see `worst_frames`.
     """
     names = short_names(found)
@@ -92,7 +92,7 @@ def page(
     )
 
 
-def _summary(names: Sequence[str], found: Sequence[Evaluation], best: Scores | None) -> str:
+def _summary(names: Sequence[str], found: Sequence[Evaluation], best: FileScores | None) -> str:
     columns, values, errors = [], [], ""
     for name, one in zip(names, found, strict=True):
         for scores in (one.official, one.corrected):
@@ -123,7 +123,7 @@ def _curves(found: Sequence[Evaluation]) -> str:
     return charts
 
 
-def _classes(scores: Sequence[Scores | None]) -> str:
+def _classes(scores: Sequence[FileScores | None]) -> str:
     sections = ""
     for metric in ("HOTA", "AP"):
         rows = _rows(
@@ -137,7 +137,7 @@ def _classes(scores: Sequence[Scores | None]) -> str:
     return sections
 
 
-def _videos(scores: Sequence[Scores | None]) -> str:
+def _videos(scores: Sequence[FileScores | None]) -> str:
     rows = _rows([one.videos if one else {} for one in scores])
     worst_first = sorted(rows.items(), key=lambda row: (float(np.nanmean(row[1])), row[0]))
     shown, rest = dict(worst_first[:_SHOWN]), dict(worst_first[_SHOWN:])

@@ -28,7 +28,7 @@ def figure(value: float) -> str:
 
 
 def short_names(found: Sequence[Evaluation]) -> list[str]:
-    """The files' names, with as many folders as tell them apart; numbers where nothing does."""
+    """The files' names, with as many folders as make them unique; else numbers."""
     paths = [PurePath(one.source) for one in found]
     depth = 1
     while depth < max(len(path.parts) for path in paths):

@@ -1,4 +1,4 @@
-"""Who sounds, and since when: the state behind the live table and the printed changes."""
+"""What sounds, and since when: the state behind the live table and the printed changes."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _FPS_SPAN = 32  # arrivals the frame rate is counted over
 
 
 def sounding_names(result: FrameResult) -> str:
-    """Who sounds in this frame: `bell 3, frog 5`, `nobody`, or why that is unknown."""
+    """The sounding objects of this frame: `bell 3, frog 5`, `none`, or why that is unknown."""
     if result.audio != "ok" and all(track.sounding is None for track in result.tracks):
         return f"unknown ({sound_state(result.audio, live=result.clock != 'pts')})"
-    return ", ".join(_name(track) for track in result.tracks if track.is_sounding) or "nobody"
+    return ", ".join(_name(track) for track in result.tracks if track.is_sounding) or "none"
 
 
 def _name(track: Track) -> str:
@@ -90,10 +90,10 @@ class Board:
     def _follow(self, result: FrameResult) -> list[str]:
         changes = []
         present = {track.id: track for track in result.tracks}
-        for gone in sorted(self.spells.keys() - present.keys()):
-            spell = self.spells.pop(gone)
+        for left in sorted(self.spells.keys() - present.keys()):
+            spell = self.spells.pop(left)
             if spell.sounding:
-                changes.append(f"{spell.name} is gone")
+                changes.append(f"{spell.name} has left")
         for track in sorted(result.tracks, key=lambda track: track.id):
             sounding = None if track.sounding is None else track.is_sounding
             before = self.spells.get(track.id)

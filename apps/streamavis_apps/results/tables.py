@@ -41,7 +41,7 @@ _WIDE = 96  # more than this makes the eye travel
 
 
 def board_panel(board: Board, *, title: str, age: Age | None, columns: int) -> RenderableType:
-    """Draw the newest result: who sounds, every track, and the health of the stream.
+    """Draw the newest result: what sounds, every track, and the health of the stream.
 
     Args:
         board: has seen at least one result.

@@ -38,7 +38,7 @@ def run(
     """Watch and listen, then print the offset; Ctrl-C ends the watching early.
 
     Raises:
-        InputError: the source cannot be opened, or too few claps were seen and heard.
+        InputError: the source cannot be opened, or too few claps were found.
     """
     console = console or Terminal()
     guard: AbstractContextManager[Stop] = nullcontext(stop) if stop else stop_on_signals()
@@ -88,12 +88,12 @@ def _live(
         with Progress(*columns, console=console, transient=True) as progress:
             task = progress.add_task("", total=seconds)
             with closing_when(source, stop, seconds) as elapsed_s:
-                yield _told(source, lambda: progress.update(task, completed=elapsed_s()))
+                yield _counted(source, lambda: progress.update(task, completed=elapsed_s()))
 
 
-def _told(items: Iterable[SourceItem], tell: Callable[[], object]) -> Iterator[SourceItem]:
+def _counted(items: Iterable[SourceItem], count: Callable[[], object]) -> Iterator[SourceItem]:
     for item in items:
-        tell()
+        count()
         yield item
 
 
@@ -102,9 +102,9 @@ def _tell(found: ClapOffset, console: Console) -> None:
     what = "late" if ms > 0 else "early"
     console.print(
         f"[bold]{ms:+.0f} ms +- {sure:.0f} ms[/]: the sound is {abs(ms):.0f} ms {what}, "
-        f"by {found.claps} claps of {found.heard} heard"
+        f"by {found.claps} claps of {found.heard} in the sound"
     )
     if abs(ms) <= sure:
-        console.print("Picture and sound are in step, as far as this can tell.")
+        console.print("No offset between picture and sound is measurable.")
     else:
         console.print(escape(f"Take it out with: streamavis live ... --sound-offset {ms:.0f}"))

@@ -1,4 +1,4 @@
-"""What `streamavis doctor` looks at. A missing part is a finding here, never an error."""
+"""What `streamavis doctor` checks. A missing part is a finding here, never an error."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class Check:
     name: str
     found: str  # what is there, or why it is not
     state: State = State.OK
-    cure: str = ""  # the command that mends it
+    cure: str = ""  # the command that fixes it
 
 
 def all_checks() -> Iterator[Check]:
@@ -137,7 +137,7 @@ def extras(found: Iterable[Check]) -> Iterator[Check]:
     lacking = {check.name for check in found if check.state is not State.OK}
     for extra, purpose in _EXTRAS.items():
         lacks = [name for name, _, of in _PACKAGES if of == extra and name in lacking]
-        if lacks:  # their cures are told with the packages
+        if lacks:  # their fixes are listed with the packages
             text = f"lacks {', '.join(lacks)}; for {purpose}"
             yield Check("extras", extra or "base", text, State.LACKS)
         else:
@@ -178,7 +178,7 @@ def codecs() -> Iterator[Check]:
     try:
         import av
     except ImportError:
-        return  # told among the packages
+        return  # listed with the packages
     cure = "pip install --force-reinstall --only-binary :all: av"
     for mode, names in _CODECS.items():
         verb = "reads" if mode == "r" else "writes"
@@ -205,7 +205,7 @@ def gpu() -> Iterator[Check]:
     try:
         import torch
     except (ImportError, OSError):
-        return  # told among the packages
+        return  # listed with the packages
     if torch.cuda.is_available():
         names = {torch.cuda.get_device_name(n) for n in range(torch.cuda.device_count())}
         yield Check("devices", "GPU", ", ".join(sorted(names)))
@@ -246,7 +246,7 @@ def cameras(dev: Path = Path("/dev"), sys_class: Path = Path("/sys/class/video4l
 
 
 def microphones() -> Check:
-    """Input devices PortAudio knows."""
+    """Input devices of PortAudio."""
     try:
         import sounddevice
     except (ImportError, OSError):

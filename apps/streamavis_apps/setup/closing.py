@@ -1,4 +1,4 @@
-"""Read a live source for a while, or until somebody wants to stop."""
+"""Read a live source for a limited time, or until a stop."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ __all__ = ["closing_when"]
 def closing_when(
     source: LiveSource, stop: Stop, seconds: float | None
 ) -> Iterator[Callable[[], float]]:
-    """Close `source`, which ends its iteration, after `seconds` or when `stop` is asked for.
+    """Close `source`, which ends its iteration, after `seconds` or when `stop` is set.
 
-    Gives a function that tells the seconds that have passed.
+    Yields a function that returns the elapsed seconds.
     """
     begin, left = time.monotonic(), threading.Event()
 

@@ -1,4 +1,4 @@
-"""`streamavis devices`: cameras and microphones, what they can do, and who hears you."""
+"""`streamavis devices`: cameras and microphones, their modes, and microphone levels."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from streamavis.io.child.messages import Microphone
+    from streamavis.io.child.messages import FoundMicrophone
     from streamavis.io.live.cameras import LocalCamera
     from streamavis.types import SourceItem
 
@@ -148,7 +148,7 @@ def _tell_cameras(cameras: list[LocalCamera], console: Console) -> None:
             console.print(f"    and {len(camera.modes) - _MOST_MODES} more")
 
 
-def _tell_microphones(microphones: list[Microphone], problem: str, console: Console) -> None:
+def _tell_microphones(microphones: list[FoundMicrophone], problem: str, console: Console) -> None:
     console.print("[bold]Microphones[/]")
     if problem or not microphones:
         console.print(f"  {escape(problem) or 'none'}")

@@ -31,7 +31,7 @@ def run(
     microphone: str | None = None,
     seconds: float = 5.0,
 ) -> ExitCode:
-    """Print every finding, then the verdict and the commands that mend what is missing.
+    """Print every finding, then the verdict and the commands that install what is missing.
 
     Args:
         checks: what to look at; by default everything.

@@ -1,4 +1,4 @@
-"""Several processes of one program: started together, stopped together, the first error told."""
+"""Several processes of one program: started and stopped together, the first error reported."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Work(Protocol):
     """What each process does; must be importable, with arguments that can be pickled."""
 
     def __call__(self, rank: int, stop: Callable[[], bool]) -> bool:
-        """Work until done or until `stop` says so; True if done."""
+        """Work until done or until `stop` is set; True if done."""
 
 
 def launch(work: Work, processes: int, stop: Stop) -> bool:
@@ -47,14 +47,14 @@ def launch(work: Work, processes: int, stop: Stop) -> bool:
         StreamAVISError: a process failed; the text is of the first one. The others were ended.
     """
     context = multiprocessing.get_context("spawn")
-    asked = context.Event()
+    stopping = context.Event()
     children: list[tuple[SpawnProcess, Connection]] = []
-    # Ctrl-C reaches the whole process group: the children are to hear of it from this one only.
+    # Ctrl-C reaches the whole process group: only this process signals the children.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         for rank in range(processes):
             ours, theirs = context.Pipe(duplex=False)
-            arguments = (work, rank, processes, asked, theirs, os.getpid())
+            arguments = (work, rank, processes, stopping, theirs, os.getpid())
             child = context.Process(target=_child, args=arguments, name=f"rank {rank}")
             child.start()
             theirs.close()
@@ -62,14 +62,14 @@ def launch(work: Work, processes: int, stop: Stop) -> bool:
     finally:
         signal.signal(signal.SIGINT, before)
     try:
-        return _wait(children, asked, stop)
+        return _wait(children, stopping, stop)
     finally:
         for child, _ in children:
             child.kill()  # nothing where it has ended
             child.join()
 
 
-def _wait(children: list[tuple[SpawnProcess, Connection]], asked: Event, stop: Stop) -> bool:
+def _wait(children: list[tuple[SpawnProcess, Connection]], stopping: Event, stop: Stop) -> bool:
     running, done = list(children), True
     while running:
         ended = connection.wait([child.sentinel for child, _ in running], _POLL_S)
@@ -77,33 +77,33 @@ def _wait(children: list[tuple[SpawnProcess, Connection]], asked: Event, stop: S
             running.remove((child, pipe))
             child.join()
             try:
-                told = pipe.recv()
+                outcome = pipe.recv()
             except EOFError:
-                told = f"ended with exit code {child.exitcode}; -9: memory may have run out"
-            if isinstance(told, bool):
-                done = done and told
+                outcome = f"ended with exit code {child.exitcode}; -9: memory may have run out"
+            if isinstance(outcome, bool):
+                done = done and outcome
             else:
-                raise StreamAVISError(f"{child.name}: {told}" if len(children) > 1 else told)
+                raise StreamAVISError(f"{child.name}: {outcome}" if len(children) > 1 else outcome)
         if stop.event.is_set():
-            asked.set()
+            stopping.set()
     return done
 
 
 def _child(
-    work: Work, rank: int, processes: int, asked: Event, pipe: Connection, parent: int
+    work: Work, rank: int, processes: int, stopping: Event, pipe: Connection, parent: int
 ) -> None:
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(processes)}
     terminated = threading.Event()
     signal.signal(signal.SIGTERM, lambda number, frame: terminated.set())
 
     def stop() -> bool:
-        return asked.is_set() or terminated.is_set() or os.getppid() != parent
+        return stopping.is_set() or terminated.is_set() or os.getppid() != parent
 
     try:
-        told: bool | str | None = work(rank, stop)
+        outcome: bool | str | None = work(rank, stop)
     except BaseException as error:
-        told = describe(error)
-        if told is None:
+        outcome = describe(error)
+        if outcome is None:
             traceback.print_exc()
-            told = f"internal error: {type(error).__name__}: {error} (a bug in StreamAVIS)"
-    pipe.send(told)
+            outcome = f"internal error: {type(error).__name__}: {error} (a bug in StreamAVIS)"
+    pipe.send(outcome)

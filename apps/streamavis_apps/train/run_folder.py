@@ -1,4 +1,4 @@
-"""What a run's folder says of the run: settings, and each start with its command and machine."""
+"""Records in a run's folder: settings, and each start with its command and machine."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""The viewer in a browser: live picture, masks, who sounds, what is heard; and its camera as input.
+"""The viewer in a browser: live picture, masks, sounding, audio classes; and its camera as input.
 
 `WebView` is the server, `WebView.sink` what an engine writes to, `BrowserSource` the camera and
-microphone of a visitor. asyncio lives here only, on the server's own thread.
+microphone of a browser. asyncio lives here only, on the server's own thread.
 """

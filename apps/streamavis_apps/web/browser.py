@@ -1,4 +1,4 @@
-"""A visitor's camera and microphone as a device: `streamavis live --camera browser`."""
+"""A browser's camera and microphone as a device: `streamavis live --camera browser`."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ _Message: TypeAlias = Begin | Picture | Block | Trouble | Left
 
 
 class BrowserSource:
-    """Takes what browsers send, one browser at a time, and hands it to whoever captures.
+    """Takes pictures and sound of one browser at a time and passes them to the capture.
 
     A browser that leaves may come back, and so may another one: `capture` opens the device anew.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._sender: Begin | None = None  # None: nobody sends
+        self._sender: Begin | None = None  # None: no browser sends
         self._reader: BrowserCapture | None = None  # None: what is sent is not wanted yet
-        self._since_ns = 0  # the reader's clock: since when the sender lends its camera
+        self._since_ns = 0  # the reader's clock: since when the sender shares its camera
 
     @property
     def busy(self) -> bool:
@@ -53,7 +53,7 @@ class BrowserSource:
         return self._sender is not None and came_ns >= self._since_ns
 
     def capture(self, clock: Clock) -> BrowserCapture:
-        """Frames and sound of whoever sends, on `clock`; the capture before gets nothing more."""
+        """Frames and sound of the sending browser, on `clock`; ends an earlier capture."""
         reader = BrowserCapture(clock)
         with self._lock:
             self._reader = reader
@@ -80,7 +80,7 @@ class BrowserSource:
                 self._reader.put(message)
 
     def end(self, reason: str) -> None:
-        """The browser that sent is gone."""
+        """The sending browser has left."""
         self.receive(Left(reason))
         with self._lock:
             self._sender = None
@@ -112,7 +112,7 @@ class BrowserCapture:
     def put(self, message: _Message) -> None:
         """Take a message; never waits. Where it is not taken in time, the oldest goes.
 
-        What a browser sent and nobody took goes with the browser: the next one does not wait
+        Unread input of a browser is dropped when it leaves: the next one does not wait
         behind it.
         """
         with self._changed:

@@ -45,7 +45,7 @@ class Channel:
         post: Callable[..., None],
         encoder: Executor,
         *,
-        lent: BrowserSource | None = None,
+        shared: BrowserSource | None = None,
         playback: Playback | None = None,
     ) -> None:
         """Announce a stream that has not begun.
@@ -56,14 +56,14 @@ class Channel:
             controls: settings in force.
             post: runs a call on the event loop, or drops it where there is none any more.
             encoder: where pictures are made smaller and encoded.
-            lent: lends the camera; its pictures are kept while it does and no longer.
+            shared: shares the camera; its pictures are kept only while it does.
             playback: steers the recording; None: the stream is live.
         """
         self.stream = stream
         self.hello = hello
         self.viewers: set[Viewer] = set()
         self.ended: str | None = None  # the last message, once the stream is over
-        self.lent = lent
+        self.shared = shared
         self.playback = playback
         self._controls = controls
         self._post = post
@@ -84,20 +84,20 @@ class Channel:
     # From the engine's threads.
 
     def begin(self, report: Callable[[], EngineReport]) -> None:
-        """A run starts; `report` tells how it is doing."""
+        """A run starts; `report` has its status."""
         self._report = report
 
     def show(self, frame: VideoFrame, result: FrameResult) -> None:
         """Take the newest picture; the one before it is forgotten."""
         with self._keeping:
-            if self.lent is not None and not self.lent.admits(frame):
-                return  # of a visitor who has left
+            if self.shared is not None and not self.shared.admits(frame):
+                return  # of a browser that has left
             self._keep(frame, result)
-        if self.viewers:  # who joins just now looks for himself
+        if self.viewers:  # a new viewer reads the latest picture itself
             self._post(self._wake)
 
     def _keep(self, frame: VideoFrame, result: FrameResult) -> None:
-        # Through a gap the model hears silence where there may be sound: that is unknown.
+        # In a gap the model gets silence although there may be sound: unknown.
         whole, heard = result.audio == "ok", self._newest_heard
         current = heard is not None and heard.capture_time_ns == result.capture_time_ns
         self._heard = heard if whole and current else None
@@ -109,7 +109,7 @@ class Channel:
         """Take what is not a picture."""
         if isinstance(item, AudioChunk):
             with self._keeping:
-                if self.lent is not None and not self.lent.admits(item):
+                if self.shared is not None and not self.shared.admits(item):
                     return
                 self._hearing.hear(item)
             if any(viewer.listens for viewer in list(self.viewers)):
@@ -180,7 +180,7 @@ class Channel:
         self._wake()
 
     def forget(self) -> None:
-        """The visitor who lent the camera has left: nothing of what was seen or heard is kept."""
+        """The browser that shared the camera has left: its pictures and sound are deleted."""
         with self._keeping:
             self._latest, self._packet = None, (0, b"")
             self._heard = self._newest_heard = None
@@ -192,7 +192,7 @@ class Channel:
         self.state("gone", messages.text("gone"))
 
     def tell_playback(self) -> None:
-        """The playback changed: every viewer is told."""
+        """The playback changed: all viewers get a message."""
         if self.playback is not None:
             self.state("playback", messages.text("playback", self.playback.told()))
 
@@ -205,7 +205,7 @@ class Channel:
         return messages.text("status", status, stream=self.stream)
 
     def sound(self) -> str | None:
-        """What was heard since the last call, as a text; None when nothing was."""
+        """Level and spectrum since the last call, as a text; None: no sound."""
         glimpse = self._hearing.glimpse()
         if glimpse is None:
             return None
@@ -250,7 +250,7 @@ class WebSink:
         self._channel = channel
 
     def start(self, report: Callable[[], EngineReport]) -> None:
-        """From now on the status tells how the stream is doing."""
+        """From now on the status is sent."""
         self._channel.begin(report)
 
     def write(self, frame: VideoFrame, result: FrameResult) -> None:
@@ -258,7 +258,7 @@ class WebSink:
         self._channel.show(frame, result)
 
     def notice(self, item: AudioChunk | AudioGap | SourceEvent | Heard) -> None:
-        """Show what is heard and how the sources are doing."""
+        """Send sound levels and the states of the sources."""
         self._channel.notice(item)
 
     def close(self, report: EngineReport) -> None:

@@ -29,7 +29,7 @@ __all__ = [
     "headers_for",
 ]
 
-# Connections without a request that was let in yet. A page opens 6 at once and asks at once.
+# Connections without a request that was let in yet. A page opens 6 and sends requests at once.
 MAX_NEW: Final = 64
 _MAX_NEW_EACH: Final = 32  # of one address
 # Connections of clients: 32 viewers with a WebSocket and a few requests each.
@@ -101,7 +101,8 @@ class Door:
             assert isinstance(key, Connection), "only connections are kept"
             key.drop()
             self._lines.tell(
-                ("silent", address), f"web viewer: {address} opens connections and asks nothing"
+                ("silent", address),
+                f"web viewer: {address} opens connections, sends no requests",
             )
         return True
 
@@ -125,7 +126,7 @@ class Door:
 
 
 class Connection(web.RequestHandler):
-    """One connection of a client, or of a stranger."""
+    """One connection of a client, or without an admitted request."""
 
     __slots__ = ("_door", "_overdue", "_raw", "_refused")
 
@@ -164,7 +165,7 @@ class Connection(web.RequestHandler):
         return self._door.prove(self)
 
     def upgraded(self) -> None:
-        """It is a WebSocket now, which has a heartbeat and lives as long as it answers."""
+        """It is a WebSocket now, which has a heartbeat and stays while it answers."""
         if self._overdue is not None:
             self._overdue.cancel()
             self._overdue = None

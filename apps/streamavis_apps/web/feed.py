@@ -49,7 +49,7 @@ class Trouble(msgspec.Struct, tag_field="kind", tag="trouble", frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """The browser is gone; what a server says of it, no message."""
+    """The browser has left; made by the server, not sent."""
 
     reason: str
 
@@ -72,7 +72,7 @@ class Block:
     arrived_ms: float  # when the page had it
     sent_ms: float
     rate: int  # Hz
-    latency_s: float  # from the microphone to the page, as the browser tells it; 0: unknown
+    latency_s: float  # from the microphone to the page, as the browser reports it; 0: unknown
     samples: NDArray[np.int16]
 
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 from streamavis.errors import WireError
-from streamavis.limits import LogLimiter, Pace
+from streamavis.limits import LogLimiter, RateLimit
 from streamavis_apps.web.door import Connection, headers_for
 
 if TYPE_CHECKING:
@@ -72,12 +72,14 @@ class _Guesses:
 
     def __init__(self, pause: Callable[[float], Awaitable[None]]) -> None:
         self._pause = pause
-        self._paces: OrderedDict[str, Pace] = OrderedDict()
+        self._paces: OrderedDict[str, RateLimit] = OrderedDict()
         self._lines = LogLimiter(_log.warning, time.monotonic_ns)
 
     async def slow(self, address: str) -> None:
         """A wrong token came from `address`: wait, where it is not the first."""
-        pace = self._paces.pop(address, None) or Pace(_GUESSES_PER_S, GUESSES, time.monotonic_ns)
+        pace = self._paces.pop(address, None) or RateLimit(
+            _GUESSES_PER_S, GUESSES, time.monotonic_ns
+        )
         self._paces[address] = pace
         if len(self._paces) > _MAX_GUESSERS:
             self._paces.popitem(last=False)

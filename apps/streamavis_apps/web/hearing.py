@@ -1,4 +1,4 @@
-"""What the microphone hears, for eyes: level, spectrum and the kinds of sound in the air."""
+"""The sound for the page: level, spectrum and detected audio classes."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Hearing:
         self._chunks: deque[AudioChunk] = deque(maxlen=_WAITING)
         self._rest = np.zeros(SPECTRUM_SAMPLES - HOP, np.float32)  # what the next spectrum overlaps
 
-        self.level_dbfs: float | None = None  # of the newest chunk; None: nothing was heard
+        self.level_dbfs: float | None = None  # of the newest chunk; None: no sound arrived
 
     def hear(self, chunk: AudioChunk) -> None:
         """Take sound in; never waits."""
@@ -54,7 +54,7 @@ class Hearing:
         self.level_dbfs = level_dbfs(np.nan_to_num(chunk.samples))
 
     def forget(self) -> None:
-        """Keep nothing of what was heard."""
+        """Delete everything."""
         self._chunks.clear()
         self._rest = np.zeros_like(self._rest)
         self.level_dbfs = None

@@ -1,4 +1,4 @@
-"""What a page that is opened late or reloaded is told of the last minute."""
+"""The last minute, for a page that is opened late or reloaded."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MOST: Final = 600
 class _Moment:
     time_ns: int  # stream clock
     tracks: tuple[tuple[int, str, float, float | None], ...]  # id, label, score, sounding
-    level_dbfs: float | None  # None: not heard
+    level_dbfs: float | None  # None: no sound arrived
 
 
 class History:
@@ -49,7 +49,7 @@ class History:
         self._moments.append(_Moment(now_ns, tracks, level_dbfs))
 
     def forget(self) -> None:
-        """Keep nothing of what was seen."""
+        """Delete everything."""
         self._moments.clear()
 
     def told(self, settings: Settings) -> dict[str, Any] | None:

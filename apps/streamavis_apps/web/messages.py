@@ -1,8 +1,8 @@
-"""What the page is told: JSON texts of several kinds, and pictures with their results.
+"""Messages to the page: JSON texts of several kinds, and pictures with their results.
 
 A picture travels as one binary message, so that masks are always drawn on their own frame: four
 bytes with the length of a JSON text (big-endian), that text, the JPEG. The JSON's `result` is the
-wire's `frame` message as `docs/WIRE.md` describes it. Sound that a viewer asked for travels
+wire's `frame` message as `docs/WIRE.md` describes it. Sound that a viewer requested is sent
 likewise: its JSON's `sound` has the time of the first of the samples that follow, mono, 16 kHz.
 """
 
@@ -58,7 +58,7 @@ def sound(chunk: AudioChunk) -> bytes:
 
 
 def heard(glimpse: Glimpse, latest: Heard | None, classes: Sequence[str]) -> str:
-    """Level, spectrum, and the likeliest kinds of sound; `top` is nil while nobody can say."""
+    """Level, spectrum, and the detected audio classes; `top` is nil while they are unknown."""
     return text(
         "heard",
         level_dbfs=glimpse.level_dbfs,

@@ -19,7 +19,7 @@ class Playback:
     """
 
     def __init__(self, duration_s: float | None, *, seekable: bool) -> None:
-        """Begin without a wish.
+        """Start without a request.
 
         Args:
             duration_s: of the recording; None: unknown.
@@ -86,7 +86,7 @@ class Playback:
         self._tell()
 
     def next(self, ended: bool, wait_s: float) -> float | None:
-        """Where the next pass begins, in seconds; None when nobody asked within `wait_s`.
+        """Where the next pass begins, in seconds; None: no request within `wait_s`.
 
         `ended`: the pass before came to its end, so a loop begins anew.
         """

@@ -1,4 +1,4 @@
-"""The routes: page, WebSockets, API. Runs on one event loop; knows nothing of threads."""
+"""The routes: page, WebSockets, API. Runs on one event loop; independent of threads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import msgspec
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from streamavis.errors import SchemaError
-from streamavis.limits import Pace
+from streamavis.limits import RateLimit
 from streamavis_apps.web import feed, messages
 from streamavis_apps.web.door import Connection
 from streamavis_apps.web.viewer import NoPictures, Viewer
@@ -31,12 +31,12 @@ __all__ = ["MAX_VIEWERS", "Server"]
 MAX_VIEWERS: Final = 32
 _STATIC: Final = Path(__file__).parent / "static"
 _MAX_TEXT: Final = 64 << 10  # bytes from a viewer: settings with every class hidden
-_HEARTBEAT_S: Final = 10.0  # a peer that does not answer is gone
-# Messages of one socket. A page that shows 30 pictures a second sends about 35, one that lends its
-# devices about 75. Beyond these it is read more slowly, which costs nobody else anything.
+_HEARTBEAT_S: Final = 10.0  # a peer that does not answer is closed
+# Messages of one socket. A page that shows 30 pictures a second sends about 35, one that shares its
+# devices about 75. Beyond these it is read more slowly, which does not affect others.
 _MESSAGES_PER_S: Final = 200
 _MESSAGES_AT_ONCE: Final = 400
-# Pictures of a lent camera: the page sends 15 a second. Others are not decoded.
+# Pictures of a shared camera: the page sends 15 a second. Others are not decoded.
 _PICTURES_PER_S: Final = 30
 _PICTURES_AT_ONCE: Final = 4
 _SOUND_S: Final = 0.1
@@ -51,7 +51,7 @@ class _Drawn(msgspec.Struct, tag_field="kind", tag="drawn"):
 
 
 class _Change(msgspec.Struct, tag_field="kind", tag="settings"):
-    """The visitor changed settings."""
+    """A viewer changed settings."""
 
     settings: msgspec.Raw
 
@@ -69,7 +69,7 @@ class _Listen(msgspec.Struct, tag_field="kind", tag="listen"):
 
 
 class _Play(msgspec.Struct, tag_field="kind", tag="play"):
-    """The visitor steers a replay."""
+    """A viewer controls a replay."""
 
     from_s: float | None = None  # None: where it is
     loop: bool | None = None  # None: as it is
@@ -110,7 +110,7 @@ class Server:
         self.app.on_shutdown.append(self._say_goodbye)
 
     async def tick(self) -> None:
-        """Tell viewers what is heard and how their stream is doing; runs for ever."""
+        """Send sound levels and status to viewers; runs for ever."""
         for count in itertools.count():
             await asyncio.sleep(_SOUND_S)
             for channel in list(self._channels.values()):
@@ -122,14 +122,14 @@ class Server:
                     channel.state("status", channel.status())
 
     def announce(self, settings: Settings) -> None:
-        """Settings were changed: every viewer is told and shown."""
+        """Settings were changed: all viewers get a message and a picture."""
         for viewer in self._viewers:
             viewer.state("settings", messages.text("settings", settings))
         for channel in self._channels.values():
             channel.renew()
 
     def announce_streams(self) -> None:
-        """Streams, or who may lend a camera, have changed: every viewer is told."""
+        """Streams, or whether a camera can be shared, have changed: all viewers get a message."""
         for viewer in self._viewers:
             viewer.state("streams", self._streams())
 
@@ -236,7 +236,9 @@ class Server:
     async def _feed(self, request: web.Request) -> web.StreamResponse:
         """A browser's camera and microphone come in."""
         if self._source is None:
-            raise web.HTTPNotFound(text="This server has its own camera; --camera browser asks.\n")
+            raise web.HTTPNotFound(
+                text="This server has its own camera; use --camera browser to share one.\n"
+            )
         socket = web.WebSocketResponse(
             max_msg_size=feed.MAX_MESSAGE, heartbeat=_HEARTBEAT_S, compress=False
         )
@@ -258,7 +260,7 @@ class Server:
     async def _take(self, socket: web.WebSocketResponse, source: BrowserSource) -> None:
         reason = "the browser left"
         pace = _pace()
-        pictures = Pace(_PICTURES_PER_S, _PICTURES_AT_ONCE, time.monotonic_ns)
+        pictures = RateLimit(_PICTURES_PER_S, _PICTURES_AT_ONCE, time.monotonic_ns)
         try:
             await socket.send_str(messages.text("accepted"))
             async for message in socket:
@@ -279,7 +281,7 @@ class Server:
         finally:
             source.end(reason)
             for channel in self._channels.values():
-                if channel.lent is source:
+                if channel.shared is source:
                     channel.forget()
             self.announce_streams()
 
@@ -294,11 +296,11 @@ def _json(data: bytes) -> web.Response:
     return web.Response(body=data, content_type="application/json")
 
 
-def _pace() -> Pace:
-    return Pace(_MESSAGES_PER_S, _MESSAGES_AT_ONCE, time.monotonic_ns)
+def _pace() -> RateLimit:
+    return RateLimit(_MESSAGES_PER_S, _MESSAGES_AT_ONCE, time.monotonic_ns)
 
 
-async def _keep(pace: Pace) -> None:
+async def _keep(pace: RateLimit) -> None:
     """Wait until one more message is allowed."""
     if not pace.take():
         await asyncio.sleep(pace.wait_s())

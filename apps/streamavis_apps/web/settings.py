@@ -23,7 +23,7 @@ _Label: TypeAlias = Annotated[str, msgspec.Meta(max_length=256)]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One set for everybody who watches.
+    """One set for all viewers.
 
     All but `stride` choose what is shown; results that go elsewhere stay whole.
     """

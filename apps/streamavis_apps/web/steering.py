@@ -1,4 +1,4 @@
-"""A source of which only every n-th frame is looked at, while all of its sound is heard."""
+"""A source with a frame stride: every n-th frame is processed, and all of its sound."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["Strided"]
 
 
 class Strided:
-    """Leaves frames out before any work is spent on them; `seq` tells that they are missing."""
+    """Leaves frames out before any work is spent on them; they are gaps in `seq`."""
 
     def __init__(self, source: MediaSource, stride: Callable[[], int]) -> None:
-        """Thin out `source`; `stride` >= 1 is asked at every frame."""
+        """Thin out `source`; `stride` >= 1 is read at every frame."""
         self._source = source
         self._stride = stride
 

@@ -34,10 +34,10 @@ DEFAULT_PORT: Final = 8765
 _QUEUE: Final = 1_024  # connections that wait to be accepted
 _POLL_S: Final = 0.1
 _START_S: Final = 10.0
-# The promise of a stop is 2 s, for everything; the page has a third of it.
-_LAST_WORDS_S: Final = 0.2  # what viewers are granted to take the end of the stream
-_CLOSE_S: Final = 0.1  # what handlers are granted to end
-_LEAVE_S: Final = 0.3  # when connections are cut, whatever they do
+# A stop takes 2 s at most in all; the page has a third of it.
+_END_S: Final = 0.2  # for viewers to receive the end-of-stream message
+_CLOSE_S: Final = 0.1  # for handlers to end
+_LEAVE_S: Final = 0.3  # then connections are cut
 _STOP_S: Final = 1.0  # when the thread is left behind
 
 
@@ -68,9 +68,9 @@ class WebView:
             host: address to listen on, 0.0.0.0 or :: for every network, or the name of one: other
                 names than this machine's own and this one are refused.
             port: TCP port; 0: any that is free.
-            token: asked of everybody; None: a random one where `host` is beyond loopback.
+            token: required of all clients; None: a random one where `host` is beyond loopback.
             controls: settings to start with.
-            source: takes the camera and microphone of a visitor.
+            source: takes the camera and microphone of a browser.
 
         Raises:
             WireError: `host` and `port` cannot be listened on, or `token` can be guessed.
@@ -108,14 +108,14 @@ class WebView:
         self.close()
 
     def sink(
-        self, stream: str, hello: Hello, *, lent: bool = False, playback: Playback | None = None
+        self, stream: str, hello: Hello, *, shared: bool = False, playback: Playback | None = None
     ) -> WebSink:
         """A sink that shows one stream; another run of the same name replaces it.
 
         Args:
             stream: its name.
             hello: what is known of it.
-            lent: its camera is a visitor's; what it showed is forgotten when that leaves.
+            shared: its camera is a browser's; its pictures are deleted when that leaves.
             playback: how viewers steer a recording; None: the stream is live.
         """
         channel = Channel(
@@ -124,7 +124,7 @@ class WebView:
             self.controls,
             self._post,
             self._encoder,
-            lent=self._source if lent else None,
+            shared=self._source if shared else None,
             playback=playback,
         )
         if playback is not None:
@@ -133,7 +133,7 @@ class WebView:
         return WebSink(channel)
 
     def wait(self, cancelled: threading.Event) -> bool:
-        """Wait until somebody watches; False when `cancelled` was set meanwhile."""
+        """Wait for the first viewer; False when `cancelled` was set meanwhile."""
         while not self._server.watched.wait(_POLL_S):
             if cancelled.is_set():
                 return False
@@ -141,11 +141,11 @@ class WebView:
 
     @property
     def watched(self) -> bool:
-        """Whether somebody watches now."""
+        """Whether there are viewers now."""
         return any(channel.viewers for channel in list(self._channels.values()))
 
     def close(self) -> None:
-        """Tell viewers, and give the port back; safe to call twice."""
+        """Send the end to viewers, and close the port; safe to call twice."""
         if self._closed:
             return
         self._closed = True
@@ -163,7 +163,7 @@ class WebView:
         self._server.announce_streams()
 
     def _post(self, call: Callable[..., Any], *args: Any) -> None:
-        with suppress(RuntimeError):  # the loop is closed: nobody watches any more
+        with suppress(RuntimeError):  # the loop is closed: no viewers
             self._loop.call_soon_threadsafe(call, *args)
 
     def _run(self) -> None:
@@ -192,7 +192,7 @@ class WebView:
             await self._stop.wait()
             self._loop.hurry()
             listening.close()
-            await asyncio.sleep(_LAST_WORDS_S if self.watched else 0)
+            await asyncio.sleep(_END_S if self.watched else 0)
             ticking.cancel()
         finally:
             await _cut(runner)

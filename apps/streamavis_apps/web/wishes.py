@@ -1,7 +1,7 @@
 """Changes of settings, applied together where they come fast.
 
-Every change makes a picture anew for every viewer. So there are few a second, whoever asks; the
-last value of each setting counts, and nobody's change is lost.
+Every change renders a new picture for every viewer. So changes are applied a few times a second;
+the last value of each setting counts, and no change is lost.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from streamavis.errors import SchemaError
-from streamavis.limits import Pace
+from streamavis.limits import RateLimit
 from streamavis_apps.web.settings import Settings
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Wishes:
     def __init__(self, controls: Controls, clock: Callable[[], int] = time.monotonic_ns) -> None:
         """Prepare; `clock` is monotonic, ns."""
         self._controls = controls
-        self._pace = Pace(CHANGES_PER_S, _AT_ONCE, clock)
+        self._pace = RateLimit(CHANGES_PER_S, _AT_ONCE, clock)
         self._waiting: dict[str, object] = {}
         self._applying: asyncio.Task[None] | None = None
 

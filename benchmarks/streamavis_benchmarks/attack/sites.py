@@ -147,7 +147,7 @@ def _free_address() -> str:
 def _wait(program: Program, ports: dict[str, int], wanted: set[str]) -> None:
     pause, end = threading.Event(), time.monotonic() + START_S
     while not wanted <= ports.keys():
-        if not program.alive or time.monotonic() > end:
+        if not program.runs or time.monotonic() > end:
             raise InputError(f"`streamavis live` did not start: {program.tail}")
         pause.wait(0.1)
 

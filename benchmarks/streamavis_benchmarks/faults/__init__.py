@@ -1,1 +1,1 @@
-"""Faults on purpose: broken, watched, and held to their goals."""
+"""Fault injection: faults, their reports, recovery times and goals."""

@@ -1,4 +1,4 @@
-"""Faults a robot lived through, as figures: to keep, to read, and held to their goals."""
+"""Figures of injected faults: as JSON, as a table, and compared with their goals."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from streamavis_benchmarks.faults.watch import GOALS_S, Fault, seconds
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from streamavis_benchmarks.faults.watch import Endured
+    from streamavis_benchmarks.faults.watch import FaultRecord
 
 __all__ = ["figures_of", "missed_goals", "table_of"]
 
 
-def figures_of(endured: Iterable[Endured]) -> dict[str, Any]:
+def figures_of(records: Iterable[FaultRecord]) -> dict[str, Any]:
     """By fault: how often, what never happened, median and maximum of both times."""
-    by_fault: dict[Fault, list[Endured]] = defaultdict(list)
-    for one in endured:
+    by_fault: dict[Fault, list[FaultRecord]] = defaultdict(list)
+    for one in records:
         by_fault[one.fault].append(one)
     return {
         fault: {
             "count": len(ones),
-            "told_s": _spread([one.told_s for one in ones]),
-            "good_s": _spread([one.good_s for one in ones]),
+            "reported_s": _spread([one.reported_s for one in ones]),
+            "recovered_s": _spread([one.recovered_s for one in ones]),
         }
         for fault, ones in by_fault.items()
     }
@@ -37,7 +37,7 @@ def missed_goals(faults: Mapping[Fault, Any]) -> list[str]:
     """The goals that were missed, one sentence each."""
     missed = []
     for name, figures in faults.items():
-        for what, goal in zip(("told_s", "good_s"), GOALS_S[name], strict=True):
+        for what, goal in zip(("reported_s", "recovered_s"), GOALS_S[name], strict=True):
             times = figures[what]
             if goal is not None and (times["never"] or times["max"] > goal):
                 missed.append(f"{name}: {what} at most {times['max']}, goal {goal}")
@@ -47,15 +47,16 @@ def missed_goals(faults: Mapping[Fault, Any]) -> list[str]:
 def table_of(faults: Mapping[Fault, Any]) -> Table:
     """The figures for people, beside their goals."""
     table = Table(box=None, header_style="dim")
-    for heading in ("fault", "times", "told s, p50", "max", "goal", "good s, p50", "max", "goal"):
+    spans = ("reported s, p50", "max", "goal", "recovered s, p50", "max", "goal")
+    for heading in ("fault", "times", *spans):
         table.add_column(heading, justify="left" if heading == "fault" else "right")
     for name, figures in faults.items():
-        told, good = figures["told_s"], figures["good_s"]
-        goals = [("-" if goal is None else f"{goal:g}") for goal in GOALS_S[name]]
-        table.add_row(
-            name, str(figures["count"]), seconds(told["p50"]), seconds(told["max"]), goals[0],
-            seconds(good["p50"]), seconds(good["max"]), goals[1],
-        )  # fmt: skip
+        cells = [name, str(figures["count"])]
+        for what, goal in zip(("reported_s", "recovered_s"), GOALS_S[name], strict=True):
+            times = figures[what]
+            shown = "-" if goal is None else f"{goal:g}"
+            cells += [seconds(times["p50"]), seconds(times["max"]), shown]
+        table.add_row(*cells)
     return table
 
 

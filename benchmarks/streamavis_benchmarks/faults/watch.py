@@ -1,4 +1,4 @@
-"""Faults as a robot lives through them: when it is told, and when results are good again."""
+"""Injects faults and measures when a robot gets the report and when its results recover."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 
 __all__ = [
     "GOALS_S",
-    "Endured",
     "Fault",
     "FaultPlan",
+    "FaultRecord",
     "Seen",
     "Watched",
-    "endure",
-    "is_good",
+    "has_recovered",
+    "run_faults",
     "seconds",
 ]
 
 Fault: TypeAlias = Literal[
     "close", "hang", "freeze", "mic", "mic-hang", "xrun", "raise", "nan", "slow", "reader", "disk"
 ]
-# How long until a robot is told of a fault, and until results are good after its end.
+# Seconds from a fault to its report, and from its end to good results.
 GOALS_S: dict[Fault, tuple[float | None, float]] = {
     "close": (0.5, 2.0),
     "hang": (0.5, 2.0),
@@ -48,7 +48,7 @@ GOALS_S: dict[Fault, tuple[float | None, float]] = {
     "disk": (1.0, 2.0),
 }
 _NOTICES: dict[Fault, NoticeKind] = {"raise": "model", "nan": "model", "disk": "sink"}
-_PATIENCE_S = 20.0  # for a robot to be told, or to get a good result again
+_PATIENCE_S = 20.0  # timeout for the report, and for the recovery
 _LOOK_S = 0.005
 
 
@@ -64,7 +64,7 @@ class FaultPlan:
 
 @dataclass
 class Seen:
-    """What the robot's side has heard last; one thread writes."""
+    """The latest messages at the robot; one thread writes."""
 
     status: Status | None = None
     result: FrameResult | None = None
@@ -84,24 +84,24 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Endured:
-    """One fault that was lived through."""
+class FaultRecord:
+    """One fault, its report and its recovery."""
 
     fault: Fault
     begun_ns: int
-    over_ns: int  # results were good again
-    told_s: float | None  # after it began; None: never
-    good_s: float | None  # after it was mended; None: never
+    over_ns: int  # results had recovered
+    reported_s: float | None  # after it began; None: never
+    recovered_s: float | None  # after it ended; None: never
 
 
 @dataclass(frozen=True)
 class Watched:
-    """What a run of faults looks at and acts on."""
+    """What a run of faults observes and changes."""
 
     seen: Seen
     set_fault: Callable[[Fault | None], None]  # break something; or mend it, and then return
     look: Callable[[float], None]  # called all the time, with the seconds since the begin
-    is_good: Callable[[Fault, int], bool]  # are results good again, since that moment (ns)?
+    has_recovered: Callable[[Fault, int], bool]  # have results recovered since that moment (ns)?
 
 
 def seconds(value: float | None) -> str:
@@ -109,7 +109,7 @@ def seconds(value: float | None) -> str:
     return "never" if value is None else f"{value:.2f}"
 
 
-def is_good(seen: Seen, fault: Fault, cleared_ns: int) -> bool:
+def has_recovered(seen: Seen, fault: Fault, cleared_ns: int) -> bool:
     """Whether a robot has a good result that was captured after `cleared_ns`."""
     result = seen.result
     if result is None or result.capture_time_ns < cleared_ns or result.video != "ok":
@@ -117,11 +117,13 @@ def is_good(seen: Seen, fault: Fault, cleared_ns: int) -> bool:
     return fault not in ("mic", "mic-hang", "xrun") or result.audio in ("ok", "gap")
 
 
-def endure(plan: FaultPlan, watched: Watched, console: Console, stop: Stop) -> list[Endured]:
+def run_faults(
+    plan: FaultPlan, watched: Watched, console: Console, stop: Stop
+) -> list[FaultRecord]:
     """Break one thing after the other, for as long as `plan` says."""
     seen, begin_s = watched.seen, time.monotonic()
     end_s = begin_s + plan.minutes * 60
-    endured: list[Endured] = []
+    records: list[FaultRecord] = []
 
     def wait(until_s: float, met: Callable[[], bool] = lambda: False) -> float | None:
         """Wait for `met`; seconds it took, None when it was not met."""
@@ -140,24 +142,26 @@ def endure(plan: FaultPlan, watched: Watched, console: Console, stop: Stop) -> l
             break
         if not plan.faults:
             continue
-        fault = plan.faults[len(endured) % len(plan.faults)]
+        fault = plan.faults[len(records) % len(plan.faults)]
         noted = seen.latest_notice(_NOTICES.get(fault))
         begun_s, begun_ns = time.monotonic(), time.monotonic_ns()
         watched.set_fault(fault)
-        told_s = wait(begun_s + _PATIENCE_S, partial(_is_told, fault, seen, noted, begun_ns))
+        reported_s = wait(
+            begun_s + _PATIENCE_S, partial(_is_reported, fault, seen, noted, begun_ns)
+        )
         wait(begun_s + plan.held_s)
         watched.set_fault(None)
         cleared_ns, patience_s = time.monotonic_ns(), time.monotonic() + _PATIENCE_S
-        good_s = wait(patience_s, partial(watched.is_good, fault, cleared_ns))
+        recovered_s = wait(patience_s, partial(watched.has_recovered, fault, cleared_ns))
         if stop.event.is_set():
             break
-        endured.append(Endured(fault, begun_ns, time.monotonic_ns(), told_s, good_s))
-        told, good = seconds(told_s), seconds(good_s)
-        console.print(f"{fault}: told after {told}, good again after {good}")
-    return endured
+        records.append(FaultRecord(fault, begun_ns, time.monotonic_ns(), reported_s, recovered_s))
+        reported, recovered = seconds(reported_s), seconds(recovered_s)
+        console.print(f"{fault}: reported after {reported}, recovered after {recovered}")
+    return records
 
 
-def _is_told(fault: Fault, seen: Seen, noted: int, begun_ns: int) -> bool:
+def _is_reported(fault: Fault, seen: Seen, noted: int, begun_ns: int) -> bool:
     status, result = seen.status, seen.result
     if status is None or result is None:
         return False

@@ -1,1 +1,1 @@
-"""`streamavis bench live`: the real command on rigs, as a robot at the other end sees it."""
+"""`streamavis bench live`: the real command on rigs, measured by a subscriber."""

@@ -1,4 +1,4 @@
-"""All runs of `bench live`: measured, told, held to the goals, written."""
+"""All runs of `bench live`: measured, printed, compared with the goals, written."""
 
 from __future__ import annotations
 

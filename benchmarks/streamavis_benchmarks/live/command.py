@@ -28,7 +28,7 @@ _END_S = 20.0  # the promise is 2 s, which is measured
 class LiveCommand:
     """`streamavis live` with a camera, a microphone and its results on the wire.
 
-    A context manager that kills what is left. Once it ends it has to have ended by `stop`.
+    A context manager that kills the process. It must end by `stop` only.
 
     Attributes:
         endpoint: where its results are.
@@ -56,10 +56,10 @@ class LiveCommand:
             command: that is `streamavis`.
 
         Raises:
-            InputError: it did not start; says what it wrote.
+            InputError: it did not start; the message has its output.
         """
         self.endpoint = ""
-        self._told = threading.Event()
+        self._ready = threading.Event()
         arguments = ["live", "--camera", camera, "--mic", microphone, "--model", model]
         arguments += ["--view", "none", "--publish", "tcp://127.0.0.1:*"]
         if record is not None:
@@ -67,8 +67,8 @@ class LiveCommand:
         self._program = Program([*command, *arguments], self._take, environment)
         self.pid = self._program.process.pid
         deadline_s = time.monotonic() + _START_S
-        while not self._told.wait(0.1):
-            if not self._program.alive or time.monotonic() > deadline_s:
+        while not self._ready.wait(0.1):
+            if not self._program.runs or time.monotonic() > deadline_s:
                 self._program.kill()
                 raise InputError(f"`streamavis live` did not start: {self._program.tail}")
 
@@ -84,12 +84,12 @@ class LiveCommand:
         self._program.kill()
 
     def check(self) -> None:
-        """See that it lives.
+        """Check that it runs.
 
         Raises:
-            InputError: it does not; says what it wrote.
+            InputError: it does not; the message has its output.
         """
-        if not self._program.alive:
+        if not self._program.runs:
             raise InputError(f"`streamavis live` ended by itself: {self._program.tail}")
 
     def stop(self) -> tuple[float, int]:
@@ -108,4 +108,4 @@ class LiveCommand:
     def _take(self, line: str) -> None:
         if (match := _RESULTS.search(line)) is not None:
             self.endpoint = match[1]
-            self._told.set()
+            self._ready.set()

@@ -1,4 +1,4 @@
-"""What can break on a rig, and how it is broken and mended."""
+"""Faults of a rig: how each is injected and cleared."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Self
 
-from streamavis_benchmarks.faults.watch import is_good
+from streamavis_benchmarks.faults.watch import has_recovered
 from streamavis_benchmarks.rigs.process import Program
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class RigFaults:
         Args:
             rig: whose camera breaks.
             server: whose microphone breaks; None: there is none.
-            seen: what the robot has heard last.
+            seen: the latest messages at the robot.
             pid: of the live process.
             endpoint: where its results are.
         """
@@ -70,7 +70,7 @@ class RigFaults:
         self._reader.kill()
 
     def set_fault(self, fault: Fault | None) -> None:
-        """Break something; None: mend it, and return when it is mended.
+        """Inject a fault; None: clear it, and return when it is cleared.
 
         Raises:
             InputError: the sound server did not start again.
@@ -81,11 +81,11 @@ class RigFaults:
             self._break(fault)
         self._fault = fault
 
-    def is_good(self, fault: Fault, cleared_ns: int) -> bool:
-        """Whether whoever was hit has a good result from after `cleared_ns`."""
+    def has_recovered(self, fault: Fault, cleared_ns: int) -> bool:
+        """Whether the affected reader has a good result from after `cleared_ns`."""
         if fault == "reader":
             return self._read_ns > cleared_ns
-        return is_good(self._seen, fault, cleared_ns)
+        return has_recovered(self._seen, fault, cleared_ns)
 
     def _break(self, fault: Fault) -> None:
         match fault:
@@ -109,7 +109,7 @@ class RigFaults:
             case "close":
                 self._rig.say("plug")
             case "hang" | "freeze":
-                self._rig.say("heal")
+                self._rig.say("repair")
             case "mic" if self._server is not None:
                 self._server.start()
             case "mic-hang" if self._server is not None:

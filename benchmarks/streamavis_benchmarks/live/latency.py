@@ -23,9 +23,9 @@ _FEWEST = 9
 
 
 def latency_figures(matched: Sequence[Matched]) -> dict[str, Any]:
-    """From leaving the camera to the robot, what the model took of it, and how it went on.
+    """Latency from camera to robot, the part of the model, and its course over time.
 
-    Of too few results nothing but their number is told.
+    With too few results only their number is given.
     """
     if len(matched) < _FEWEST:
         return {"results": len(matched)}

@@ -34,7 +34,7 @@ class Arrival(NamedTuple):
     begun_ns: int  # when the model began with it
     done_ns: int  # when the model had done
     sent_ns: int  # when the engine handed it on
-    received_ns: int  # when the robot had it
+    received_ns: int  # arrival at the robot
 
 
 class Matched(NamedTuple):
@@ -45,7 +45,7 @@ class Matched(NamedTuple):
 
     @property
     def total_ms(self) -> float:
-        """From leaving the camera to being at the robot."""
+        """From departure at the camera to arrival at the robot."""
         return (self.arrival.received_ns - self.departure.left_ns) / 1e6
 
     @property
@@ -68,7 +68,7 @@ class Matched(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What became of the pictures that left, as the camera, the engine and the robot count them."""
+    """Counts of all sent pictures, by the camera, the engine and the robot."""
 
     left: int  # the camera
     arrived: int  # at the engine: the last `seq`, plus 1

@@ -1,4 +1,4 @@
-"""One run: a rig, the live command on it, a robot at its wire, and faults if they are wanted."""
+"""One run: a rig, the live command on it, a subscriber, and optional faults."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from streamavis.errors import InputError
 from streamavis.io.media import MediaSource
 from streamavis.types import VideoFrame
 from streamavis_benchmarks.faults.figures import figures_of
-from streamavis_benchmarks.faults.watch import FaultPlan, Watched, endure
+from streamavis_benchmarks.faults.watch import FaultPlan, Watched, run_faults
 from streamavis_benchmarks.live.command import STREAMAVIS, LiveCommand
 from streamavis_benchmarks.live.faults import RigFaults
 from streamavis_benchmarks.live.latency import latency_figures
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from streamavis_apps.exits import Stop
 
-    from streamavis_benchmarks.faults.watch import Endured
+    from streamavis_benchmarks.faults.watch import FaultRecord
 
 __all__ = ["Camera", "Run", "measure"]
 
@@ -131,10 +131,10 @@ class _Measurement:
         with RigFaults(
             self.rig, self.server, self.robot.seen, self.live.pid, self.live.endpoint
         ) as faults:
-            watched = Watched(self.robot.seen, faults.set_fault, look, faults.is_good)
-            endured: list[Endured] = []
+            watched = Watched(self.robot.seen, faults.set_fault, look, faults.has_recovered)
+            records: list[FaultRecord] = []
             for plan in _in_order(self.run.plan):
-                endured += endure(plan, watched, console, stop)
+                records += run_faults(plan, watched, console, stop)
         minutes = (time.monotonic() - begin_s) / 60
         self._drain(stop)
         stopped_s, code = self.live.stop()
@@ -156,9 +156,9 @@ class _Measurement:
             "microphone": self.server is not None,
             "recording": self.record is not None,
             "minutes": round(minutes, 2),
-            "latency": latency_figures(_undisturbed(matched, endured)),
+            "latency": latency_figures(_undisturbed(matched, records)),
             "frames": _frames(account),
-            "faults": figures_of(endured),
+            "faults": figures_of(records),
             "process": process.figures(),
             "stopped_s": round(stopped_s, 2),
             "exit_code": code,
@@ -192,7 +192,7 @@ class _Measurement:
 
 
 def _in_order(plan: FaultPlan) -> list[FaultPlan]:
-    """A full disk ends a recording for good, so it comes once, after all else."""
+    """A full disk ends the recording, so it is injected once, as the last fault."""
     if "disk" not in plan.faults:
         return [plan]
     others = [fault for fault in plan.faults if fault != "disk"]
@@ -203,10 +203,10 @@ def _in_order(plan: FaultPlan) -> list[FaultPlan]:
     ]
 
 
-def _undisturbed(matched: Sequence[Matched], endured: Sequence[Endured]) -> list[Matched]:
+def _undisturbed(matched: Sequence[Matched], records: Sequence[FaultRecord]) -> list[Matched]:
     """Results from outside of faults, without the first second."""
     begin_ns = matched[0].arrival.received_ns + round(_WARM_UP_S * _NS) if matched else 0
-    spans = [(one.begun_ns, one.over_ns + _SETTLE_NS) for one in endured]
+    spans = [(one.begun_ns, one.over_ns + _SETTLE_NS) for one in records]
     return [
         one
         for one in matched

@@ -1,4 +1,4 @@
-"""Composed clips with exact truth, in our layout: under their own sound and under others."""
+"""Composed clips with ground truth, in our layout: under their own sound and under others."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = [
     "SOUNDS",
     "ComposedClip",
     "ComposedUnit",
-    "DeafUnit",
+    "NoAudioUnit",
     "add_scores",
     "frame_truth",
     "read_composed",
@@ -151,15 +151,15 @@ class ComposedUnit:
 
 
 @dataclass(frozen=True)
-class DeafUnit:
-    """A clip as a deaf twin predicts it.
+class NoAudioUnit:
+    """Predictions of a clip without sound.
 
-    The model itself, without a microphone, says "unknown": every object in view is then taken to
-    sound, which is the best a deaf model can do. A model that was trained deaf says itself.
+    The model itself, without a microphone, reports "unknown": every object in view is then taken
+    to sound. A model that was trained without sound reports `sounding` itself.
     """
 
     composed: ComposedClip
-    own: bool  # the model itself; False: one that was trained deaf
+    own: bool  # the model itself; False: one that was trained without sound
 
     @property
     def weight(self) -> float:
@@ -169,12 +169,12 @@ class DeafUnit:
         from streamavis_training.prediction import Settings, predict_video
 
         settings = Settings(
-            objects="visible" if self.own else "sounding", deaf=self.own, tracks=setting.tracks
+            objects="visible" if self.own else "sounding", no_audio=self.own, tracks=setting.tracks
         )
         found = predict_video(
             setting.network, self.composed.clip, self.composed.classes, settings=settings
         )
-        return Measured(predictions={"deaf": found})
+        return Measured(predictions={"no_audio": found})
 
 
 def add_scores(found: Measured, row: str, scores: Scores) -> None:

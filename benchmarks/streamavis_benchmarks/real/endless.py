@@ -1,4 +1,4 @@
-"""Does a stream stay as good as it began? Clips in a loop through one session, without an end."""
+"""Quality over a long stream: clips in a loop through one session, last round against first."""
 
 from __future__ import annotations
 

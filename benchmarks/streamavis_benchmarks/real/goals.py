@@ -41,7 +41,7 @@ class Extra:
     """What is not a count."""
 
     own: dict[str, float]  # corrected scores on composed clips; {} where not measured
-    deaf: dict[str, float]  # of the deaf twin
+    no_audio: dict[str, float]  # of the model without sound
     step: dict[str, float]  # of `speed.step_ms`
     threads: int
 
@@ -138,14 +138,17 @@ def _other_sounds(counts: Mapping[str, float]) -> list[Line]:
 
 def _scores(extra: Extra) -> list[Line]:
     fsla, hota = extra.own.get("FSLA", math.nan), extra.own.get("HOTA", math.nan)
-    deaf = extra.deaf.get("HOTA", math.nan)
-    ratio = hota / deaf if deaf > 0 else math.nan
-    beside = f", deaf twin {extra.deaf.get('FSLA', math.nan):.2f}" if extra.deaf else ""
+    no_audio = extra.no_audio.get("HOTA", math.nan)
+    ratio = hota / no_audio if no_audio > 0 else math.nan
+    beside = f", without sound {extra.no_audio.get('FSLA', math.nan):.2f}" if extra.no_audio else ""
     text = "-" if math.isnan(fsla) else f"{fsla:.2f}{beside}"
     first = Line("composed, corrected FSLA", ">= 40", text, _known(fsla, fsla >= 40), fsla)
-    text = "-" if math.isnan(hota) else f"{hota:.2f}, deaf twin {deaf:.2f}, {ratio:.2f}x"
+    text = "-" if math.isnan(hota) else f"{hota:.2f}, without sound {no_audio:.2f}, {ratio:.2f}x"
     met = _known(ratio, ratio >= 1.5)
-    return [first, Line("composed, corrected HOTA", ">= 1.5x the deaf twin's", text, met, hota)]
+    return [
+        first,
+        Line("composed, corrected HOTA", ">= 1.5x the model without sound", text, met, hota),
+    ]
 
 
 def _endless(counts: Mapping[str, float]) -> Line:

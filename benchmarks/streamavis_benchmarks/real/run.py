@@ -22,7 +22,7 @@ from streamavis_apps.terminal import Terminal
 from streamavis import checkpoint
 from streamavis.errors import InputError
 from streamavis_benchmarks.real import goals, pack
-from streamavis_benchmarks.real.composed import SOUNDS, ComposedUnit, DeafUnit, read_composed
+from streamavis_benchmarks.real.composed import SOUNDS, ComposedUnit, NoAudioUnit, read_composed
 from streamavis_benchmarks.real.endless import EndlessUnit, one_minute
 from streamavis_benchmarks.real.pictures import SceneUnit
 from streamavis_benchmarks.real.recordings import ClipUnit, SilentUnit
@@ -53,7 +53,9 @@ class RealPlan:
     data: Path
     composed: Path | None = None  # None: its rows stay empty
     clips: tuple[Path, ...] = ()  # more folders with a truth.json
-    deaf: str | None = None  # a model that was trained deaf; None: this one without a microphone
+    no_audio: str | None = (
+        None  # a model that was trained without sound; None: this one without a microphone
+    )
     split: Literal["val", "test"] = "test"
     minutes: float = 0.0  # of the endless stream; 0: not measured
     score_on: float | None = None
@@ -75,7 +77,7 @@ def run(plan: RealPlan, *, console: Console | None = None) -> ExitCode:
     classes = checkpoint.configuration(plan.model).classes
     split, jobs = _jobs(plan, classes)
     weights = Weights(
-        plan.model, plan.deaf, plan.score_on, plan.score_off, _FAST_FPS if plan.fast else _FPS
+        plan.model, plan.no_audio, plan.score_on, plan.score_off, _FAST_FPS if plan.fast else _FPS
     )
     total = sum(job.unit.weight for job in jobs)
     columns = (TextColumn("measuring"), BarColumn(), MofNCompleteColumn(), TextColumn("frames"))
@@ -142,7 +144,9 @@ def _jobs(plan: RealPlan, classes: tuple[str, ...]) -> tuple[Any, list[Job]]:
             heard = [sound for sound in SOUNDS if sound not in sounds or sound in one.off_screen]
             drawn = plan.sheet is not None and one.number % every == 0
             jobs += [Job(ComposedUnit(one, s, drawn and s in ("own", "silence"))) for s in heard]
-            jobs.append(Job(DeafUnit(one, own=plan.deaf is None), deaf=plan.deaf is not None))
+            jobs.append(
+                Job(NoAudioUnit(one, own=plan.no_audio is None), no_audio=plan.no_audio is not None)
+            )
         if plan.minutes:
             clips, seconds = one_minute(composed)
             rounds = max(2, round(60 * plan.minutes / seconds))
@@ -187,8 +191,8 @@ def _extra(
     corrected = {twin: one["corrected"] for twin, one in scores.items()}
     setting = weights.setting(plan.model, lambda: None)
     step = step_ms(setting, _shown(plan), plan.threads, _STEPS // 3 if plan.fast else _STEPS)
-    own, deaf = corrected.get("own", {}), corrected.get("deaf", {})
-    return goals.Extra(own, deaf, step, plan.threads), scores
+    own, no_audio = corrected.get("own", {}), corrected.get("no_audio", {})
+    return goals.Extra(own, no_audio, step, plan.threads), scores
 
 
 def _shown(plan: RealPlan) -> list[NDArray[np.uint8]]:
@@ -246,7 +250,8 @@ def _document(
         "fast": plan.fast,
         "score_on": plan.score_on,
         "score_off": plan.score_off,
-        "deaf_twin": plan.deaf or "the model without a microphone, everything in view sounds",
+        "without_sound": plan.no_audio
+        or "the model without a microphone, everything in view sounds",
         "goals": [
             {
                 "what": line.what,

@@ -34,7 +34,7 @@ class Weights:
     """What a process loads."""
 
     model: str
-    deaf: str | None  # the twin that was trained deaf
+    no_audio: str | None  # the model that was trained without sound
     score_on: float | None  # None: as the model was made for
     score_off: float | None
     fps: float
@@ -58,11 +58,11 @@ class Job:
     """A piece of work, and which network it is for."""
 
     unit: Unit
-    deaf: bool = False  # the twin that was trained deaf
+    no_audio: bool = False  # the model that was trained without sound
 
 
 class StoppedError(Exception):
-    """Ctrl-C or SIGTERM asked for an end."""
+    """Ctrl-C or SIGTERM stopped the run."""
 
 
 class _Watched(WrappedNetwork):
@@ -92,7 +92,7 @@ def do_all(
         weights: loaded once by each process.
         processes: 1: this one. Each has one thread of torch.
         stopped: asked now and then.
-        progress: told the frames done so far.
+        progress: called with the frames done so far.
 
     Raises:
         StoppedError: `stopped` said so; nothing goes on.
@@ -150,7 +150,7 @@ def _alone(
     total = Measured()
     try:
         for job in jobs:
-            total.add(job.unit.measure(settings[job.deaf]))
+            total.add(job.unit.measure(settings[job.no_audio]))
     finally:
         torch.set_num_threads(before)
     return total
@@ -160,12 +160,12 @@ def _settings(
     jobs: Sequence[Job], weights: Weights, watch: Callable[[], None]
 ) -> dict[bool, Setting]:
     settings = {False: weights.setting(weights.model, watch)}
-    if weights.deaf is not None and any(job.deaf for job in jobs):
-        settings[True] = weights.setting(weights.deaf, watch)
+    if weights.no_audio is not None and any(job.no_audio for job in jobs):
+        settings[True] = weights.setting(weights.no_audio, watch)
     return settings
 
 
-_state: dict[bool, Setting] = {}  # of a worker process: the model's, and the deaf twin's
+_state: dict[bool, Setting] = {}  # of a worker process: the model's, and the one without sound
 
 
 def _prepare(weights: Weights, halt: Any, steps: Any) -> None:
@@ -181,9 +181,9 @@ def _prepare(weights: Weights, halt: Any, steps: Any) -> None:
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     _state[False] = weights.setting(weights.model, watch)
-    if weights.deaf is not None:
-        _state[True] = weights.setting(weights.deaf, watch)
+    if weights.no_audio is not None:
+        _state[True] = weights.setting(weights.no_audio, watch)
 
 
 def _do(job: Job) -> Measured:
-    return job.unit.measure(_state[job.deaf])
+    return job.unit.measure(_state[job.no_audio])

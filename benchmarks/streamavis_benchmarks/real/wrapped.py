@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from streamavis.runtime.step import ModelState, StepConfig, StepModel
+    from streamavis.runtime.step import StepConfig, StepModel, StepState
 
 __all__ = ["WrappedNetwork"]
 
@@ -29,6 +29,6 @@ class WrappedNetwork:
         """Of the network."""
         return self._network.parameters()
 
-    def init_state(self, streams: int) -> ModelState:
+    def init_state(self, streams: int) -> StepState:
         """An empty state for this many streams."""
         return self._network.init_state(streams)

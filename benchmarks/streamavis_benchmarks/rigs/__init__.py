@@ -1,4 +1,4 @@
-"""Cameras and microphones without hardware, that break when told to.
+"""Cameras and microphones without hardware, that break on command.
 
 For tests of live sources and for `bench live`. A camera here writes the moment at which it drew
 a picture into that picture, a speaker plays sound at moments of the same clock.

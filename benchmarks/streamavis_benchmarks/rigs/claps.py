@@ -22,7 +22,7 @@ _PITCH_HZ = 2_000.0
 class Claps:
     """One clap in each second of a monotonic clock, at moments nobody can guess from the others.
 
-    Both sides are functions of time: whoever draws or plays asks for the moment it stands at.
+    Both sides are functions of time: the caller gives the time.
     """
 
     def __init__(self, seed: int = 0) -> None:

@@ -35,7 +35,7 @@ class Departure(NamedTuple):
 
 
 class MjpegCamera:
-    """An HTTP camera at `url`, `fps` pictures a second to whoever connects; a context manager.
+    """An HTTP camera at `url`, `fps` pictures a second to every client; a context manager.
 
     Attributes:
         frozen: while set, the picture stays the same.

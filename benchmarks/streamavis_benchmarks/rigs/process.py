@@ -1,4 +1,4 @@
-"""Programs beside the one that is measured: started, listened to, ended."""
+"""Programs beside the one that is measured: started, read, ended."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Program:
         self.kill()
 
     @property
-    def alive(self) -> bool:
+    def runs(self) -> bool:
         """Whether it still runs."""
         return self.process.poll() is None
 
@@ -100,14 +100,14 @@ class RigProcess:
 
     Attributes:
         url: where the camera is.
-        departures: pictures that left so far, in order; from any thread.
+        departures: pictures sent so far, in order; from any thread.
     """
 
     def __init__(self, plan: RigPlan, timeout_s: float = 30.0) -> None:
         """Start it and wait for its camera.
 
         Raises:
-            InputError: it did not start; says what it wrote.
+            InputError: it did not start; the message has its output.
         """
         self.url = ""
         self.departures: list[Departure] = []
@@ -117,7 +117,7 @@ class RigProcess:
         self._program = Program(command, self._take)
         if not self._ready.wait(timeout_s) or not self.url:
             self._program.kill()
-            raise InputError(f"the rig did not start: {self._program.tail or 'no word from it'}")
+            raise InputError(f"the rig did not start: {self._program.tail or 'no output'}")
 
     def __enter__(self) -> Self:
         return self
@@ -130,8 +130,8 @@ class RigProcess:
     ) -> None:
         self._program.kill()
 
-    def say(self, word: Literal["unplug", "plug", "hang", "freeze", "heal"]) -> None:
-        """Break the camera, or mend it."""
+    def say(self, word: Literal["unplug", "plug", "hang", "freeze", "repair"]) -> None:
+        """Break the camera, or repair it."""
         stdin = self._program.process.stdin
         assert stdin is not None, "a pipe was asked for"
         stdin.write(word + "\n")

@@ -1,6 +1,6 @@
 """A rig in a process of its own: what `RigProcess` starts.
 
-It reads one word a line: `unplug`, `plug`, `hang`, `freeze`, `heal`; and writes its camera's
+It reads one word a line: `unplug`, `plug`, `hang`, `freeze`, `repair`; and writes its camera's
 address, then a line per picture that left. It ends with its input.
 """
 
@@ -56,7 +56,7 @@ def _obey(word: str, camera: MjpegCamera) -> None:
             camera.hanging.set()
         case "freeze":
             camera.frozen.set()
-        case "heal":
+        case "repair":
             camera.hanging.clear()
             camera.frozen.clear()
         case _:

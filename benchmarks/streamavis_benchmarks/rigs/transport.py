@@ -31,7 +31,7 @@ _BLOCK = 1152  # samples of a frame of MP2
 
 
 class TsSender:
-    """H.264 and MP2, to whoever connects (`tcp`) or to a port (`udp`); a context manager.
+    """H.264 and MP2, to every client (`tcp`) or to a port (`udp`); a context manager.
 
     A picture's stamp is the moment it was due, and each sample of the sound is for a moment of
     the same clock: beeps at whole seconds, or claps that the pictures show as well.

@@ -1,1 +1,1 @@
-"""Does a network, or the live engine, stay what it was, however long it runs?"""
+"""Long runs of a network and of the live engine: memory, time per step, equal outputs."""

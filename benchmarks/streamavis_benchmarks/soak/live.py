@@ -1,7 +1,7 @@
 """`streamavis bench soak --seconds N --faults`: the live engine, with a fault now and then.
 
 A synthetic camera and microphone, the real supervisors, engine, model, wire and subscriber. What
-is measured is what a robot sees: when it is told of a fault, and when results are good again.
+is measured at the robot: when it gets the report of a fault, and when results have recovered.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from streamavis.session import Session
 from streamavis.sinks.publish import PublishSink
 from streamavis.wire import Hello, Subscriber
 from streamavis_benchmarks.faults.figures import figures_of, missed_goals, table_of
-from streamavis_benchmarks.faults.watch import FaultPlan, Seen, Watched, endure, is_good
+from streamavis_benchmarks.faults.watch import FaultPlan, Seen, Watched, has_recovered, run_faults
 from streamavis_benchmarks.process_watch import ProcessWatch, as_sentence, missed_slope
 from streamavis_benchmarks.soak.world import FAULTS, FaultyModel, World
 
@@ -102,9 +102,9 @@ def _soak(plan: LiveSoak, console: Console, stop: Stop) -> dict[str, Any]:
             thread.start()
         begin_s = time.monotonic()
         watched = Watched(
-            seen, partial(setattr, world, "fault"), process.read, partial(is_good, seen)
+            seen, partial(setattr, world, "fault"), process.read, partial(has_recovered, seen)
         )
-        endured = endure(plan, watched, console, stop)
+        records = run_faults(plan, watched, console, stop)
         engine.stop()
         threads[0].join()
         over.set()
@@ -115,7 +115,7 @@ def _soak(plan: LiveSoak, console: Console, stop: Stop) -> dict[str, Any]:
         "minutes": round((time.monotonic() - begin_s) / 60, 2),
         "size": plan.size,
         "fps": plan.fps,
-        "faults": figures_of(endured),
+        "faults": figures_of(records),
         "captured": report.captured,
         "processed": report.processed,
         "dropped": report.dropped,

@@ -1,7 +1,7 @@
 """`streamavis bench soak --steps N`: does a network stay what it was, however long it runs?
 
 One stream is stepped N times. Then the aged state and a fresh one step in turns in the same
-process, and a copy of the aged state that is told it is young must say the same, bit for bit.
+process, and a copy of the aged state with reset counters must give the same outputs, bit for bit.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class SoakFigures(TypedDict):
 
 @dataclass
 class ModelSoak:
-    """A network and what it sees and hears, over and over."""
+    """A network and its repeated input."""
 
     network: StreamAVIS
     frames: Tensor  # (scenes, 3, h, w) uint8
@@ -101,7 +101,7 @@ class ModelSoak:
             yield _finite(self.step(state, n, self.scene()))
 
     def compare(self, aged: ModelState, n: int, pairs: int) -> dict[str, float]:
-        """Median milliseconds of a step, aged and fresh by turns; `n`: the aged one's frame."""
+        """Median milliseconds of a step, aged and fresh alternately; `n`: the aged one's frame."""
         states = {"aged": (aged, n), "fresh": (self.network.init_state(1), 0)}
         taken: dict[str, list[float]] = {name: [] for name in states}
         for pair in range(pairs):
@@ -114,11 +114,11 @@ class ModelSoak:
                 taken[name].append(time.perf_counter() - began)
         return {name: float(np.median(values)) * 1e3 for name, values in taken.items()}
 
-    def says_the_same(self, aged: ModelState, n: int, steps: int) -> bool:
-        """Whether equal memories give equal outputs: a copy of `aged` believes to be young."""
+    def is_equal(self, aged: ModelState, n: int, steps: int) -> bool:
+        """Whether equal memories give equal outputs: a copy of `aged` has reset counters."""
         rules = self.network.config.memory
-        young = aged.clone()
-        counters = young.counters
+        reset = aged.clone()
+        counters = reset.counters
         # Whole turns of the ring, and whole strides of time, are taken off.
         turns = (counters.written - rules.places) // rules.window
         counters.written -= turns.clamp_min(0) * rules.window
@@ -134,7 +134,7 @@ class ModelSoak:
         for step in range(steps):
             scene = self.scene()
             a = self.step(aged, n + step, scene)
-            b = self.step(young, earlier + step, scene)
+            b = self.step(reset, earlier + step, scene)
             same &= all(torch.equal(x, y) for x, y in zip(_said(a), _said(b), strict=True))
         return same
 
@@ -155,7 +155,7 @@ def run(
         model: shipped name or file.
         steps: of one stream, 8 a second of its time.
         size: (height, width) of the pictures the network is given.
-        pairs: steps of the aged and of a fresh state that are timed by turns.
+        pairs: steps of the aged and of a fresh state that are timed alternately.
         json_path: where the figures go as well; replaced.
         console: standard output by default.
         stop: ends the run early; SIGINT and SIGTERM do by default.
@@ -178,7 +178,7 @@ def run(
         if stop.event.is_set():
             return stop.exit_code
         medians = soak.compare(state, steps, pairs)
-        equal = soak.says_the_same(state, steps + pairs, min(pairs, 100))
+        equal = soak.is_equal(state, steps + pairs, min(pairs, 100))
     growth = growth_mib(readings)
     ratio = medians["aged"] / medians["fresh"]
     small = growth is None or growth < GROWTH_MIB
@@ -269,7 +269,7 @@ def _print(console: Console, figures: SoakFigures) -> None:
         f"{figures['steps']:,} steps ({figures['stream_hours']:g} hours of a stream) of "
         f"{figures['model']} in {figures['seconds']:.0f} s",
         memory,
-        f"time: a step {aged:.2f} ms aged, {fresh:.2f} ms fresh, by turns; ratio "
+        f"time: a step {aged:.2f} ms aged, {fresh:.2f} ms fresh, alternately; ratio "
         f"{figures['ratio']:.3f} (goal <= {RATIO:g})",
         f"outputs finite: {yes(figures['finite'])}; equal where memories are equal: "
         f"{yes(figures['equal'])}",

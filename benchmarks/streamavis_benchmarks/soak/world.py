@@ -1,4 +1,4 @@
-"""A camera, a microphone and a model that break when told to, for `bench soak`."""
+"""A camera, a microphone and a model that break on command, for `bench soak`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from streamavis.clock import Clock
     from streamavis.io.live import Captured
     from streamavis.runtime.post import SlotOutput
-    from streamavis.runtime.step import ModelState, StepConfig, StepModel
+    from streamavis.runtime.step import StepConfig, StepModel, StepState
     from streamavis_benchmarks.faults.watch import Fault
 
 __all__ = ["FAULTS", "FaultyModel", "World"]
@@ -136,7 +136,7 @@ class FaultyModel:
         """Of the model within."""
         return self._model.parameters()
 
-    def init_state(self, streams: int) -> ModelState:
+    def init_state(self, streams: int) -> StepState:
         """Of the model within."""
         return self._model.init_state(streams)
 

@@ -72,7 +72,9 @@ MAIN = Study(
             ("start=scratch", "trainer.rate=1e-3", *_NO_TEACHER, *_NO_FULL),
         ),
         Variant("distilled", "student, distilled", "student"),
-        Variant("deaf", "student, distilled, without sound", "student", ("network.audio=none",)),
+        Variant(
+            "no-audio", "student, distilled, without sound", "student", ("network.audio=none",)
+        ),
     ),
 )
 

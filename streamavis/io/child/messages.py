@@ -9,14 +9,14 @@ import msgspec
 from streamavis.errors import InputError
 
 __all__ = [
+    "ChildRequest",
     "Failed",
+    "FoundMicrophone",
     "Listed",
     "MessageReader",
-    "Microphone",
     "OpenedCamera",
     "OpenedMicrophone",
     "PacketMessage",
-    "Request",
     "SoundMessage",
     "encode",
 ]
@@ -25,7 +25,7 @@ _PREFIX = 4  # bytes, big-endian
 _LONGEST = 64 << 20  # an 8K picture in YUYV
 
 
-class Request(msgspec.Struct, frozen=True):
+class ChildRequest(msgspec.Struct, frozen=True):
     """What the child is to open: a microphone by name, or a container by URL; or to list."""
 
     kind: str  # microphone, packets, list
@@ -35,7 +35,7 @@ class Request(msgspec.Struct, frozen=True):
     channels: int = 0  # of a microphone, each by itself beside the mono mix; 0: mono alone
 
 
-class Microphone(msgspec.Struct, frozen=True):
+class FoundMicrophone(msgspec.Struct, frozen=True):
     """One microphone, as the sound system describes it."""
 
     name: str
@@ -86,7 +86,7 @@ class PacketMessage(msgspec.Struct, frozen=True, tag="packet"):
 class Listed(msgspec.Struct, frozen=True, tag="list"):
     """Every microphone there is."""
 
-    microphones: list[Microphone]
+    microphones: list[FoundMicrophone]
 
 
 class Failed(msgspec.Struct, frozen=True, tag="failed"):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from streamavis.errors import InputError, MissingExtraError
-from streamavis.io.child.messages import Microphone, OpenedMicrophone, SoundMessage
+from streamavis.io.child.messages import FoundMicrophone, OpenedMicrophone, SoundMessage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import msgspec
     from numpy.typing import NDArray
 
-__all__ = ["Ring", "microphones", "sound"]
+__all__ = ["BlockRing", "microphones", "sound"]
 
 _BLOCK_S = 0.01
 _LATENCY_S = 0.04
@@ -30,7 +30,7 @@ _NO_LIBRARY = (
 )
 
 
-class Ring:
+class BlockRing:
     """Where the audio callback leaves blocks for the thread that drains them.
 
     Everything is allocated beforehand. One thread writes, one reads; a block that finds no room
@@ -94,7 +94,7 @@ class Ring:
         )
 
 
-def microphones() -> list[Microphone]:
+def microphones() -> list[FoundMicrophone]:
     """Every input device, PulseAudio's and PipeWire's own sources included.
 
     Raises:
@@ -103,7 +103,7 @@ def microphones() -> list[Microphone]:
     sounddevice = _sounddevice()
     default = _default_input(sounddevice)
     found = [
-        Microphone(
+        FoundMicrophone(
             str(device["name"]),
             round(device["default_samplerate"]),
             int(device["max_input_channels"]),
@@ -112,7 +112,9 @@ def microphones() -> list[Microphone]:
         for index, device in enumerate(sounddevice.query_devices())
         if device["max_input_channels"] > 0
     ]
-    return found + [Microphone(name, rate, channels) for name, rate, channels in _pulse_sources()]
+    return found + [
+        FoundMicrophone(name, rate, channels) for name, rate, channels in _pulse_sources()
+    ]
 
 
 def sound(name: str, channels: int = 0) -> Iterator[msgspec.Struct]:
@@ -151,15 +153,21 @@ def _sounddevice() -> Any:
     return sounddevice
 
 
-def _open(sounddevice: Any, device: int, rate: int, channels: int, wanted: int) -> tuple[Any, Ring]:
+def _open(
+    sounddevice: Any, device: int, rate: int, channels: int, wanted: int
+) -> tuple[Any, BlockRing]:
     """As many channels as are wanted; 0: mono where the device can do it, else what it has."""
     problem: Exception | None = None
     counts = (wanted, channels) if wanted else (1, min(2, channels), channels)
     for count in dict.fromkeys(counts):
-        ring = Ring(round(_RING_S * rate), count, keeps_channels=wanted > 0)
+        ring = BlockRing(round(_RING_S * rate), count, keeps_channels=wanted > 0)
 
         def callback(
-            samples: NDArray[np.float32], frames: int, times: Any, status: Any, ring: Ring = ring
+            samples: NDArray[np.float32],
+            frames: int,
+            times: Any,
+            status: Any,
+            ring: BlockRing = ring,
         ) -> None:
             now_ns = time.monotonic_ns()
             adc_s, current_s = times.inputBufferAdcTime, times.currentTime

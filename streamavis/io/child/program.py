@@ -18,11 +18,11 @@ import msgspec
 
 from streamavis.errors import StreamAVISError
 from streamavis.io.child.messages import (
+    ChildRequest,
     Failed,
     Listed,
     OpenedCamera,
     PacketMessage,
-    Request,
     encode,
 )
 
@@ -34,7 +34,7 @@ __all__ = ["main"]
 
 def main() -> None:
     """Read one request from stdin, write messages to stdout until told to end."""
-    request = msgspec.msgpack.decode(_request(), type=Request)
+    request = msgspec.msgpack.decode(_request(), type=ChildRequest)
     out = os.dup(1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # whatever a library prints is no message
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -49,7 +49,7 @@ def main() -> None:
         _write(out, encode(Failed(f"{type(error).__name__}: {error}")))
 
 
-def _messages(request: Request) -> Iterator[msgspec.Struct]:
+def _messages(request: ChildRequest) -> Iterator[msgspec.Struct]:
     if request.kind == "packets":
         return _packets(request)
     from streamavis.io.child import portaudio
@@ -59,7 +59,7 @@ def _messages(request: Request) -> Iterator[msgspec.Struct]:
     return portaudio.sound(request.target, request.channels)
 
 
-def _packets(request: Request) -> Iterator[msgspec.Struct]:
+def _packets(request: ChildRequest) -> Iterator[msgspec.Struct]:
     """Read a container's picture packets, undecoded, stamped as they come."""
     import av
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from streamavis.errors import InputError
-from streamavis.io.child.messages import Failed, MessageReader, Request, encode
+from streamavis.io.child.messages import ChildRequest, Failed, MessageReader, encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +28,7 @@ _REAP_S = 0.5
 class Pump:
     """Runs the child, yields its messages, and lets go of it at once when asked to."""
 
-    def __init__(self, request: Request, name: str) -> None:
+    def __init__(self, request: ChildRequest, name: str) -> None:
         """Prepare; `name` stands for the device in errors."""
         self._request = request
         self._name = name

@@ -4,19 +4,19 @@
 run by a `DeviceSupervisor` that opens it anew whenever it breaks.
 """
 
-from streamavis.io.live.address import Address, Kind, parse_camera, parse_sound
+from streamavis.io.live.address import DeviceAddress, Kind, parse_camera, parse_sound
 from streamavis.io.live.capture import Capture, Captured, Device
 from streamavis.io.live.clap import ClapMeter, ClapOffset
 from streamavis.io.live.fake import FakeDevice
 from streamavis.io.live.source import LiveSource
 
 __all__ = [
-    "Address",
     "Capture",
     "Captured",
     "ClapMeter",
     "ClapOffset",
     "Device",
+    "DeviceAddress",
     "FakeDevice",
     "Kind",
     "LiveSource",

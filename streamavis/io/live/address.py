@@ -1,7 +1,7 @@
 """Addresses of cameras and microphones: what they may look like, and how they may be shown.
 
-An address can carry a user name, a password or a token. `Address.name` never does, nor does its
-repr; whatever a library says about an address goes through `Address.scrub` before it is shown.
+An address can carry a user name, a password or a token. `DeviceAddress.name` never does, nor does
+its repr; what a library says about an address passes `DeviceAddress.scrub` before it is shown.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from streamavis.errors import InputAddressError, InputError
 from streamavis.io.locate import locate
 from streamavis.redaction import display_name
 
-__all__ = ["Address", "Kind", "parse_camera", "parse_sound"]
+__all__ = ["DeviceAddress", "Kind", "parse_camera", "parse_sound"]
 
 NETWORK_SCHEMES = frozenset({"rtsp", "rtsps", "rtmp", "http", "https", "udp", "tcp"})
 _CAMERA_FORMS = (
@@ -43,7 +43,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class DeviceAddress:
     """Where a camera or microphone is."""
 
     kind: Kind
@@ -62,7 +62,7 @@ class Address:
         return text
 
 
-def parse_camera(text: str) -> Address:
+def parse_camera(text: str) -> DeviceAddress:
     """Read a camera's address: `camera:0` (or `0`), a URL, `lavfi:GRAPH`, a file.
 
     A file that exists is one, whatever its name looks like; `./0` is a file called 0.
@@ -73,7 +73,7 @@ def parse_camera(text: str) -> Address:
         InputError: it names a file that is not there.
     """
     if _is_file(text):
-        return Address(Kind.FILE, text, text)
+        return DeviceAddress(Kind.FILE, text, text)
     scheme, colon, rest = text.partition(":")
     if text.isdecimal():
         scheme, colon, rest = "camera", ":", text
@@ -93,7 +93,7 @@ def parse_camera(text: str) -> Address:
     return _stream(text, _CAMERA_FORMS)
 
 
-def parse_sound(text: str) -> Address:
+def parse_sound(text: str) -> DeviceAddress:
     """Read a microphone's address: `mic:default`, `mic:NAME`, `none`, or what has sound in it.
 
     Raises:
@@ -101,27 +101,27 @@ def parse_sound(text: str) -> Address:
         InputError: it names a file that is not there.
     """
     if text == "none":
-        return Address(Kind.NONE, "none", "")
+        return DeviceAddress(Kind.NONE, "none", "")
     if _is_file(text):
-        return Address(Kind.FILE, text, text)
+        return DeviceAddress(Kind.FILE, text, text)
     if text == "default":
         text = "mic:default"
     scheme, colon, rest = text.partition(":")
     if scheme == "mic" and colon:
         if not rest.strip():
             raise InputAddressError(f"{text}: names no microphone; `streamavis devices` lists them")
-        return Address(Kind.MICROPHONE, text, rest.strip())
+        return DeviceAddress(Kind.MICROPHONE, text, rest.strip())
     if scheme in ("camera", "v4l2") and colon:
         raise InputAddressError(f"{text}: a camera without sound; expected {_SOUND_FORMS}")
     return _stream(text, _SOUND_FORMS)
 
 
-def _stream(text: str, forms: str) -> Address:
+def _stream(text: str, forms: str) -> DeviceAddress:
     """A network stream, generated source or file."""
     if text.startswith("lavfi:"):
         if not text.removeprefix("lavfi:").strip():
             raise InputAddressError(f"{text}: names no filter graph; try lavfi:testsrc2[out0]")
-        return Address(Kind.LAVFI, text, text)
+        return DeviceAddress(Kind.LAVFI, text, text)
     if "://" in text:
         return _url(text, forms)
     if not text.strip():
@@ -131,7 +131,7 @@ def _stream(text: str, forms: str) -> Address:
             locate(text)  # pictures: frame%04d.png, *.jpg
     except InputError as error:
         raise InputError(f"{text}: no such file; expected {forms}") from error
-    return Address(Kind.FILE, text, text)
+    return DeviceAddress(Kind.FILE, text, text)
 
 
 def _is_file(text: str) -> bool:
@@ -141,7 +141,7 @@ def _is_file(text: str) -> bool:
     return os.path.isfile(text)  # noqa: PTH113  Path raises for names that are too long
 
 
-def _url(text: str, forms: str) -> Address:
+def _url(text: str, forms: str) -> DeviceAddress:
     name = display_name(text)
     try:
         parts = urlsplit(text)
@@ -156,10 +156,10 @@ def _url(text: str, forms: str) -> Address:
         raise InputAddressError(f"{name}: names no host; expected {parts.scheme}://HOST/...")
     if parts.scheme in ("udp", "tcp") and parts.port is None:
         raise InputAddressError(f"{name}: names no port; expected {parts.scheme}://HOST:PORT")
-    return Address(Kind.NETWORK, name, text)
+    return DeviceAddress(Kind.NETWORK, name, text)
 
 
-def _v4l2(node: str, query: str, question: str, text: str) -> Address:
+def _v4l2(node: str, query: str, question: str, text: str) -> DeviceAddress:
     if not node.startswith("/dev/"):
         raise InputAddressError(f"{text}: expected a device node, as in v4l2:/dev/video0")
     pairs = parse_qsl(query, keep_blank_values=True) if question else []
@@ -170,7 +170,7 @@ def _v4l2(node: str, query: str, question: str, text: str) -> Address:
                 f"{text}: does not understand {key}={value}; "
                 "expected ?size=1280x720&fps=30&format=mjpeg, or some of these"
             )
-    return Address(Kind.V4L2, text, node, tuple(pairs))
+    return DeviceAddress(Kind.V4L2, text, node, tuple(pairs))
 
 
 def _secrets(target: str) -> list[str]:

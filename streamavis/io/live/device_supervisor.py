@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from streamavis.errors import StoppedError, StreamAVISError
 from streamavis.io.live.frozen import FrozenPicture
+from streamavis.limits import LogLimiter
 from streamavis.types import AudioChunk, SourceEvent, VideoFrame
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ class DeviceSupervisor:
         self._attempt: _Attempt | None = None
         self._hanging: list[threading.Thread] = []
         self._frozen = FrozenPicture()
-        self._traced: set[str] = set()  # surprises whose traceback is in the log
+        self._surprises = LogLimiter(_LOG.error, clock.now_ns)  # lines of drivers and hosts
         self._periods_ns: deque[int] = deque(maxlen=15)
         self._frames = 0
         self._size = (0, 0)
@@ -269,9 +270,8 @@ class DeviceSupervisor:
             outcome, reason = "broke", str(error)
         except Exception as error:  # a driver's surprise must not end the stream
             outcome, reason = "broke", f"{self._device.name}: {type(error).__name__}: {error}"
-            if reason not in self._traced:
-                self._traced.add(reason)
-                _LOG.error("%s", reason, exc_info=error)
+            if (line := self._surprises.admit(type(error).__name__, reason)) is not None:
+                _LOG.error("%s", line, exc_info=error)
         finally:
             attempt.capture.abort()
         with self._lock:

@@ -10,15 +10,15 @@ import numpy as np
 from streamavis.errors import InputError
 from streamavis.io.array_sound import ArraySound
 from streamavis.io.child.messages import (
+    ChildRequest,
+    FoundMicrophone,
     Listed,
-    Microphone,
     OpenedMicrophone,
-    Request,
     SoundMessage,
 )
 from streamavis.io.child.pump import Pump
 from streamavis.io.live.capture import Capture, Captured, Device
-from streamavis.io.live.sample_clock import Block, SampleClock
+from streamavis.io.live.sample_clock import SampleClock, SoundBlock
 from streamavis.io.live.steady import SteadySound
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from streamavis.bearing import MicArray
     from streamavis.clock import Clock
-    from streamavis.io.live.address import Address
+    from streamavis.io.live.address import DeviceAddress
 
 __all__ = ["list_microphones", "microphone_device"]
 
@@ -35,7 +35,7 @@ _GIVE_UP_S = 1.0
 _RATES = range(4_000, 400_000)  # Hz
 
 
-def microphone_device(address: Address, array: MicArray | None = None) -> Device:
+def microphone_device(address: DeviceAddress, array: MicArray | None = None) -> Device:
     """The microphone at `mic:NAME`; with `array` its channels are the microphones of that."""
 
     def open_capture(clock: Clock) -> Capture:
@@ -44,13 +44,13 @@ def microphone_device(address: Address, array: MicArray | None = None) -> Device
     return Device(address.name, "audio", open_capture, stall_s=_STALL_S, give_up_s=_GIVE_UP_S)
 
 
-def list_microphones() -> list[Microphone]:
+def list_microphones() -> list[FoundMicrophone]:
     """Every microphone of this machine, asked afresh.
 
     Raises:
         InputError: the PortAudio library is missing; names the package.
     """
-    for message in Pump(Request("list"), "microphones"):
+    for message in Pump(ChildRequest("list"), "microphones"):
         if isinstance(message, Listed):
             return message.microphones
     return []
@@ -60,11 +60,13 @@ class _MicrophoneCapture:
     fps: float | None = None
     has_sound = True
 
-    def __init__(self, address: Address, clock: Clock, array: MicArray | None) -> None:
+    def __init__(self, address: DeviceAddress, clock: Clock, array: MicArray | None) -> None:
         self._clock = clock
         self._name = address.name
         channels = 0 if array is None else array.needed_channels
-        self._pump = Pump(Request("microphone", address.target, channels=channels), address.name)
+        self._pump = Pump(
+            ChildRequest("microphone", address.target, channels=channels), address.name
+        )
         self._array = None if array is None else ArraySound(array, address.name)
         self._placing: SampleClock | None = None
         self._rate = 0
@@ -105,10 +107,10 @@ class _MicrophoneCapture:
         age_ns = length_ns if block.age_ns is None else block.age_ns
         yield from array.block(samples, self._rate, block.arrival_ns - age_ns)
 
-    def _block(self, message: SoundMessage) -> Block:
+    def _block(self, message: SoundMessage) -> SoundBlock:
         """From the child's monotonic clock, which is the machine's, to the engine's."""
         since_ns = time.monotonic_ns() - message.monotonic_ns
-        return Block(
+        return SoundBlock(
             np.frombuffer(message.samples, np.float32),
             self._clock.now_ns() - since_ns,
             message.age_ns,

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from streamavis.bearing import MicArray
     from streamavis.clock import Clock
-    from streamavis.io.live.address import Address
+    from streamavis.io.live.address import DeviceAddress
     from streamavis.types import Modality
 
 __all__ = ["COUNTED_FORMATS", "network_device"]
@@ -55,7 +55,7 @@ _RATES = range(4_000, 400_000)  # Hz, of sound
 
 
 def network_device(
-    address: Address,
+    address: DeviceAddress,
     modality: Modality,
     *,
     with_sound: bool = True,
@@ -88,7 +88,7 @@ class _NetworkCapture:
 
     def __init__(
         self,
-        address: Address,
+        address: DeviceAddress,
         clock: Clock,
         *,
         pictures: bool,

@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
     from streamavis.bearing import MicArray
     from streamavis.clock import Clock
-    from streamavis.io.live.address import Address
+    from streamavis.io.live.address import DeviceAddress
     from streamavis.types import Modality
 
 __all__ = ["paced_device"]
 
 
 def paced_device(
-    address: Address,
+    address: DeviceAddress,
     modality: Modality,
     *,
     with_sound: bool = True,
@@ -71,7 +71,7 @@ class _Pace:
 
 class _PacedMedia:
     def __init__(
-        self, address: Address, clock: Clock, with_sound: bool, array: MicArray | None
+        self, address: DeviceAddress, clock: Clock, with_sound: bool, array: MicArray | None
     ) -> None:
         self._array = array
         self.fps: float | None = None
@@ -119,7 +119,7 @@ class _PacedSound:
     fps: float | None = None
     has_sound = True
 
-    def __init__(self, address: Address, clock: Clock, array: MicArray | None) -> None:
+    def __init__(self, address: DeviceAddress, clock: Clock, array: MicArray | None) -> None:
         self._address = address
         self._pace = _Pace(clock)
         self._array = array

@@ -8,14 +8,14 @@ from urllib.parse import parse_qs, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 if TYPE_CHECKING:
-    from streamavis.io.live.address import Address
+    from streamavis.io.live.address import DeviceAddress
 
 __all__ = ["is_waited_for", "network_problem"]
 
 _PORTS = {"rtsp": 554, "rtsps": 322, "rtmp": 1935, "http": 80, "https": 443}
 
 
-def network_problem(address: Address, patience_s: float) -> str:
+def network_problem(address: DeviceAddress, patience_s: float) -> str:
     """Why nothing can come from a network address now; "" where something answers at its port.
 
     Connects and hangs up, which sends nothing. "" as well where that would prove nothing: to
@@ -38,7 +38,7 @@ def network_problem(address: Address, patience_s: float) -> str:
     return ""
 
 
-def is_waited_for(address: Address) -> bool:
+def is_waited_for(address: DeviceAddress) -> bool:
     """True where the other side begins: there is nobody to call, and to wait costs nothing."""
     parts = urlsplit(address.target)
     listens = parse_qs(parts.query).get("listen", ["0"])[-1] not in ("", "0")

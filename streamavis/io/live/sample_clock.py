@@ -13,7 +13,7 @@ from streamavis.io.live.bridge import TimeBridge
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Block", "Placed", "SampleClock"]
+__all__ = ["Placed", "SampleClock", "SoundBlock"]
 
 _NS = 1_000_000_000
 _SETTLE_BLOCKS = 5
@@ -29,7 +29,7 @@ _WATCHED_BLOCKS = 5
 
 
 @dataclass(slots=True)
-class Block:
+class SoundBlock:
     """What one callback of a sound card gave."""
 
     samples: NDArray[np.float32]  # (n,), mono, at the card's rate
@@ -67,7 +67,7 @@ class SampleClock:
         self._rate = rate
         self._bridge: TimeBridge | None = None
         self._count = 0  # samples up to the next block, lost ones included
-        self._held: list[Block] = []  # until it is known where they belong
+        self._held: list[SoundBlock] = []  # until it is known where they belong
         self._held_samples = 0
         self._cause = ""
         self._adc_faults = 0
@@ -83,7 +83,7 @@ class SampleClock:
         """How much the card is found to be slow: 50e-6 where it is 50 ppm slow."""
         return 0.0 if self._bridge is None else self._bridge.rate
 
-    def place(self, block: Block) -> list[Placed]:
+    def place(self, block: SoundBlock) -> list[Placed]:
         """Take in a block; give what can be placed now: mostly this one, or none, or several."""
         self._check_adc(block)
         self._count += block.missed
@@ -98,7 +98,7 @@ class SampleClock:
             return self._settle() if self._settled() else []
         return [self._put(block)]
 
-    def _check_adc(self, block: Block) -> None:
+    def _check_adc(self, block: SoundBlock) -> None:
         """Non-zero, within 1 s before now, advancing with the count: else it is not believed."""
         if block.age_ns is None or not 0 < block.age_ns < _OLDEST_ADC_NS:
             self._adc_since_ns = None
@@ -136,7 +136,7 @@ class SampleClock:
             self.by_adc, self._bridge = False, None  # arrivals lie elsewhere: a new line
             self._adc_since_ns = None
 
-    def _hold(self, block: Block) -> None:
+    def _hold(self, block: SoundBlock) -> None:
         self._held.append(block)
         self._held_samples += len(block.samples)
 
@@ -172,7 +172,7 @@ class SampleClock:
         spans = np.lib.stride_tricks.sliding_window_view(late, blocks)
         return int(np.quantile(spans.min(axis=1), 0.2))
 
-    def _put(self, block: Block) -> Placed:
+    def _put(self, block: SoundBlock) -> Placed:
         assert self._bridge is not None, "settled"
         device_ns, seen_ns = self._observation(block, self._count)
         self._bridge.observe(device_ns, seen_ns)
@@ -184,7 +184,7 @@ class SampleClock:
         period_ns = _NS / self._rate * (1 + self._bridge.rate)
         return Placed(block.samples, start_ns, period_ns, cause)
 
-    def _observation(self, block: Block, count: int) -> tuple[int, int]:
+    def _observation(self, block: SoundBlock, count: int) -> tuple[int, int]:
         """A moment on the count and on the clock: the first sample's ADC, or the last's arrival."""
         if self.by_adc and block.age_ns is not None:
             return self._device_ns(count), block.arrival_ns - block.age_ns

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from streamavis.io.live.sample_clock import Block, SampleClock
+from streamavis.io.live.sample_clock import SampleClock, SoundBlock
 from streamavis.io.live.steady import SteadySound
 from streamavis.io.resample import MonoConverter
 from streamavis.io.unusable import UNUSABLE
@@ -54,5 +54,5 @@ class StreamSound:
             return
         if self._counted is None:
             self._counted = SampleClock(self._rate)
-        for placed in self._counted.place(Block(samples, arrival_ns)):
+        for placed in self._counted.place(SoundBlock(samples, arrival_ns)):
             yield from self._steady.feed(*placed)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import av
 
 from streamavis.errors import InputError
-from streamavis.io.child.messages import OpenedCamera, PacketMessage, Request
+from streamavis.io.child.messages import ChildRequest, OpenedCamera, PacketMessage
 from streamavis.io.child.pump import Pump
 from streamavis.io.live.capture import Capture, Captured, Device
 from streamavis.io.live.timeline import StreamTimeline
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from av.video.codeccontext import VideoCodecContext
 
     from streamavis.clock import Clock
-    from streamavis.io.live.address import Address
+    from streamavis.io.live.address import DeviceAddress
     from streamavis.types import ClockSource
 
 __all__ = ["pumped_device", "v4l2_device"]
@@ -36,7 +36,7 @@ _OLDEST_NS = 1_000_000_000
 _MOST_CORRUPT = 300
 
 
-def v4l2_device(address: Address) -> Device:
+def v4l2_device(address: DeviceAddress) -> Device:
     """The camera at `camera:N` or `v4l2:NODE`.
 
     Raises:
@@ -45,7 +45,7 @@ def v4l2_device(address: Address) -> Device:
     if sys.platform != "linux":
         raise InputError(f"{address.name}: {_NOT_LINUX}")
     options = {_OPTION_NAMES[key]: value for key, value in address.options}
-    request = Request("packets", address.target, "v4l2", options)
+    request = ChildRequest("packets", address.target, "v4l2", options)
 
     def problem(_patience_s: float) -> str:
         there = Path(address.target).exists()
@@ -55,7 +55,7 @@ def v4l2_device(address: Address) -> Device:
 
 
 def pumped_device(
-    request: Request, name: str, problem: Callable[[float], str] | None = None
+    request: ChildRequest, name: str, problem: Callable[[float], str] | None = None
 ) -> Device:
     """Whatever libavformat can open, read in a child process; `problem` as `Device` has it."""
 
@@ -68,7 +68,7 @@ def pumped_device(
 class _PumpedCapture:
     has_sound = False
 
-    def __init__(self, request: Request, name: str, clock: Clock) -> None:
+    def __init__(self, request: ChildRequest, name: str, clock: Clock) -> None:
         self.fps: float | None = None
         self._clock = clock
         self._name = name

@@ -23,19 +23,19 @@ from streamavis.sinks.window.link import (
     End,
     Event,
     Introduced,
-    Picture,
-    Ready,
     Said,
     Saved,
     Shown,
-    Sound,
     ToWindow,
+    WindowPicture,
+    WindowReady,
+    WindowSound,
     chunk_of,
     receive_by_window,
     send,
 )
 from streamavis.viz.hud import fill
-from streamavis.viz.screen import Action, Screen
+from streamavis.viz.screen import Action, StreamScreen
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -138,7 +138,7 @@ class WindowLoop:
         Args:
             pipe: to the `WindowSink`.
             gui: the window.
-            live: as `Screen`.
+            live: as `StreamScreen`.
             folder: where screenshots go.
             name: what their names begin with.
             clock: the machine's monotonic one.
@@ -148,7 +148,7 @@ class WindowLoop:
         self._folder = folder
         self._name = name
         self._clock = clock or MonotonicClock()
-        self._screen = Screen(live=live)
+        self._screen = StreamScreen(live=live)
         self._captured_ns: int | None = None  # of the picture to be shown, on our clock
         self._drawn_ns = 0
 
@@ -157,7 +157,7 @@ class WindowLoop:
         self._gui.open()
         self._gui.show(self._screen.render(self._clock.now_ns()))  # says that it starts
         with suppress(EOFError, OSError):  # the engine's process is done, or gone
-            send(self._pipe, Ready())
+            send(self._pipe, WindowReady())
             while True:
                 fresh = self._listen()
                 if fresh or self._clock.now_ns() - self._drawn_ns > _REDRAW_NS:
@@ -179,12 +179,12 @@ class WindowLoop:
 
     def _take(self, message: ToWindow, image: NDArray[np.uint8] | None) -> bool:
         screen = self._screen
-        if isinstance(message, Picture):
+        if isinstance(message, WindowPicture):
             assert image is not None, "a picture comes with its pixels"
             screen.see(image, message.result, message.candidates, message.kinds)
             self._captured_ns = message.sent_ns - message.age_ns
             return True
-        if isinstance(message, Sound):
+        if isinstance(message, WindowSound):
             screen.hear(chunk_of(message))
         elif isinstance(message, Event):
             screen.notice(message.event)

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from streamavis.types import AudioChunk, Candidate, FrameResult, SourceEvent
-from streamavis.viz.screen import Action, Health  # noqa: TC001, msgspec reads them at run time
+from streamavis.viz.screen import Action, ScreenHealth  # noqa: TC001, msgspec reads them at run time
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -26,14 +26,14 @@ __all__ = [
     "Event",
     "FromWindow",
     "Introduced",
-    "Picture",
-    "Ready",
     "Said",
     "Saved",
     "Shown",
-    "Sound",
     "ToWindow",
     "Told",
+    "WindowPicture",
+    "WindowReady",
+    "WindowSound",
     "chunk_of",
     "receive_by_window",
     "receive_from_window",
@@ -41,7 +41,7 @@ __all__ = [
 ]
 
 
-class Picture(msgspec.Struct, tag=True):
+class WindowPicture(msgspec.Struct, tag=True):
     """A frame and its result; its pixels come next."""
 
     result: FrameResult
@@ -52,7 +52,7 @@ class Picture(msgspec.Struct, tag=True):
     kinds: list[tuple[str, float]] | None = None  # what was heard at it, the likeliest first
 
 
-class Sound(msgspec.Struct, tag=True):
+class WindowSound(msgspec.Struct, tag=True):
     """An `AudioChunk`."""
 
     start_time_ns: int
@@ -75,7 +75,7 @@ class Event(msgspec.Struct, tag=True):
 class Told(msgspec.Struct, tag=True):
     """How the engine is doing."""
 
-    health: Health
+    health: ScreenHealth
 
 
 class Said(msgspec.Struct, tag=True):
@@ -88,7 +88,7 @@ class End(msgspec.Struct, tag=True):
     """The stream is over."""
 
 
-class Ready(msgspec.Struct, tag=True):
+class WindowReady(msgspec.Struct, tag=True):
     """The window can open."""
 
 
@@ -113,8 +113,8 @@ class Closed(msgspec.Struct, tag=True):
     """Somebody closed the window."""
 
 
-ToWindow: TypeAlias = Introduced | Picture | Sound | Event | Told | Said | End
-FromWindow: TypeAlias = Ready | Shown | Asked | Saved | Closed
+ToWindow: TypeAlias = Introduced | WindowPicture | WindowSound | Event | Told | Said | End
+FromWindow: TypeAlias = WindowReady | Shown | Asked | Saved | Closed
 
 _ENCODER = msgspec.msgpack.Encoder()
 _BY_WINDOW: msgspec.msgpack.Decoder[ToWindow] = msgspec.msgpack.Decoder(ToWindow)
@@ -124,7 +124,7 @@ _FROM_WINDOW: msgspec.msgpack.Decoder[FromWindow] = msgspec.msgpack.Decoder(From
 def send(
     pipe: Connection, message: ToWindow | FromWindow, image: NDArray[np.uint8] | None = None
 ) -> None:
-    """Send a message, and the pixels of a `Picture`; blocks while the pipe is full."""
+    """Send a message, and the pixels of a `WindowPicture`; blocks while the pipe is full."""
     pipe.send_bytes(_ENCODER.encode(message))
     if image is not None:
         pipe.send_bytes(np.ascontiguousarray(image).data.cast("B"))
@@ -137,7 +137,7 @@ def receive_by_window(pipe: Connection) -> tuple[ToWindow, NDArray[np.uint8] | N
         EOFError: the engine's process has closed the pipe, or died.
     """
     message = _BY_WINDOW.decode(pipe.recv_bytes())
-    if not isinstance(message, Picture):
+    if not isinstance(message, WindowPicture):
         return message, None
     return message, np.frombuffer(pipe.recv_bytes(), np.uint8).reshape(*message.size, 3)
 
@@ -151,6 +151,6 @@ def receive_from_window(pipe: Connection) -> FromWindow:
     return _FROM_WINDOW.decode(pipe.recv_bytes())
 
 
-def chunk_of(sound: Sound) -> AudioChunk:
+def chunk_of(sound: WindowSound) -> AudioChunk:
     """The sound of a message."""
     return AudioChunk(np.frombuffer(sound.samples, np.float32), sound.start_time_ns)

@@ -24,20 +24,20 @@ from streamavis.sinks.window.link import (
     Event,
     FromWindow,
     Introduced,
-    Picture,
-    Ready,
     Said,
     Saved,
     Shown,
-    Sound,
     Told,
     ToWindow,
+    WindowPicture,
+    WindowReady,
+    WindowSound,
     receive_from_window,
     send,
 )
 from streamavis.types import AudioChunk, Heard, SourceEvent, Stage
 from streamavis.viz.kinds import MOST_KINDS
-from streamavis.viz.screen import Action, Health
+from streamavis.viz.screen import Action, ScreenHealth
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -172,7 +172,7 @@ class WindowSink:
         What the model hears is kept for the frame it was heard at, which comes next.
         """
         if isinstance(item, AudioChunk):
-            self._put(Sound(item.start_time_ns, item.samples.tobytes()))
+            self._put(WindowSound(item.start_time_ns, item.samples.tobytes()))
         elif isinstance(item, SourceEvent):
             self._put(Event(item))
         elif isinstance(item, Heard):
@@ -257,7 +257,7 @@ class WindowSink:
         now_ns = self._clock.now_ns()
         captured_ns = result.stamps.get(Stage.CAPTURE, now_ns)
         height, width = frame.image.shape[:2]
-        message = Picture(
+        message = WindowPicture(
             result,
             (height, width),
             now_ns - captured_ns,
@@ -277,7 +277,7 @@ class WindowSink:
             self._rate = (report.processed - self._counted) / passed_s if self._counted else 0.0
             self._counted, self._told_ns = report.processed, monotonic_ns()
         return Told(
-            Health(
+            ScreenHealth(
                 frames_per_s=self._rate or report.frames_per_s,
                 dropped=dict(report.dropped),
                 recording=recording.recording if recording else "",
@@ -367,7 +367,7 @@ def _open(title: str, folder: Path, *, live: bool) -> tuple[Connection, subproce
         with suppress(EOFError, OSError):
             if ours.poll(_OPEN_S):
                 problem = _NO_WINDOW
-                if isinstance(receive_from_window(ours), Ready):
+                if isinstance(receive_from_window(ours), WindowReady):
                     return ours, process
         process.kill()
         process.wait()

@@ -131,7 +131,7 @@ def test_what_sounds_is_marked_on_the_visitors_own_picture_when_it_sounds(tmp_pa
             page = visited(browser, address, viewport={"width": 1100, "height": 800})
             page.get_by_role("button", name=LEND).click()
             page.get_by_role("button", name="Stop sending").wait_for()
-            page.locator("#curtain").wait_for(state="hidden")
+            page.locator("#overlay").wait_for(state="hidden")
 
             def watch():
                 seq, rows = page.evaluate(look)
@@ -164,7 +164,7 @@ def asking():
 def test_without_permission_the_page_says_what_to_do(asking):
     with chromium(FAKE) as browser:
         page = visited(browser, asking.url)
-        page.get_by_text("This server looks through your camera").wait_for()
+        page.get_by_text("This server uses the camera of a browser").wait_for()
         page.get_by_role("button", name=LEND).click()
         page.get_by_text("was not allowed. Allow both for this page").first.wait_for()
         assert page.get_by_role("button", name=LEND).is_visible()  # to try again
@@ -250,7 +250,7 @@ def test_the_drawn_world_through_nano_and_a_browser(tmp_path):
         with chromium(*flags) as browser:
             page = visited(browser, address, viewport={"width": 1100, "height": 1100})
             page.get_by_role("button", name=LEND).click()
-            page.locator("#curtain").wait_for(state="hidden", timeout=120_000)
+            page.locator("#overlay").wait_for(state="hidden", timeout=120_000)
             seen = {}
 
             def watch():

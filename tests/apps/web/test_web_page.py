@@ -45,7 +45,7 @@ def test_a_visitor_sees_picture_masks_and_who_sounds(view, visit):
     page = visit(view.url)
     page.get_by_text("Waiting for the first picture").wait_for()
     sink.write(*shot(1, RED, GREEN))
-    page.locator("#curtain").wait_for(state="hidden")
+    page.locator("#overlay").wait_for(state="hidden")
     until(lambda: objects(page), "the list of objects")
     assert objects(page) == {"red thing 1": "sounding", "green thing 2": "silent"}
     label = page.get_by_role("img", name="Picture with").get_attribute("aria-label")
@@ -65,7 +65,7 @@ def test_sounding_follows_result_for_result(view, visit):
     """Each result is on the page before the next is made: object and time cannot be mixed up."""
     sink = view.sink("cam", HELLO)
     page = visit(view.url)
-    page.locator("#curtain").wait_for()
+    page.locator("#overlay").wait_for()
     draw = np.random.default_rng(5)
     for seq in range(1, 25):
         loud, unknown = draw.random(2) < 0.5
@@ -87,7 +87,7 @@ def test_what_is_heard_is_shown(view, visit):
     sink = view.sink("cam", HELLO)
     page = visit(view.url)
     sink.write(*shot(1, RED))
-    page.locator("#curtain").wait_for(state="hidden")
+    page.locator("#overlay").wait_for(state="hidden")
     time_s = np.arange(SAMPLE_RATE // 2) / SAMPLE_RATE
     tone = (0.5 * np.sin(2 * np.pi * 2000 * time_s)).astype(np.float32)
     sink.notice(Heard(200_000_000, (0.97, 0.1, 0.3)))
@@ -125,9 +125,7 @@ def test_states_events_and_latencies_are_told(view, visit):
     frame, result = shot(1, track(1, (10, 10, 40, 30), sounding=None))
     result.audio = "lost"
     sink.write(frame, result)
-    page.get_by_role("alert").get_by_text(
-        "The microphone is not heard: who sounds is unknown"
-    ).wait_for()
+    page.get_by_role("alert").get_by_text("The microphone is lost: sounding is unknown").wait_for()
     page.get_by_text("2 stale").wait_for()
     row = page.get_by_role("row", name="model")
     assert row.get_by_role("cell").all_text_contents() == ["", "51", "72"]
@@ -136,7 +134,7 @@ def test_states_events_and_latencies_are_told(view, visit):
     sink.notice(AudioGap(0, 120_000_000, "overflow"))
     page.get_by_text("120 ms of sound lost: overflow").wait_for()
     sink.close(EngineReport("ended", 12, 10, {"stale": 2}, {}, 1.0, 1))
-    page.locator("#curtain-text").get_by_text("The stream has ended.").wait_for()
+    page.locator("#overlay-text").get_by_text("The stream has ended.").wait_for()
     assert page.locator("#phase").text_content() == "ended"
 
 
@@ -176,7 +174,7 @@ def test_the_page_comes_back_after_the_server_restarts(visit):
     with WebView(port=port) as again:
         again.sink("cam", HELLO).write(*shot(3, GREEN, boot_id="two"))
         page.locator('#picture[data-seq="3"]').wait_for()
-        page.locator("#curtain").wait_for(state="hidden")
+        page.locator("#overlay").wait_for(state="hidden")
         assert list(objects(page)) == ["green thing 2"]
 
 

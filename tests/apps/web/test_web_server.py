@@ -18,7 +18,7 @@ from streamavis_apps.web.web_view import WebView
 from web_rig import HELLO, REPORT, shot, track, until
 
 from streamavis.errors import WireError
-from streamavis.protocols import Listener
+from streamavis.protocols import NoticeSink
 from streamavis.runtime.engine import Engine, Feed, Policy
 from streamavis.session import Session
 from streamavis.status import EngineReport
@@ -92,7 +92,7 @@ def view():
 
 def test_a_viewer_learns_what_there_is_and_sees_the_newest_picture(view):
     sink = view.sink("cam", HELLO)
-    assert isinstance(sink, Listener)
+    assert isinstance(sink, NoticeSink)
     sink.start(lambda: REPORT)
     for seq in range(20):
         sink.write(*shot(seq, RED))

@@ -46,16 +46,16 @@ def test_a_camera_that_is_killed_is_not_live_and_its_picture_is_veiled_and_dated
     phase(page, "reconnecting")
     page.get_by_text("The camera is lost").wait_for()
     page.get_by_text("it was unplugged").first.wait_for()
-    page.locator("#curtain-date").get_by_text("s ago").wait_for()
+    page.locator("#overlay-date").get_by_text("s ago").wait_for()
     late = visit(view.url)  # who comes now is not told that it is live either
     late.locator('#picture[data-seq="1"]').wait_for()
     phase(late, "reconnecting")
-    late.locator("#curtain-date").get_by_text("s ago").wait_for()
+    late.locator("#overlay-date").get_by_text("s ago").wait_for()
     now["report"] = report(audio="ok", video="ok")
     for seq in (2, 3):
         sink.write(*shot(seq, RED))
     phase(page, "live")
-    page.locator("#curtain").wait_for(state="hidden")
+    page.locator("#overlay").wait_for(state="hidden")
 
 
 def test_pictures_that_stop_without_a_word_are_not_live(view, visit):
@@ -64,7 +64,7 @@ def test_pictures_that_stop_without_a_word_are_not_live(view, visit):
     sink.write(*shot(1, RED))
     page = visit(view.url)
     phase(page, "no new picture")
-    page.locator("#curtain-date").get_by_text("s ago").wait_for()
+    page.locator("#overlay-date").get_by_text("s ago").wait_for()
 
 
 def lent_picture(capture, seq, *tracks):
@@ -77,7 +77,7 @@ def lent_picture(capture, seq, *tracks):
 def test_the_picture_leaves_with_the_visitor_who_lent_the_camera(visit):
     source = BrowserSource()
     with WebView(port=0, source=source) as view:
-        sink = view.sink("cam", HELLO, lent=True)
+        sink = view.sink("cam", HELLO, shared=True)
         sink.start(lambda: report(audio="ok", video="ok"))
         capture = source.capture(MonotonicClock())
         page = visit(view.url)
@@ -92,7 +92,7 @@ def test_the_picture_leaves_with_the_visitor_who_lent_the_camera(visit):
         sink.write(*lent_picture(capture, 1, RED))
         page.locator('#picture[data-seq="1"]').wait_for()
         page.evaluate("lender.close()")
-        page.locator("#lend").wait_for()
+        page.locator("#share").wait_for()
         assert page.locator("#picture").get_attribute("data-seq") is None
         assert page.locator("#objects li").count() == 0
         # One that was still on its way through the engine comes too late.
@@ -100,8 +100,8 @@ def test_the_picture_leaves_with_the_visitor_who_lent_the_camera(visit):
         frame.stamps[str(Stage.RECEIVE)] = 0
         sink.write(frame, result)
         next_visitor = visit(view.url)
-        next_visitor.locator("#lend").wait_for()
-        next_visitor.get_by_text("This server looks through your camera").wait_for()
+        next_visitor.locator("#share").wait_for()
+        next_visitor.get_by_text("This server uses the camera of a browser").wait_for()
         assert next_visitor.locator("#picture").get_attribute("data-seq") is None
         assert "nothing" in next_visitor.locator("#timeline").get_attribute("aria-label").lower()
 
@@ -135,7 +135,7 @@ def test_a_recording_says_replay_and_ended_and_plays_again(view, visit):
     page.get_by_role("button", name="Play again").click()
     until(lambda: playback.pending, "the wish at the server")
     assert playback.next(True, 0) == 0.0
-    page.get_by_role("slider", name="Place in the recording").fill("7.5")
+    page.get_by_role("slider", name="Position in the recording").fill("7.5")
     until(lambda: playback.pending, "the place at the server")
     assert playback.next(True, 0) == 7.5
     page.get_by_role("checkbox", name="loop").check()
@@ -173,25 +173,27 @@ def test_what_is_not_heard_is_unknown_and_never_0_percent(view, visit):
         sink.notice(Heard(result.capture_time_ns, (0.0, 0.0, 0.0)))
         sink.write(frame, result)
         sink.notice(silence)
-        page.get_by_text(f"{said}: what sounds is unknown").wait_for()
+        page.get_by_text(f"{said}: audio classes unknown").wait_for()
         assert page.locator("#heard li").count() == 0
     now["audio"] = "ok"
     sink.notice(Heard(400_000_000, (0.0, 0.0, 0.0)))
     sink.write(*shot(4, RED))
-    until(lambda: sink.notice(silence) or page.get_by_text("nothing it knows").count(), "silence")
+    until(
+        lambda: sink.notice(silence) or page.get_by_text("none of its classes").count(), "silence"
+    )
 
 
 def test_small_screens_reach_legend_model_and_everything_that_is_pressed(view, visit):
     view.sink("cam", HELLO).write(*shot(1))
     page = visit(view.url, viewport=PHONE)
     page.locator('#picture[data-seq="1"]').wait_for()
-    page.get_by_text("nothing of what fake knows is in view").wait_for()
+    page.get_by_text("none of the classes of fake is in view").wait_for()
     dialog = page.get_by_role("dialog", name="Legend and keys")
     for size in (PHONE, ZOOMED):
         page.set_viewport_size(size)
         assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
         page.get_by_role("button", name="Legend and keys").click()
-        dialog.get_by_text(f"fake knows: {', '.join(CLASSES)}").scroll_into_view_if_needed()
+        dialog.get_by_text(f"fake detects: {', '.join(CLASSES)}").scroll_into_view_if_needed()
         box = dialog.bounding_box()
         assert box["y"] >= 0 and box["y"] + box["height"] <= size["height"]
         assert dialog.evaluate("(e) => e.scrollWidth <= e.clientWidth")
@@ -266,7 +268,7 @@ def test_several_cameras_are_a_grid_and_a_click_brings_one_into_focus(view, visi
     for n, name in enumerate(("door", "yard")):
         page.locator(f'.tile[data-stream="{name}"] canvas[data-seq="{n + 1}"]').wait_for()
     page.locator('.tile[data-stream="yard"] .pill', has_text="failed").wait_for()
-    page.locator('.tile[data-stream="yard"] .veil').get_by_text("s ago").wait_for()
+    page.locator('.tile[data-stream="yard"] .overlay-text').get_by_text("s ago").wait_for()
     page.locator('.tile[data-stream="yard"]').click()
     page.locator('#picture[data-seq="2"]').wait_for()
     phase(page, "failed")
@@ -311,8 +313,8 @@ def test_the_page_writes_as_window_and_terminal_do(view, visit):
         "states": [words.sound_state(audio, live=live) for audio, live in states],
         "sounding": [words.sounding_words(track(1, RED.box, sounding=p)) for p in sounding],
         "directions": [words.direction(one) for one in directions],
-        "knows": words.knows("nano", CLASSES),
-        "nothing": words.nothing_known("nano"),
+        "detects": words.detects("nano", CLASSES),
+        "none": words.none_in_view("nano"),
     }
     theirs = visit(view.url).evaluate(
         """async ([shares, levels, delays, places, states, sounding, directions, classes]) => {
@@ -326,8 +328,8 @@ def test_the_page_writes_as_window_and_terminal_do(view, visit):
                 states: states.map(([audio, live]) => words.soundState(audio, live)),
                 sounding: sounding.map((p) => words.soundingWords({ sounding: p })),
                 directions: directions.map((one) => words.direction(one)),
-                knows: words.knows("nano", classes),
-                nothing: words.nothingKnown("nano"),
+                detects: words.detects("nano", classes),
+                none: words.noneInView("nano"),
             };
         }""",
         [

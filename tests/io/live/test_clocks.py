@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamavis.io.live.bridge import TimeBridge
-from streamavis.io.live.sample_clock import Block, SampleClock
+from streamavis.io.live.sample_clock import SampleClock, SoundBlock
 from streamavis.io.live.timeline import StreamTimeline
 
 NS = 1_000_000_000
@@ -47,7 +47,7 @@ class Card:
         age_ns = None
         if self.adc_s is not None:
             age_ns = round(self.last_ns - start_ns + self.random.normal(0, self.adc_s) * NS)
-        return Block(self.silence, self.last_ns, age_ns, overflow), start_ns
+        return SoundBlock(self.silence, self.last_ns, age_ns, overflow), start_ns
 
 
 def errors_ms(card, blocks, losses=None, announced=True):

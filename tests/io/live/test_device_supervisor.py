@@ -289,6 +289,18 @@ def test_a_drivers_surprise_does_not_end_the_stream(caplog):
     assert caplog.text.count("Traceback") == 1
 
 
+def test_surprises_that_differ_in_their_words_are_logged_once_a_minute(caplog):
+    with Watched() as watched:
+        watched.run()
+        for number in range(3):
+            watched.fake.fail(ZeroDivisionError(f"in a driver, {number}"))
+            assert f"a driver, {number}" in watched.expect("reconnecting").reason
+            watched.pass_pause()
+            assert watched.fake.wait_opened(number + 2)
+            watched.run(frames=0)
+    assert caplog.text.count("Traceback") == 1
+
+
 def test_delays_grow_with_the_outage_and_spread():
     jitter = random.Random(0)
     for outage_s, least, most in ((0, 0.2, 0.3), (2.5, 0.2, 0.3), (10, 0.8, 1.2), (999, 4, 6)):

@@ -11,7 +11,7 @@ from streamavis_benchmarks.rigs import MjpegCamera, SoundServer, Speaker, beeps,
 
 from streamavis.errors import InputError
 from streamavis.io.child.messages import Failed, MessageReader, SoundMessage, encode
-from streamavis.io.child.portaudio import Ring
+from streamavis.io.child.portaudio import BlockRing
 from streamavis.io.live import LiveSource
 from streamavis.io.live.microphone import list_microphones
 from streamavis.types import AudioChunk, SourceEvent
@@ -24,7 +24,7 @@ def heard(message):
 @given(st.lists(st.one_of(st.integers(1, 40), st.none()), max_size=200), st.integers(1, 3))
 def test_the_ring_gives_every_block_once_or_says_how_much_is_missing(steps, channels):
     """A number writes a block of that many frames, None reads one."""
-    ring, count, seen = Ring(100, channels, blocks=8), 0, 0
+    ring, count, seen = BlockRing(100, channels, blocks=8), 0, 0
     for number, step in enumerate(steps):
         if step is not None:
             block = np.repeat(
@@ -40,7 +40,7 @@ def test_the_ring_gives_every_block_once_or_says_how_much_is_missing(steps, chan
 
 
 def test_an_overflow_that_found_no_room_is_told_later():
-    ring, block = Ring(10, 1), np.zeros((8, 1), np.float32)
+    ring, block = BlockRing(10, 1), np.zeros((8, 1), np.float32)
     ring.put(block, 1, -1, False)
     ring.put(block, 2, -1, True)  # no room
     assert ring.take().overflow is False

@@ -7,7 +7,7 @@ from live_reader import Reader
 from streamavis_benchmarks.rigs import MjpegCamera, TsSender, stamp_of
 
 from streamavis.errors import InputError
-from streamavis.io.child.messages import Request
+from streamavis.io.child.messages import ChildRequest
 from streamavis.io.live import LiveSource
 from streamavis.io.live.v4l2 import pumped_device
 from streamavis.io.resample import MonoConverter
@@ -147,7 +147,7 @@ def test_sound_that_is_asked_for_and_not_there_is_an_error():
 def test_a_camera_in_a_child_process_is_killed_when_it_hangs():
     """As V4L2 cameras are read; here the child reads the MJPEG rig."""
     with MjpegCamera() as camera:
-        device = pumped_device(Request("packets", camera.url, "mpjpeg"), "camera:test")
+        device = pumped_device(ChildRequest("packets", camera.url, "mpjpeg"), "camera:test")
         with Reader(LiveSource(device, "none")) as reader:
             assert stamp_of(reader.frames(1)[0].image) > 0
             camera.hanging.set()

@@ -7,7 +7,7 @@ import pytest
 
 from streamavis.errors import InputError
 from streamavis.io.child import pump
-from streamavis.io.child.messages import Request
+from streamavis.io.child.messages import ChildRequest
 from streamavis.io.child.pump import Pump
 
 HANGS = "import os, signal; os.write(1, b'\\0'); os.kill(os.getpid(), signal.SIGSTOP)"
@@ -23,7 +23,7 @@ def test_a_child_that_hangs_is_killed_at_once(monkeypatch):
 
     monkeypatch.setattr(pump, "_PROGRAM", HANGS)
     monkeypatch.setattr(pump.subprocess, "Popen", start)
-    running, got = Pump(Request("list"), "fake"), []
+    running, got = Pump(ChildRequest("list"), "fake"), []
     reader = threading.Thread(target=lambda: got.extend(running))
     reader.start()
     assert started.wait(60)
@@ -38,23 +38,23 @@ def test_a_child_that_hangs_is_killed_at_once(monkeypatch):
 def test_a_child_that_ends_is_an_error(monkeypatch, program):
     monkeypatch.setattr(pump, "_PROGRAM", program)
     with pytest.raises(InputError, match="fake: its capture process ended unexpectedly"):
-        list(Pump(Request("list"), "fake"))
+        list(Pump(ChildRequest("list"), "fake"))
 
 
 def test_a_request_nobody_knows_fails_with_the_childs_words():
     with pytest.raises(InputError, match="fake: No such file or directory"):
-        list(Pump(Request("packets", "/does/not/exist"), "fake"))
+        list(Pump(ChildRequest("packets", "/does/not/exist"), "fake"))
 
 
 def test_no_descriptor_is_left_open():
     before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(3):
         with pytest.raises(InputError):
-            list(Pump(Request("packets", "/does/not/exist"), "fake"))
+            list(Pump(ChildRequest("packets", "/does/not/exist"), "fake"))
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 def test_aborted_before_it_began_it_yields_nothing():
-    running = Pump(Request("list"), "fake")
+    running = Pump(ChildRequest("list"), "fake")
     running.abort()
     assert list(running) == []

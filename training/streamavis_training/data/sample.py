@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from streamavis.errors import ArgumentError
-from streamavis.model.backbone import STRIDE
+from streamavis.model.backbones import STRIDE
 from streamavis.types import SAMPLE_RATE, WINDOW_SAMPLES
 from streamavis_training.batch import Batch, Truth
 

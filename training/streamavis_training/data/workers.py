@@ -46,7 +46,7 @@ class _End:
 class Workers(Generic[_Task, _Result]):
     """Processes with a copy of `work` each. Close them, or they end with this process.
 
-    A worker has one thread and is deaf to Ctrl-C; the process that started it ends it.
+    A worker has one thread and ignores Ctrl-C; the process that started it ends it.
     """
 
     def __init__(self, work: Work[_Task, _Result], count: int) -> None:

@@ -28,7 +28,7 @@ _ARRAYS = (
 
 
 class WorldSource:
-    """Renders a new clip on every draw, with exact truth about everything in it."""
+    """Renders a new clip on every draw, with complete ground truth."""
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from streamavis.errors import ArgumentError
-from streamavis.model.backbone import STRIDE
+from streamavis.model.backbones import STRIDE
 from streamavis_training.batch import Batch, Truth
 from streamavis_training.data.sample import CELL, audio_windows, collate
 from streamavis_training.data.workers import Workers

@@ -11,8 +11,8 @@ import torch
 from streamavis import checkpoint
 from streamavis.errors import ArgumentError
 from streamavis.model.avism import AVISMConfig, avism_r50, avism_r101, avism_swin_l
-from streamavis.model.backbone import NanoConfig
 from streamavis.model.efficientnet import EfficientNetLite, EfficientNetLiteConfig
+from streamavis.model.light_backbone import NanoConfig
 from streamavis_training.avism_losses import AVISMWeights
 from streamavis_training.avism_training import TeacherNet
 from streamavis_training.data import media

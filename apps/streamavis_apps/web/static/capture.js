@@ -20,7 +20,7 @@ export class Capture {
 
   /** Ask for the devices and begin; says clearly why it cannot. */
   async start() {
-    this.onState("asking", "Your browser asks whether it may use the camera and microphone.");
+    this.onState("asking", "Allow your browser to use the camera and microphone.");
     try {
       this.stream = await devices();
       [this.camera] = this.stream.getVideoTracks();
@@ -84,17 +84,17 @@ export class Capture {
   tell() {
     const camera = `Sending ${this.camera.label}`;
     if (!this.microphone) {
-      this.onState("on", `${camera}. No microphone: who sounds is unknown.`);
+      this.onState("on", `${camera}. No microphone: sounding is unknown.`);
     } else if (this.context.state !== "running") {
       // It may want a click first, or a machine with a loudspeaker.
       this.onState("on", `${camera}. Your browser has not started the microphone's sound.`);
     } else this.onState("on", `${camera} and ${this.microphone.label}.`);
   }
 
-  /** The server is gone: keep the devices and come back with it. */
+  /** The connection is lost: keep the devices and reconnect. */
   again() {
     this.accepted = false;
-    this.onState("asking", "The server is gone. The camera goes on when it is back.");
+    this.onState("asking", "The server is not reachable. Sending resumes when it is back.");
     this.timer = setTimeout(() => this.connect(), AGAIN_MS);
   }
 
@@ -201,7 +201,7 @@ function explain(error) {
       "left end of the address bar), then try again.",
     NotFoundError: "This device has no camera.",
     NotReadableError: "The camera or microphone is in use by another program. Close it, then try again.",
-    OverconstrainedError: "This camera does not give pictures of a size that can be used.",
+    OverconstrainedError: "This camera has no usable picture size.",
     SecurityError:
       "Browsers give a camera to secure pages only. Open this page through an SSH tunnel " +
       "(ssh -L 8765:localhost:8765 SERVER, then http://localhost:8765) or over HTTPS.",

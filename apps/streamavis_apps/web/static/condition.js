@@ -1,5 +1,5 @@
-// What is true of a stream, in words: the pill, the alert and the veil over an old picture all come
-// from here, and this reads `source`, `video`, `audio` and `model` of the status.
+// The state of a stream as text: the pill, the alerts and the overlay on an old picture come from here.
+// It reads `source`, `video`, `audio` and `model` of the status.
 
 import { wallTime } from "./dom.js";
 
@@ -8,13 +8,13 @@ const LINK = {
   connecting: ["connecting", "Connecting…"],
   lost: ["reconnecting", "The connection is lost. Trying again…"],
   refused: [
-    "no entry",
-    "This page needs the link that StreamAVIS printed when it started; a restart makes a new one.",
+    "no access",
+    "Open the link that StreamAVIS printed when it started. Each start prints a new link.",
   ],
 };
 const CAMERA = {
   stalled: "The camera sends no pictures.",
-  reconnecting: "The camera is lost. It is opened again and again.",
+  reconnecting: "The camera is lost. It is being reopened.",
   failed: "The camera has failed.",
   ended: "The camera has ended.",
 };
@@ -26,46 +26,46 @@ const CAMERA = {
  * @param {object | null} now.status the newest
  * @param {boolean} now.replay a recording
  * @param {boolean} now.paused here only
- * @param {boolean} now.asks a visitor is asked for a camera
+ * @param {boolean} now.asks the server takes a browser's camera
  * @param {{at: number, taken: number, interval: number} | null} now.picture the newest: when it was
  *   drawn (ms, this page's clock) and taken (s since 1970, the server's), ms between two
  * @param {number} at ms, this page's clock
  * @param {number} server s since 1970, the server's clock
- * @returns {{state: string, word: string, veil: string | null, date: string | null,
- *   alerts: string[]}} `veil` lies over the picture, `date` is the old picture's
+ * @returns {{state: string, word: string, overlay: string | null, date: string | null,
+ *   alerts: string[]}} `overlay` is shown on the picture, `date` is the time of the old picture
  */
 export function condition(now, at, server) {
   const { phase, ended, status, picture } = now;
   const alerts = [];
   const date = picture ? dated(picture.taken, server) : null;
-  const said = (state, word, veil) => ({ state, word, veil, date, alerts });
+  const said = (state, word, overlay) => ({ state, word, overlay, date, alerts });
   if (ended) {
     const gone = phase === "lost" ? " The program on the server has ended too." : "";
     return said("ended", "ended", ended.words + gone);
   }
   if (phase !== "open") return said(phase, ...LINK[phase]);
-  if (now.asks) return said("starting", "waiting", "This server looks through your camera.");
-  if (status?.model === "failed") alerts.push("The model keeps failing; it is tried again every 5 s.");
+  if (now.asks) return said("starting", "waiting", "This server uses the camera of a browser.");
+  if (status?.model === "failed") alerts.push("The model keeps failing. It is retried every 5 s.");
   const camera = cameraOf(status);
   if (!picture) {
     return said("starting", camera ? camera.state : "starting", camera?.words ?? "Waiting for the first picture…");
   }
-  if (status?.audio === "lost") alerts.push("The microphone is not heard: who sounds is unknown.");
+  if (status?.audio === "lost") alerts.push("The microphone is lost: sounding is unknown.");
   if (camera) return said(camera.state, camera.state, camera.words);
-  // By the server's clock: a picture that was old when it came is old.
+  // By the server's clock, so that a picture that arrives late counts as old.
   const age = status ? 1000 * (server - picture.taken) : at - picture.at;
   const late = age > Math.max(STALE_MS, 3 * picture.interval);
   if (late && !now.paused) return said("stalled", "no new picture", "No new picture.");
   const fresh = { ...said("running", now.replay ? "replay" : "live", null), date: null };
   if (now.paused) return { ...fresh, state: "paused", word: "paused" };
   if (status?.video === "stale") {
-    alerts.push("The camera shows the same picture again and again.");
+    alerts.push("The camera repeats one picture.");
     return { ...fresh, state: "stalled", word: "frozen" };
   }
   return fresh;
 }
 
-/** The state of a camera that gives no pictures, and what to say of it; null where it does. */
+/** The state of a camera that gives no pictures, and its text; null: it gives pictures. */
 function cameraOf(status) {
   if (!status) return null;
   const { source, video, inputs } = status;

@@ -46,5 +46,5 @@ export const rgb = ([r, g, b], alpha = 1) => `rgb(${r} ${g} ${b} / ${alpha})`;
 export const wallTime = (seconds) =>
   new Date(seconds * 1000).toLocaleTimeString([], { hour12: false });
 
-/** True when the visitor asked for no movement. */
+/** True when the system asks for reduced motion. */
 export const still = matchMedia("(prefers-reduced-motion: reduce)");

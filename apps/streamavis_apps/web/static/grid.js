@@ -79,10 +79,10 @@ export class Grid {
 class Tile {
   constructor(name, onChoice) {
     const canvas = make("canvas", { role: "img", "aria-label": `${name}: no picture yet` });
-    this.veil = make("span", { class: "veil" });
+    this.overlay = make("span", { class: "overlay-text" });
     this.pill = make("span", { class: "pill" });
     const caption = make("span", { class: "caption" }, make("b", {}, name), this.pill);
-    this.element = make("button", { type: "button", class: "tile", "data-stream": name }, canvas, this.veil, caption);
+    this.element = make("button", { type: "button", class: "tile", "data-stream": name }, canvas, this.overlay, caption);
     this.element.addEventListener("click", () => onChoice(name));
     this.name = name;
     this.stage = new Stage(canvas);
@@ -130,11 +130,11 @@ class Tile {
   }
 
   look(server) {
-    const { state, word, veil, date } = condition(this.now, performance.now(), server);
+    const { state, word, overlay, date } = condition(this.now, performance.now(), server);
     this.pill.dataset.state = state;
     say(this.pill, word);
-    this.veil.hidden = veil === null;
-    this.element.classList.toggle("old", veil !== null);
-    say(this.veil, veil === null ? "" : date ?? veil);
+    this.overlay.hidden = overlay === null;
+    this.element.classList.toggle("old", overlay !== null);
+    say(this.overlay, overlay === null ? "" : date ?? overlay);
   }
 }

@@ -1,4 +1,4 @@
-// What the microphone hears: level, spectrum, and the kinds of sound in the air.
+// The sound: level, spectrum, and the detected audio classes.
 
 import { byId, make, say, sharp, still } from "./dom.js";
 import { direction, level, percent, soundState, UNKNOWN } from "./words.js";
@@ -6,8 +6,8 @@ import { direction, level, percent, soundState, UNKNOWN } from "./words.js";
 const SPAN = 500; // columns of 10 ms
 const FLOOR_DB = -60;
 const HOLD_MS = 1500;
-const LEAST = 0.05; // what is less likely is not named
-// From silence to loud; a dark room with embers, in both themes.
+const LEAST = 0.05; // less probable classes are not listed
+// From silent to loud, in both themes.
 const STOPS = [
   [0, 11, 13, 20],
   [0.25, 38, 26, 74],
@@ -42,14 +42,14 @@ export class Hearing {
     this.draw();
   }
 
-  /** Take the state of the sound; while it is not heard whole, what sounds is unknown. */
+  /** Take the state of the sound; while sound is missing, audio classes are unknown. */
   state(audio, live) {
     if (audio === this.audio && live === this.live) return;
     [this.audio, this.live] = [audio, live];
     if (audio === "ok") this.tell("");
     else {
       this.show(null, []);
-      this.tell(`${soundState(audio, live)}: what sounds is ${UNKNOWN}`);
+      this.tell(`${soundState(audio, live)}: audio classes ${UNKNOWN}`);
     }
   }
 
@@ -65,13 +65,13 @@ export class Hearing {
     byId("sound-from").hidden = !words;
   }
 
-  /** Take a glimpse of the sound. */
+  /** Take level and spectrum. */
   hear(message) {
     if (this.audio === "ok") {
       const likely = (message.top ?? []).filter(([, share]) => share >= LEAST);
       this.show(message.level_dbfs, likely);
-      if (message.top === null) this.tell(`what sounds is ${UNKNOWN}`);
-      else this.tell(likely.length ? "" : "nothing it knows");
+      if (message.top === null) this.tell(`audio classes ${UNKNOWN}`);
+      else this.tell(likely.length ? "" : "none of its classes");
     } else if (this.audio === "gap") this.show(message.level_dbfs, []);
     const shades = Uint8Array.from(atob(message.spectra), (c) => c.charCodeAt(0));
     const columns = Math.min(SPAN, shades.length / message.bands);

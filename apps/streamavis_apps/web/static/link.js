@@ -82,12 +82,12 @@ export class Link {
     this.failures += 1;
     this.timer = setTimeout(() => this.open(), wait);
     this.onPhase("lost", reason);
-    // A WebSocket does not tell a server that is gone from one that refuses.
+    // A WebSocket reports a refusal and a missing server alike.
     try {
       const answer = await fetch("api/settings");
       if (answer.status === 401) this.onPhase("refused", "");
     } catch {
-      // Gone: the timer tries again.
+      // Not reachable: the timer tries again.
     }
   }
 }

@@ -1,4 +1,4 @@
-// Brings the page's parts together: what the server says goes to whoever shows it.
+// Brings the page's parts together: messages of the server go to the part that shows them.
 
 import { Capture } from "./capture.js";
 import { ServerClock } from "./clock.js";
@@ -16,7 +16,7 @@ import { Settings } from "./settings.js";
 import { Stage } from "./stage.js";
 import { Timeline } from "./timeline.js";
 import { tools } from "./tools.js";
-import { delay, knows, nothingKnown } from "./words.js";
+import { delay, detects, noneInView } from "./words.js";
 
 const LONGEST_MS = 10_000; // between two pictures: a pause is no rate
 
@@ -32,7 +32,7 @@ const recorder = new Recorder(current, player, recorded);
 const playback = new Playback(send);
 const link = new Link(text, picture, phase, (time, samples) => now.paused || player.hear(time, samples));
 const settings = new Settings(send, apply);
-const capture = new Capture(lent);
+const capture = new Capture(shared);
 const grid = new Grid(clock, (name) => watch(name));
 
 const now = {
@@ -41,13 +41,13 @@ const now = {
   ended: null, // the end-of-stream message
   status: null, // the newest
   replay: false,
-  camera: null, // {busy} where the server asks for a visitor's
+  camera: null, // {busy} where the server takes a browser's camera
   lending: "off",
   picture: null, // the newest: {at, taken, interval}
   drawn: [], // when the latest were drawn, ms
   paused: false,
   streams: [],
-  grid: null, // whether it is shown; null: the visitor has not chosen
+  grid: null, // whether it is shown; null: not chosen yet
 };
 
 const handlers = {
@@ -75,8 +75,8 @@ const handlers = {
     playback.show(message.playback);
     say(byId("lag-name"), now.replay ? "behind by" : "latency");
     settings.offer(message.classes);
-    for (const element of document.querySelectorAll(".knows")) say(element, knows(message.model, message.classes));
-    say(byId("no-objects"), nothingKnown(message.model));
+    for (const element of document.querySelectorAll(".detects")) say(element, detects(message.model, message.classes));
+    say(byId("no-objects"), noneInView(message.model));
     say(byId("model"), message.model);
     document.title = `${now.stream} · StreamAVIS`;
     arrange();
@@ -155,7 +155,7 @@ function restart(boot) {
   clock.delay = null;
 }
 
-/** What was shown belongs to a visitor who has left, or to another stream. */
+/** Clear what belongs to a browser that has left, or to another stream. */
 function forget() {
   now.picture = null;
   now.drawn = [];
@@ -195,21 +195,21 @@ function apply(values) {
 function look() {
   const asks = now.camera !== null && !now.camera.busy && now.lending !== "on";
   const seen = { ...now, asks: asks && !now.picture };
-  const { state, word, veil, date, alerts } = condition(seen, performance.now(), clock.now);
+  const { state, word, overlay, date, alerts } = condition(seen, performance.now(), clock.now);
   byId("phase").dataset.state = state;
   say(byId("phase"), word);
   byId("alert").hidden = alerts.length === 0;
   say(byId("alert"), alerts.join(" "));
-  byId("curtain").hidden = veil === null;
-  byId("curtain").classList.toggle("old", date !== null);
-  byId("view").classList.toggle("old", veil !== null);
-  if (veil !== null) say(byId("curtain-text"), veil);
-  byId("curtain-date").hidden = date === null || now.replay;
-  if (date !== null) say(byId("curtain-date"), date);
+  byId("overlay").hidden = overlay === null;
+  byId("overlay").classList.toggle("old", date !== null);
+  byId("view").classList.toggle("old", overlay !== null);
+  if (overlay !== null) say(byId("overlay-text"), overlay);
+  byId("overlay-date").hidden = date === null || now.replay;
+  if (date !== null) say(byId("overlay-date"), date);
   byId("again").hidden = !(now.ended && playback.known?.seekable && now.phase === "open");
-  const lend = now.phase === "open" && asks && veil !== null;
-  byId("lend").hidden = byId("lend-note").hidden = !lend;
-  byId("lend-again").hidden = !asks;
+  const share = now.phase === "open" && asks && overlay !== null;
+  byId("share").hidden = byId("share-note").hidden = !share;
+  byId("share-again").hidden = !asks;
   grid.tell({ ...seen, picture: now.picture });
 }
 
@@ -243,12 +243,12 @@ function watch(name) {
 }
 
 /** What became of this device's camera. */
-function lent(state, words) {
+function shared(state, words) {
   now.lending = state;
   say(byId("camera-text"), words);
-  byId("lend-stop").hidden = state !== "on";
+  byId("share-stop").hidden = state !== "on";
   if (state === "failed") {
-    say(byId("lend-note"), words);
+    say(byId("share-note"), words);
     health.log(Date.now() / 1000, "failed", words);
   }
   look();
@@ -260,15 +260,15 @@ function recorded(on, words) {
   health.log(Date.now() / 1000, "running", words);
 }
 
-function lend() {
+function share() {
   capture.start();
 }
 
-byId("lend").addEventListener("click", lend);
-byId("lend-again").addEventListener("click", lend);
-byId("lend-stop").addEventListener("click", () => {
+byId("share").addEventListener("click", share);
+byId("share-again").addEventListener("click", share);
+byId("share-stop").addEventListener("click", () => {
   capture.stop();
-  lent("off", "Nothing is sent.");
+  shared("off", "Nothing is sent.");
 });
 byId("stream").addEventListener("change", ({ target }) => watch(target.value));
 function drawn(result) {

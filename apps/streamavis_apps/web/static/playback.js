@@ -1,4 +1,4 @@
-// A recording's place, loop and next pass. The server plays it for everybody who watches.
+// A recording's position, loop and next pass. All viewers see the same playback.
 
 import { byId, say } from "./dom.js";
 import { clockTime } from "./words.js";

@@ -1,7 +1,7 @@
 // The sound of the stream, played in step with its pictures.
 
 const RATE = 16000; // Hz, as the server sends it
-const FIRST_S = 0.2; // what is waited before the first picture tells how late pictures are
+const FIRST_S = 0.2; // wait before the first picture gives the delay
 const STEP_S = 0.15; // sound that is further off than this begins anew
 const AHEAD_S = 4; // a replay that runs faster than time is not played
 const WEIGHT = 0.05;
@@ -15,7 +15,7 @@ export class Player {
     this.forget();
   }
 
-  /** Play, or stop; sound is sent while anybody here wants it. */
+  /** Play, or stop; sound is sent while the page plays or records it. */
   want(who, on) {
     if (on) this.wanted.add(who);
     else this.wanted.delete(who);

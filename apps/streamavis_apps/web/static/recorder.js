@@ -58,7 +58,7 @@ export class Recorder {
     recorder.start(PIECE_MS);
     this.recorder = recorder;
     this.paint();
-    this.onState(true, "Recording what this page shows, while it is in view.");
+    this.onState(true, "Recording this page while it is visible.");
   }
 
   /** The stage was drawn. */

@@ -29,7 +29,7 @@ export function runs(text) {
 }
 
 /**
- * The box around a mask, with a border of one empty pixel for whoever walks around it.
+ * The box around a mask, with a border of one empty pixel for the outline.
  * @param {{size: [number, number], counts: string}} rle
  * @returns {{x: number, y: number, width: number, height: number, mask: Uint8Array} | null}
  *   x, y: of the first pixel inside the border; mask: (height + 2) rows of (width + 2); null: empty

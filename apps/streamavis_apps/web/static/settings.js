@@ -1,4 +1,4 @@
-// Settings that everybody who watches shares; the server has the last word.
+// Settings that all viewers share; the server decides.
 
 import { byId, make, say } from "./dom.js";
 import { percent } from "./words.js";
@@ -43,7 +43,7 @@ export class Settings {
     }, SEND_MS);
   }
 
-  /** The server's word, somebody else's change among them. */
+  /** The server's values, with changes of other viewers. */
   receive({ kind, ...values }) {
     this.show({ ...values, ...this.waiting });
   }

@@ -161,7 +161,7 @@ function rest(context, track, scale) {
   context.fill(track.path, "evenodd");
   context.strokeStyle = rgb(track.colour, 0.75);
   context.lineWidth = 1.25 / scale;
-  // Unknown is not silent: nobody hears.
+  // Unknown is not silent.
   if (track.sounding === null) context.setLineDash([5 / scale, 4 / scale]);
   context.stroke(track.path);
 }
@@ -187,6 +187,6 @@ function describe(tracks, sounds) {
   const name = (track) => nameOf(track.label, track.id);
   const heard = tracks.filter(sounds).map(name);
   const unknown = tracks.every((track) => track.sounding === null);
-  const who = unknown ? `who sounds is ${UNKNOWN}` : heard.length ? `sounding: ${heard}` : "all silent";
+  const who = unknown ? `sounding ${UNKNOWN}` : heard.length ? `sounding: ${heard}` : "all silent";
   return `Picture with ${tracks.map(name).join(", ")}; ${who}`;
 }

@@ -172,7 +172,7 @@ export class Timeline {
     }
     context.fillStyle = style("--panel");
     for (const [from, to] of spans(row.samples, (p) => p === null)) {
-      // Dotted where nobody could say.
+      // Dotted where unknown.
       for (let at = x(from); at < x(to); at += 8) context.fillRect(at, middle - 1, 4, 2);
     }
   }

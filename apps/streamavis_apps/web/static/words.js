@@ -10,7 +10,7 @@ const SOUND = {
 };
 const round = (value) => Math.floor(value + 0.5);
 
-/** How an object is called: `dog 3`. */
+/** The name of an object: `dog 3`. */
 export const nameOf = (label, id) => `${label} ${id}`;
 
 /** A probability, 0 to 1, as `93 %`; null is `unknown`. */
@@ -25,7 +25,7 @@ export function soundingWords(track, threshold = 0.5) {
 export const soundState = (audio, live = true) =>
   audio === "absent" && !live ? "no sound" : SOUND[audio];
 
-/** Loudness: `-32 dBFS`; null, not heard, is `unknown`. */
+/** Loudness: `-32 dBFS`; null, no sound arrives, is `unknown`. */
 export const level = (dbfs) => (dbfs === null ? UNKNOWN : `${round(dbfs)} dBFS`);
 
 /** Where the sound comes from: `sound from 23° right`; null, without an array, is empty. */
@@ -40,15 +40,15 @@ export function direction(sound) {
 /** A delay: `62 ms`; from one second on `1.8 s`. */
 export const delay = (ms) => (ms < 1000 ? `${round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`);
 
-/** A place in a recording: `1:05.2`. */
+/** A position in a recording: `1:05.2`. */
 export function clockTime(seconds) {
   const tenths = round(10 * Math.max(0, seconds));
   const rest = String(Math.floor(tenths / 10) % 60).padStart(2, "0");
   return `${Math.floor(tenths / 600)}:${rest}.${tenths % 10}`;
 }
 
-/** What a model can find: `nano knows: dog, drum`. */
-export const knows = (model, classes) => `${model} knows: ${classes.join(", ")}`;
+/** The classes of a model: `nano detects: dog, drum`. */
+export const detects = (model, classes) => `${model} detects: ${classes.join(", ")}`;
 
-/** What an empty view means: other things may be in it. */
-export const nothingKnown = (model) => `nothing of what ${model} knows is in view`;
+/** Nothing is detected; objects of other classes may be in view. */
+export const noneInView = (model) => `none of the classes of ${model} is in view`;

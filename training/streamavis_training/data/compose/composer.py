@@ -1,4 +1,4 @@
-"""Clips of real objects with real sounds, composed as they are needed, with exact truth.
+"""Clips of real objects with real sounds, composed as they are needed, with ground truth.
 
 T frames, N objects, K classes.
 """

@@ -41,7 +41,7 @@ class Hearing:
     def __init__(self, library: Library) -> None:
         self._library = library
         self._noises = Noises()
-        self._other = [kind for kind in (library.ambient, library.foreign) if kind]
+        self._other = [kind for kind in (library.ambient, library.unlabelled) if kind]
         weight = np.ones(len(library.audible))
         weight[[k == 0 for k in library.audible]] = _PERSONS
         self._weight = weight / max(weight.sum(), 1e-9)

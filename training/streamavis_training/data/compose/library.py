@@ -53,7 +53,7 @@ class Library:
         self.sounds: list[list[SoundEntry]] = [[] for _ in range(count)]  # by class
         self.speech: list[SoundEntry] = []
         self.ambient: list[SoundEntry] = []
-        self.foreign: list[SoundEntry] = []  # of no class: heard off screen
+        self.unlabelled: list[SoundEntry] = []  # of no class: heard off screen
         for sound in index.sounds:
             for class_id in sound.class_ids:
                 self.sounds[class_id].append(sound)
@@ -61,7 +61,7 @@ class Library:
                 self.speech.append(sound)
             if not sound.class_ids:
                 ambient = sound.label.startswith("ambient")
-                (self.ambient if ambient else self.foreign).append(sound)
+                (self.ambient if ambient else self.unlabelled).append(sound)
         self.backgrounds = index.backgrounds
         self.rooms = [b for b in index.backgrounds if b.room]
         self.scenes = index.scenes

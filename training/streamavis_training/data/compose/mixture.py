@@ -100,7 +100,7 @@ class Mixer:
         self._library, self._look = library, look
         self._noises = Noises()
         self._audible = library.audible
-        self._music = [s for s in library.foreign if s.label == _MUSIC]
+        self._music = [s for s in library.unlabelled if s.label == _MUSIC]
 
     def draw(
         self,
@@ -246,7 +246,7 @@ class Mixer:
 
     def _ambience(self, clip: _Clip, rng: np.random.Generator, *, alone: bool) -> None:
         """Rain, sea, or an object of no class; over nothing else when `alone`."""
-        kinds = [kind for kind in (self._library.ambient, self._library.foreign) if kind]
+        kinds = [kind for kind in (self._library.ambient, self._library.unlabelled) if kind]
         if not kinds:
             self._noise(clip, rng)
             return

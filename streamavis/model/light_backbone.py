@@ -1,40 +1,14 @@
-"""Backbones: pictures to a pyramid of features at strides 4, 8, 16 and 32."""
+"""The light backbone, which is trained from random weights."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from streamavis_kernels import frame_prep
 from torch import Tensor, nn
 
 from streamavis.layers import ConvNorm, ResidualBlock
 
-__all__ = ["PIXEL_MEAN", "PIXEL_STD", "STRIDE", "NanoBackbone", "NanoConfig", "normalise"]
-
-PIXEL_MEAN = (123.675, 116.28, 103.53)
-PIXEL_STD = (58.395, 57.12, 57.375)
-STRIDE = 32  # pictures are padded to a multiple of it
-
-
-def normalise(frames: Tensor) -> Tensor:
-    """Make uint8 RGB frames the network's input.
-
-    Args:
-        frames: (N, 3, H, W) uint8.
-
-    Returns:
-        (N, 3, H', W') float32, zero mean and unit spread per channel, then padded with zeros at
-        the right and bottom to multiples of 32.
-    """
-    height, width = frames.shape[-2:]
-    return frame_prep(
-        frames.permute(0, 2, 3, 1),
-        (height, width),
-        padded=(height + -height % STRIDE, width + -width % STRIDE),
-        mean=PIXEL_MEAN,
-        std=PIXEL_STD,
-        channels_last=True,
-    )
+__all__ = ["NanoBackbone", "NanoConfig"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +16,7 @@ class NanoConfig:
     """Channels of the light backbone's maps at strides 4, 8, 16, 32."""
 
     channels: tuple[int, int, int, int] = (40, 80, 112, 144)
+    kind: str = field(default="nano", init=False, repr=False)
 
 
 class NanoBackbone(nn.Module):
