@@ -7,8 +7,10 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
+from rich.box import SIMPLE_HEAD
 from rich.progress import track
 from rich.table import Table
+from rich.text import Text
 from streamavis_apps.figures import write
 from streamavis_apps.machine import machine
 from streamavis_apps.terminal import Terminal
@@ -187,17 +189,17 @@ def _cost_ms(plan: Plan) -> dict[str, float]:
 
 
 def _table(figures: list[_Figures], plan: Plan) -> Table:
-    table = Table(title=f"bearing of a voice {plan.distance_m:g} m away, degrees")
-    table.add_column("array")
-    for name in ("SNR, dB", "RT60, s", "known", "median", "p90", "> 15 deg", "goal"):
+    table = Table(title=f"bearing of a voice {plan.distance_m:g} m away, degrees", box=SIMPLE_HEAD)
+    table.add_column("array, SNR in dB", no_wrap=True)
+    for name in ("RT60, s", "known", "median", "p90", "> 15 deg", "goal"):
         table.add_column(name, justify="right")
     last = ""
     for row in figures:
-        if last not in ("", row.array):
-            table.add_section()
+        if row.array != last:
+            table.add_row(Text(row.array, style="bold"))
+            last = row.array
         table.add_row(
-            "" if row.array == last else row.array,
-            row.alone or f"{row.snr_db:g}",
+            f"  {row.alone or format(row.snr_db, 'g')}",
             "" if row.rt60_s is None else f"{row.rt60_s:g}",
             f"{100 * row.known:.1f} %",
             _degrees(row.median_deg),
@@ -205,7 +207,6 @@ def _table(figures: list[_Figures], plan: Plan) -> Table:
             "" if row.far is None else f"{100 * row.far:.1f} %",
             {None: "", True: "reached", False: "missed"}[row.reached],
         )
-        last = row.array
     table.caption = (
         f"{plan.directions} directions of {plan.seconds:g} s a row, noise is diffuse; "
         "known: share of the time in which a direction was given"
