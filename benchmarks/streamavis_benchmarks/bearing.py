@@ -245,7 +245,7 @@ def _table(figures: list[_Figures], plan: Plan) -> Table:
         pad_edge=False,
     )
     table.add_column("array, SNR in dB", no_wrap=True)
-    for name in ("RT60, s", "known", "median", "p90", "> 15 deg", "goal"):
+    for name in ("RT60, s", "known", "median", "p90", "> 15°", "goal"):
         table.add_column(name, justify="right", no_wrap=True)
     last = ""
     for row in figures:
@@ -255,11 +255,11 @@ def _table(figures: list[_Figures], plan: Plan) -> Table:
         table.add_row(
             f"  {row.alone or format(row.snr_db, 'g')}",
             "" if row.rt60_s is None else f"{row.rt60_s:g}",
-            f"{100 * row.known:.1f} %",
+            f"{100 * row.known:.0f} %",
             _degrees(row.median_deg),
             _degrees(row.p90_deg),
             "" if row.far is None else f"{100 * row.far:.1f} %",
-            {None: "", True: "reached", False: "missed"}[row.reached],
+            {None: "", True: "met", False: "missed"}[row.reached],
         )
     table.caption = (
         f"{plan.directions} directions of {plan.seconds:g} s a row, noise is diffuse; "
