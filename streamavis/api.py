@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     import torch
 
+    from streamavis.bearing import Geometry
     from streamavis.model import StreamAVIS
     from streamavis.offline import OfflineModel
     from streamavis.protocols import Sink
@@ -122,6 +123,7 @@ def open(
     clock: Clock | None = None,
     cancelled: threading.Event | None = None,
     warm: bool = False,
+    geometry: Geometry | None = None,
 ) -> Stream:
     """See and hear a source: an iterator over one `FrameResult` per frame.
 
@@ -153,6 +155,8 @@ def open(
         cancelled: setting it stops the stream.
         warm: the model has run on pictures of this size; else it does so here, on noise, so that
             the first frame is not late: kernels are built, memory is allocated.
+        geometry: of camera and microphones; results then have bearings. A source of your own
+            yields the sound's `SoundBearing` itself.
 
     Raises:
         InputError: the source cannot be opened; names it and the cause.
@@ -161,18 +165,24 @@ def open(
     """
     clock = clock or MonotonicClock()
     resources = ExitStack()
+    array = None if geometry is None else geometry.array
     try:
         if isinstance(source, int | str | Path):
             address = f"camera:{source}" if isinstance(source, int) else str(source)
             live = _is_live(address) if live is None else live
             _check_options(live, speed, microphone, sound_offset_s)
             if not live:
-                source = resources.enter_context(MediaSource(address))
+                source = resources.enter_context(MediaSource(address, array=array))
                 model = _warmed(model, source.info, warm)
             else:
                 model = _warmed_for(model, address, warm)
                 camera = LiveSource(
-                    address, microphone, clock, sound_offset_s=sound_offset_s, cancelled=cancelled
+                    address,
+                    microphone,
+                    clock,
+                    sound_offset_s=sound_offset_s,
+                    cancelled=cancelled,
+                    array=array,
                 )
                 resources.callback(_release, camera)
                 source = camera
@@ -190,7 +200,7 @@ def open(
             clock=clock,
         )
         engine = Engine(
-            [Feed(source, session, sinks)],
+            [Feed(source, session, sinks, geometry=geometry)],
             Policy(live, speed),
             clock=clock,
             boot_id=boot_id,

@@ -180,7 +180,7 @@ class Notice:
     text: str  # one sentence for people
 
 
-SourceItem: TypeAlias = VideoFrame | AudioChunk | AudioGap | SourceEvent
+SourceItem: TypeAlias = VideoFrame | AudioChunk | AudioGap | SourceEvent | SoundBearing
 
 
 @dataclass(slots=True)

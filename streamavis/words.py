@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from streamavis.types import AudioState, Track
+    from streamavis.types import AudioState, SoundBearing, Track
 
 __all__ = [
     "UNKNOWN",
@@ -20,6 +20,7 @@ __all__ = [
     "counted",
     "delay",
     "detects",
+    "direction",
     "level",
     "name_of",
     "none_in_view",
@@ -29,6 +30,7 @@ __all__ = [
 ]
 
 UNKNOWN = "unknown"
+_AHEAD_DEG = 2.5
 _SOUND: dict[AudioState, str] = {
     "ok": "sound",
     "gap": "sound with gaps",
@@ -62,6 +64,18 @@ def sound_state(audio: AudioState, *, live: bool = True) -> str:
 def level(dbfs: float | None) -> str:
     """Loudness in dB of full scale: `-32 dBFS`; None, no sound arrives, is `unknown`."""
     return UNKNOWN if dbfs is None else f"{math.floor(dbfs + 0.5)} dBFS"
+
+
+def direction(sound: SoundBearing | None) -> str:
+    """Where the sound comes from: `sound from 23° right`; None, without an array, is empty."""
+    if sound is None:
+        return ""
+    if sound.azimuth is None:
+        return f"direction of the sound {UNKNOWN}"
+    away = abs(sound.azimuth)
+    if away < _AHEAD_DEG:
+        return "sound from straight ahead"
+    return f"sound from {math.floor(away + 0.5)}° {'right' if sound.azimuth > 0 else 'left'}"
 
 
 def delay(ms: float) -> str:

@@ -72,7 +72,7 @@ RULES = {
     ),
     "streamavis.io": rule(
         BASE + " streamavis.redaction streamavis.clock streamavis.audio_ring streamavis.protocols"
-        " streamavis.limits",
+        " streamavis.limits streamavis.bearing",
         "numpy av cv2 msgspec",
         late="sounddevice cv2_enumerate_cameras",
     ),
@@ -82,12 +82,12 @@ RULES = {
     "streamavis.status": rule("streamavis.types"),
     "streamavis.protocols": rule("streamavis.types streamavis.status"),
     "streamavis.runtime": rule(
-        STREAM + " streamavis_kernels streamavis.audio_ring streamavis.limits",
+        STREAM + " streamavis_kernels streamavis.audio_ring streamavis.limits streamavis.bearing",
         "numpy torch scipy cv2 msgspec",
     ),
     "streamavis.sinks": rule(
         STREAM + " streamavis.audio_ring streamavis.limits streamavis.wire streamavis.viz"
-        " streamavis.io streamavis.recordings",
+        " streamavis.io streamavis.recordings streamavis.bearing",
         "numpy cv2 msgspec",
     ),
     "streamavis.device": rule(BASE, "torch"),
@@ -103,7 +103,7 @@ RULES = {
     "streamavis.api": rule(
         SESSION + " streamavis.session streamavis.warmup streamavis.io streamavis.checkpoint"
         " streamavis.device streamavis.offline streamavis.model streamavis.results"
-        " streamavis.redaction",
+        " streamavis.redaction streamavis.bearing",
         late="torch",
     ),
     "streamavis.results": rule(SESSION + " streamavis.io"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from streamavis import words
-from streamavis.types import Rle, Track
+from streamavis.types import Rle, SoundBearing, Track
 
 
 def track(sounding: float | None) -> Track:
@@ -26,6 +26,20 @@ def test_unknown_is_unknown_and_never_a_number():
         "silent",
         "87 %",
     ]
+
+
+@pytest.mark.parametrize(
+    ("azimuth", "said"),
+    [
+        (None, "direction of the sound unknown"),
+        (1.0, "sound from straight ahead"),
+        (23.4, "sound from 23° right"),
+        (-179.6, "sound from 180° left"),
+    ],
+)
+def test_directions(azimuth, said):
+    assert words.direction(SoundBearing(0, azimuth, 0.9)) == said
+    assert words.direction(None) == ""
 
 
 @pytest.mark.parametrize(

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass
+from functools import cache, partial
 from typing import TYPE_CHECKING, Final, Literal
 
+import av
 import numpy as np
+from rich.box import SIMPLE_HEAD
 from rich.progress import track
 from rich.table import Table
+from rich.text import Text
 from streamavis_apps.figures import write
 from streamavis_apps.machine import machine
 from streamavis_apps.terminal import Terminal
 
 from streamavis.bearing import MicArray, SoundDirection, wrapped
 from streamavis.bearing.room import Room, diffuse_noise, scaled_to, sensor_noise, voice
+from streamavis.errors import InputError
+from streamavis.io.container import open_media
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,6 +48,7 @@ class Plan:
     distance_m: float = 1.5
     rate: int = 16_000
     seed: int = 2026
+    sounds: Path | None = None  # folder of recordings in place of the synthetic voice
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +109,11 @@ def run(plan: Plan, *, json_path: Path | None) -> int:
         f"An update, 10 a second, takes {cost_ms['stereo']:.1f} ms (stereo) and "
         f"{cost_ms['ring']:.1f} ms (ring of 4) of one core."
     )
-    about = {"machine": machine(), "plan": asdict(plan), "took_s": time.monotonic() - begin_s}
+    about = {
+        "machine": machine(),
+        "plan": asdict(plan) | {"sounds": str(plan.sounds or "")},
+        "took_s": time.monotonic() - begin_s,
+    }
     write(console, json_path, about | {"rows": [asdict(f) for f in figures], "cost_ms": cost_ms})
     missed = [f"{f.array} ({f.alone or 'voice'})" for f in figures if f.reached is False]
     if missed:
@@ -146,6 +157,7 @@ def _sounds(row: Row, plan: Plan) -> Iterator[tuple[float, NDArray[np.float64]]]
     """True azimuth and (samples, microphones), for every direction."""
     rng = np.random.default_rng(plan.seed)
     samples = round(plan.seconds * plan.rate)
+    recorded = None if plan.sounds is None else partial(_recorded, plan, _recordings(plan))
     within = 180.0 if row.array.all_round else 85.0
     for number in range(plan.directions):
         truth = (2 * (number + rng.uniform(0.1, 0.9)) / plan.directions - 1) * within
@@ -153,12 +165,51 @@ def _sounds(row: Row, plan: Plan) -> Iterator[tuple[float, NDArray[np.float64]]]
             yield truth, _alone(row, samples, plan.rate, rng)
             continue
         room = Room(rt60_s=row.rt60_s)
-        sound = voice(plan.seconds, plan.rate, rng)
+        sound = voice(plan.seconds, plan.rate, rng) if recorded is None else recorded(rng)
         # Heads are seldom level with the microphones.
         up = rng.uniform(-8, 12)
         heard = room.hear(row.array, sound, truth, plan.distance_m, plan.rate, up)
         noise = diffuse_noise(row.array, samples, plan.rate, rng)
         yield truth, heard + scaled_to(noise, heard, row.snr_db)
+
+
+def _recorded(
+    plan: Plan, recordings: tuple[NDArray[np.float64], ...], rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """(samples,) of recordings one after the other, in random order, RMS 0.1."""
+    samples = round(plan.seconds * plan.rate)
+    pieces: list[NDArray[np.float64]] = []
+    while sum(map(len, pieces)) < samples:
+        pieces.append(recordings[rng.integers(len(recordings))])
+    sound = np.concatenate(pieces)[:samples]
+    return np.asarray(sound * 0.1 / max(float(np.sqrt(np.mean(sound**2))), 1e-9))
+
+
+@cache
+def _recordings(plan: Plan) -> tuple[NDArray[np.float64], ...]:
+    """Every recording of the plan's folder, mono, at its rate.
+
+    Raises:
+        InputError: there is none, or one of them cannot be read.
+    """
+    assert plan.sounds is not None, "asked for"
+    found = []
+    for path in sorted(path for path in plan.sounds.iterdir() if path.is_file()):
+        resampler = av.AudioResampler("flt", "mono", plan.rate)
+        media = open_media(path)
+        with media.container as container:
+            if media.audio is None:
+                raise InputError(f"{path}: holds no sound")
+            blocks = [
+                block.to_ndarray().ravel().astype(np.float64)
+                for frame in container.decode(media.audio)
+                for block in resampler.resample(frame)
+            ]
+        if blocks:
+            found.append(np.concatenate(blocks))
+    if not found:
+        raise InputError(f"{plan.sounds}: holds no recording")
+    return tuple(found)
 
 
 def _alone(row: Row, samples: int, rate: int, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -187,25 +238,29 @@ def _cost_ms(plan: Plan) -> dict[str, float]:
 
 
 def _table(figures: list[_Figures], plan: Plan) -> Table:
-    table = Table(title=f"bearing of a voice {plan.distance_m:g} m away, degrees")
-    table.add_column("array")
-    for name in ("SNR, dB", "RT60, s", "known", "median", "p90", "> 15 deg", "goal"):
-        table.add_column(name, justify="right")
+    table = Table(
+        title=f"bearing of a voice {plan.distance_m:g} m away, degrees",
+        box=SIMPLE_HEAD,
+        padding=(0, 1),
+        pad_edge=False,
+    )
+    table.add_column("array, SNR in dB", no_wrap=True)
+    for name in ("RT60, s", "known", "median", "p90", "> 15°", "goal"):
+        table.add_column(name, justify="right", no_wrap=True)
     last = ""
     for row in figures:
-        if last not in ("", row.array):
-            table.add_section()
+        if row.array != last:
+            table.add_row(Text(row.array, style="bold"))
+            last = row.array
         table.add_row(
-            "" if row.array == last else row.array,
-            row.alone or f"{row.snr_db:g}",
+            f"  {row.alone or format(row.snr_db, 'g')}",
             "" if row.rt60_s is None else f"{row.rt60_s:g}",
-            f"{100 * row.known:.1f} %",
+            f"{100 * row.known:.0f} %",
             _degrees(row.median_deg),
             _degrees(row.p90_deg),
             "" if row.far is None else f"{100 * row.far:.1f} %",
-            {None: "", True: "reached", False: "missed"}[row.reached],
+            {None: "", True: "met", False: "missed"}[row.reached],
         )
-        last = row.array
     table.caption = (
         f"{plan.directions} directions of {plan.seconds:g} s a row, noise is diffuse; "
         "known: share of the time in which a direction was given"

@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from streamavis.bearing.microphones import wrapped
+from streamavis.types import SoundBearing
 
 if TYPE_CHECKING:
     from streamavis.bearing.camera import Camera
-    from streamavis.types import FrameResult, SoundBearing
+    from streamavis.types import FrameResult
 
 __all__ = ["AGREE_DEG", "agrees", "annotate"]
 
 AGREE_DEG: Final = 15.0
-_OLD_NS: Final = 500_000_000  # before the frame: an older bearing is not this frame's
+_OLD_NS: Final = 500_000_000  # before the frame: where sound comes from now is unknown
 
 
 def agrees(bearing: tuple[float, float] | None, sound: SoundBearing | None) -> bool | None:
@@ -36,10 +37,9 @@ def annotate(result: FrameResult, camera: Camera | None, sound: SoundBearing | N
         camera: its geometry; None: unknown, and no track has a bearing.
         sound: the newest bearing that ends before the frame; None: there is no array.
     """
-    result.sound_bearing = sound
-    fresh = sound
     if sound is not None and result.capture_time_ns - sound.time_ns > _OLD_NS:
-        fresh = None
+        sound = SoundBearing(sound.time_ns, None, 0.0)
+    result.sound_bearing = sound
     for track in result.tracks:
         track.bearing = None if camera is None else camera.bearing(*track.centroid)
-        track.bearing_agrees = agrees(track.bearing, fresh)
+        track.bearing_agrees = agrees(track.bearing, sound)

@@ -39,11 +39,13 @@ class MicArray:
         positions: of each microphone (x, y, z), metres.
         yaw_deg: how far right of the camera's axis the array's own front points.
         name: for people.
+        channels: of the recording, from 1, one for each microphone; None: the first ones in order.
     """
 
     positions: tuple[tuple[float, float, float], ...]
     yaw_deg: float = 0.0
     name: str = "array"
+    channels: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         """Refuse what no direction can be computed with.
@@ -62,6 +64,12 @@ class MicArray:
             raise ArgumentError(
                 f"{self.name}: expected [x, y, z] in metres for each microphone, all finite, "
                 f"but got {self.positions}"
+            )
+        given = self.channels
+        if given is not None and not (len(given) == len(set(given)) == count and min(given) > 0):
+            raise ArgumentError(
+                f"{self.name}: channels are {self.channels}, expected {count} different numbers "
+                "from 1, one for each microphone"
             )
         for first, second in self.pairs:
             apart = math.dist(self.positions[first], self.positions[second])
@@ -89,6 +97,17 @@ class MicArray:
             for number in range(count)
         )
         return cls(places, name=f"ring of {count}, radius {radius_m:g} m")
+
+    @property
+    def needed_channels(self) -> int:
+        """How many channels a recording must have."""
+        return max(self.channels or (len(self.positions),))
+
+    def pick(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(n, microphones) of (n, channels); there must be `needed_channels`."""
+        if self.channels is None:
+            return samples[:, : len(self.positions)]
+        return samples[:, [channel - 1 for channel in self.channels]]
 
     @property
     def pairs(self) -> list[tuple[int, int]]:
@@ -165,7 +184,7 @@ def read_array(path: Path) -> MicArray:
     """Read an array's geometry from a TOML or JSON file.
 
     `positions` is a list of [x, y, z] in metres (x right, y up, z to the front), one for each
-    channel; `yaw_deg` and `name` may follow.
+    channel; `yaw_deg`, `name` and `channels` (numbers from 1, where not the first ones) may follow.
 
     Raises:
         InputError: the file cannot be read, or says something else.
@@ -187,11 +206,17 @@ def read_array(path: Path) -> MicArray:
 
 
 def _array(fields: dict[str, Any], name: str) -> MicArray:
-    unknown = fields.keys() - {"positions", "yaw_deg", "name"}
+    unknown = fields.keys() - {"positions", "yaw_deg", "name", "channels"}
     if unknown:
         raise ArgumentError(f"unknown key {sorted(unknown)[0]!r}")
     places = tuple((float(x), float(y), float(z)) for x, y, z in fields["positions"])
-    return MicArray(places, float(fields.get("yaw_deg", 0.0)), str(fields.get("name", name)))
+    given = fields.get("channels")
+    return MicArray(
+        places,
+        float(fields.get("yaw_deg", 0.0)),
+        str(fields.get("name", name)),
+        None if given is None else tuple(int(channel) for channel in given),
+    )
 
 
 def _reason(error: Exception) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 import av
 
 from streamavis.errors import InputError, TruncatedInputError
+from streamavis.io.array_sound import ArraySound, check_channels
 from streamavis.io.container import BEST, Tracks, open_media
 from streamavis.io.demux import PacketReader
 from streamavis.io.pictures import MAX_PIXELS, shown_size, upright_rgb
@@ -19,7 +20,7 @@ from streamavis.io.resample import MonoResampler
 from streamavis.io.stamps import PictureStamps
 from streamavis.io.structure import is_cut_short
 from streamavis.io.unusable import UNUSABLE
-from streamavis.types import AudioChunk, VideoFrame
+from streamavis.types import AudioChunk, SoundBearing, SourceEvent, VideoFrame
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from av.audio.stream import AudioStream
     from av.video.stream import VideoStream
     from numpy.typing import NDArray
+
+    from streamavis.bearing import MicArray
 
 __all__ = ["MediaInfo", "MediaSource"]
 
@@ -80,6 +83,7 @@ class MediaSource:
         look_ahead: int = 600,
         start_s: float = 0.0,
         tracks: Tracks = BEST,
+        array: MicArray | None = None,
     ) -> None:
         """Open `url` and decode its first picture.
 
@@ -91,6 +95,8 @@ class MediaSource:
             look_ahead: packets to read ahead for sound that comes late in the container.
             start_s: begin with the first frame from there on; times stay those of the file.
             tracks: which picture and sound are taken where there are several.
+            array: the microphones that the channels of the sound are; their bearings
+                (`SoundBearing`) come among the sound, which stays as it is without them.
 
         Raises:
             InputError: it cannot be opened or holds no picture; names it and the cause.
@@ -107,6 +113,11 @@ class MediaSource:
             for stream in (self._video, self._audio):
                 if stream is not None:
                     _require_decoder(self._media.name, stream)
+            self._array: ArraySound | None = None
+            if array is not None and self._audio is not None:
+                channels = self._audio.codec_context.channels
+                check_channels(array, channels, self._media.name)
+                self._array = ArraySound(array, self._media.name)
             self._video.codec_context.thread_count = threads
             self._video.codec_context.thread_type = "AUTO"
             self._video.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
@@ -119,6 +130,7 @@ class MediaSource:
             self._resampler = MonoResampler()
             self._decoded: deque[av.VideoFrame] = deque()
             self._sound: deque[AudioChunk] = deque()
+            self._bearings: list[SoundBearing | SourceEvent] = []
             self._video_ended = False
             self._frames = 0
             self._time_ns = 0  # of the latest frame
@@ -152,7 +164,7 @@ class MediaSource:
         """Release the file; safe to call twice, not while another thread iterates."""
         self._media.container.close()
 
-    def __iter__(self) -> Iterator[AudioChunk | VideoFrame]:
+    def __iter__(self) -> Iterator[AudioChunk | SoundBearing | SourceEvent | VideoFrame]:
         """Yield sound and frames to the end.
 
         Raises:
@@ -235,9 +247,13 @@ class MediaSource:
         time_s = stamp * stream.time_base - self._media.origin_s
         return time_s if abs(time_s) < _LONGEST_S else None
 
-    def _sound_before(self, time_ns: int | None) -> Iterator[AudioChunk]:
-        """All sound that begins before `time_ns`, or all there is."""
+    def _sound_before(
+        self, time_ns: int | None
+    ) -> Iterator[AudioChunk | SoundBearing | SourceEvent]:
+        """All sound that begins before `time_ns`, or all there is, and its bearings so far."""
         while True:
+            yield from self._bearings
+            self._bearings.clear()
             while self._sound and (time_ns is None or self._sound[0].start_time_ns < time_ns):
                 yield self._sound.popleft()
             if self._audio is None or (time_ns is not None and self._resampler.end_ns >= time_ns):
@@ -248,6 +264,9 @@ class MediaSource:
             with self._skipping_corrupt():
                 for frame in self._audio.codec_context.decode(packet):
                     time_s = self._time_s(frame.pts, self._audio)
+                    if self._array is not None:
+                        start_ns = None if time_s is None else round(time_s * _NS)
+                        self._bearings += self._array.frame(frame, start_ns)
                     self._sound.extend(self._from_start(self._resampler.feed(frame, time_s)))
             if packet is None:
                 self._sound.extend(self._from_start(self._resampler.flush()))

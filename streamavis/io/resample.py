@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
     from numpy.typing import NDArray
 
-__all__ = ["RATES", "MonoConverter", "MonoResampler", "Piece", "Resampler"]
+__all__ = ["RATES", "ChannelConverter", "MonoConverter", "MonoResampler", "Piece", "Resampler"]
 
 RATES = range(100, 6_000_000)  # Hz; what a damaged header says beyond that is not sound
 _JITTER_S = Fraction(5, 1000)  # as the audio ring: containers round their stamps
@@ -144,15 +144,15 @@ class MonoResampler:
         return _chunks(self._resampler.flush())
 
 
-class MonoConverter:
-    """Decoded audio frames of any kind as the mean of their channels, at their own rate."""
+class ChannelConverter:
+    """Decoded audio frames of any kind as samples of every channel, at their own rate."""
 
     def __init__(self) -> None:
         self._converter: AudioResampler | None = None
         self._kind: tuple[int, str, str] | None = None
 
     def convert(self, frame: AudioFrame) -> NDArray[np.float32]:
-        """(samples,) in [-1, 1].
+        """(samples, channels); what is damaged may be NaN or beyond full scale.
 
         Raises:
             ArgumentError: the frame is no sound that can be converted.
@@ -165,7 +165,24 @@ class MonoConverter:
         stamp, frame.pts = frame.pts, None  # of no use to the converter
         frames = self._converter.resample(frame)
         frame.pts = stamp
-        return np.concatenate([np.empty(0, np.float32), *(map(_mean, map(_channels, frames)))])
+        none = np.empty((0, frame.layout.nb_channels), np.float32)
+        return np.concatenate([none, *map(_channels, frames)])
+
+
+class MonoConverter:
+    """Decoded audio frames of any kind as the mean of their channels, at their own rate."""
+
+    def __init__(self) -> None:
+        self._converter = ChannelConverter()
+
+    def convert(self, frame: AudioFrame) -> NDArray[np.float32]:
+        """(samples,) in [-1, 1].
+
+        Raises:
+            ArgumentError: the frame is no sound that can be converted.
+            av.error.FFmpegError: likewise.
+        """
+        return _mean(self._converter.convert(frame))
 
 
 def _kind(frame: AudioFrame) -> tuple[int, str, str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from streamavis.errors import TruncatedInputError
-from streamavis.types import SAMPLE_RATE, VideoFrame
+from streamavis.types import SAMPLE_RATE, AudioChunk, VideoFrame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from streamavis.io.media import MediaSource
-    from streamavis.types import AudioChunk
 
 __all__ = ["FirstPass", "frames_at", "listen"]
 
@@ -79,7 +78,7 @@ def listen(
             for item in source:
                 if isinstance(item, VideoFrame):
                     yield item
-                else:
+                elif isinstance(item, AudioChunk):
                     chunks.append(item)
         except TruncatedInputError as error:
             truncated = error

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from streamavis.runtime.heartbeat import Heartbeats
     from streamavis.runtime.ledger import FrameLedger
     from streamavis.runtime.stats import StreamStatistics
-    from streamavis.types import AudioChunk, AudioGap, SourceEvent, SourceItem
+    from streamavis.types import AudioChunk, AudioGap, SoundBearing, SourceEvent, SourceItem
 
 __all__ = ["Intake", "LiveIntake", "ReplayIntake", "Taker"]
 
@@ -26,7 +26,7 @@ __all__ = ["Intake", "LiveIntake", "ReplayIntake", "Taker"]
 class Taker(Protocol):
     """What an intake tells of the items that are no work for the model."""
 
-    def between(self, item: AudioChunk | AudioGap | SourceEvent) -> None:
+    def between(self, item: AudioChunk | AudioGap | SourceEvent | SoundBearing) -> None:
         """Take what comes between pictures, in order."""
 
     def arrived(self, frame: VideoFrame) -> None:

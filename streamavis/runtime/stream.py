@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from streamavis.bearing import Bearings, Geometry
 from streamavis.protocols import Delayed
 from streamavis.runtime.delivery import SinkGroup
 from streamavis.runtime.input_health import InputHealth
@@ -17,7 +18,7 @@ from streamavis.runtime.ledger import DropCause, FrameLedger
 from streamavis.runtime.model_supervisor import MAX_REBUILDS, ModelSupervisor, Remedy
 from streamavis.runtime.stats import StreamStatistics
 from streamavis.status import EngineReport
-from streamavis.types import AudioChunk, AudioGap, SourceEvent, Stage
+from streamavis.types import AudioChunk, AudioGap, SoundBearing, SourceEvent, Stage
 
 if TYPE_CHECKING:
     import threading
@@ -43,6 +44,7 @@ class Feed:
     session: StreamSession
     sinks: Sequence[Sink] = ()
     stride: Callable[[], int] = lambda: 1  # asked at every live frame: process one in so many
+    geometry: Geometry | None = None  # of camera and microphones; None: no bearings
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,7 @@ class EngineStream:
         self._ledger = FrameLedger()
         self._statistics = StreamStatistics()
         self._journal = Journal(self.session.stream, by.clock)
+        self._bearings = Bearings(feed.geometry or Geometry())
         self._latest: FrameResult | None = None
         self._load = _Load()
         self._span_ns: tuple[int, int | None] | None = None  # from start to end
@@ -257,8 +260,11 @@ class EngineStream:
         """Wait for the sinks to close, until `deadline_s` of `time.monotonic`."""
         self._sinks.join(deadline_s)
 
-    def between(self, item: AudioChunk | AudioGap | SourceEvent) -> None:
+    def between(self, item: AudioChunk | AudioGap | SourceEvent | SoundBearing) -> None:
         """Take what comes between pictures, in order."""
+        if isinstance(item, SoundBearing):
+            self._bearings.hear(item)
+            return
         event, is_news = None, True
         if isinstance(item, AudioChunk):
             self.session.hear(item)
@@ -285,8 +291,12 @@ class EngineStream:
 
     def _deliver(self, frame: VideoFrame, result: FrameResult) -> None:
         by = self._by
+        self._bearings.annotate(result)
         result.boot_id = by.boot_id
         result.wall_time = by.wall_clock()
+        if self._inputs is not None:  # live: the capture time is on the engine's clock
+            age_s = (by.clock.now_ns() - result.capture_time_ns) / 1e9
+            result.capture_wall_time = max(0.0, result.wall_time - age_s)
         result.stamps[Stage.PUBLISH] = by.clock.now_ns()
         self._sinks.inspect(self.session.candidates)
         if self.session.heard is not None:  # first: viewers show it with its frame
@@ -319,7 +329,7 @@ class EngineStream:
     def _tell(self, event: SourceEvent) -> None:
         what = "camera" if event.modality == "video" else "microphone"
         why = f": {event.reason}" if event.reason else ""
-        good = event.state in ("starting", "running")
+        good = event.state == "starting" or (event.state == "running" and not event.reason)
         self._journal.note(
             "source",
             f"{what} {event.source} {event.state}{why}",

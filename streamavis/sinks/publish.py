@@ -6,7 +6,8 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
-from streamavis.errors import WireError
+from streamavis.bearing import Camera
+from streamavis.errors import ArgumentError, WireError
 from streamavis.types import SourceEvent
 from streamavis.wire import EndOfStream, Hello, Publisher, StageLatency, Status
 from streamavis.wire.address import is_local
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from streamavis.wire.schema import EndReason
 
 
-__all__ = ["PublishSink", "end_of", "keys_for", "status_of"]
+__all__ = ["PublishSink", "end_of", "keys_for", "resized", "status_of"]
 
 _SOURCE_STATE: dict[Phase, SourceState] = {
     "ended": "ended",
@@ -89,7 +90,7 @@ class PublishSink:
     def write(self, frame: VideoFrame, result: FrameResult) -> None:
         """Publish one result; where the picture is not what readers were told, tell them first."""
         if result.size != self._hello.size:
-            self._hello = replace(self._hello, size=result.size)
+            self._hello = resized(self._hello, result.size)
             self._publisher.hello(self._hello)
         self._publisher.publish(result)
         self._last = result
@@ -112,6 +113,18 @@ class PublishSink:
         """Called on the publisher's thread, ten times a second."""
         report = None if self._report is None else self._report()
         return status_of(report, self._last, self._hello)
+
+
+def resized(hello: Hello, size: tuple[int, int]) -> Hello:
+    """The same hello for pictures of another size, its camera's geometry with them."""
+    known = hello.intrinsics
+    if known is not None:
+        camera = Camera(hello.size, known.fx, known.fy, known.cx, known.cy, known.distortion)
+        try:
+            known = camera.scaled(size).intrinsics
+        except ArgumentError:  # another part of the view
+            known = None
+    return replace(hello, size=size, intrinsics=known)
 
 
 def status_of(report: EngineReport | None, last: FrameResult | None, hello: Hello) -> Status:

@@ -28,7 +28,7 @@ from streamavis.viz.hud import Item, draw_bar, draw_candidates, fill, plate_of_t
 from streamavis.viz.labels import LabelStyle
 from streamavis.viz.overlay import draw_tracks
 from streamavis.viz.strip import Moment, SoundStrip
-from streamavis.words import clock_time, counted, delay, detects
+from streamavis.words import clock_time, counted, delay, detects, direction
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -283,6 +283,8 @@ class StreamScreen:
             if not self._live:
                 items.append(Item(clock_time(result.capture_time_ns / 1e9), WHITE, rank=2))
             items.append(Item(counted(result.tracks, self._model), SOFT, rank=5))
+            if where := direction(result.sound_bearing):
+                items.append(Item(where, SOFT, rank=3))
             if self.queries:
                 items.append(Item(f"{len(self._shown.candidates)} proposals", WARN, rank=3))
         if self._latency_ns is not None:

@@ -8,7 +8,7 @@ from rich.console import Console
 from streamavis_apps.results.board import Board, sounding_names
 from streamavis_apps.results.tables import board_panel
 
-from streamavis.types import FrameResult, Rle, Track
+from streamavis.types import FrameResult, Rle, SoundBearing, Track
 from streamavis.wire import Age
 
 SECOND = 1_000_000_000
@@ -110,3 +110,18 @@ def test_the_panel_keeps_its_height_while_objects_come_and_go():
     empty = panel(board).count("\n")
     board.update(result(1, *(track(n) for n in range(4))), SECOND)
     assert panel(board).count("\n") == empty
+
+
+def test_bearings_stand_in_place_of_boxes_and_the_sounds_direction_beside_who_sounds():
+    board = Board()
+    known = replace(track(3, sounding=0.9), bearing=(21.4, -3.2), bearing_agrees=True)
+    sound = SoundBearing(0, -24.3, 0.9)
+    board.update(result(0, known, track(4), sound_bearing=sound), 0)
+    shown = panel(board)
+    assert "Now sounding: bell 3  sound from 24° left" in shown
+    assert "+21° -3°" in shown
+    assert "right, up" in shown
+    assert "box x y w h" not in shown
+    board.update(result(1, track(3)), 0)
+    assert "box x y w h" in panel(board)
+    assert "sound from" not in panel(board)

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from streamavis import masks
 from streamavis.errors import ArgumentError, OutputError, WireError
-from streamavis.follow import Pose, SimulatedHead
+from streamavis.follow import Axis, Follower, Pose, SimulatedHead
 from streamavis.types import FrameResult, SoundBearing, Track
 from streamavis.wire import EndOfStream, Hello, Publisher
 
@@ -182,3 +182,21 @@ def test_wrong_options_are_refused(arguments: list[str], says: str) -> None:
     done = CliRunner().invoke(app, ["follow", *arguments])
     assert done.exit_code in (1, 2)
     assert says in " ".join(done.output.split())
+
+
+def test_the_driver_in_the_documents_moves() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "ROBOTS.md").read_text(encoding="utf-8")
+    (program,) = [
+        block.split("```")[0] for block in page.split("```python\n")[1:] if "MyHead" in block
+    ]
+    names: dict[str, type] = {}
+    exec(compile(program, "ROBOTS.md", "exec"), names)
+    head = names["MyHead"]()
+    follower = Follower(head, pan=Axis(low=-90, high=90), tilt=Axis(low=-30, high=30), moving=False)
+    follower.step(0)
+    for number in range(1, 100):
+        now_ns = number * 20_000_000
+        follower.see(replace(BLANK, tracks=[FACE], seq=number, capture_time_ns=now_ns), now_ns)
+        follower.step(now_ns)
+    assert head.pose().pan == pytest.approx(25, abs=0.1)
+    assert head.pose().tilt == pytest.approx(5, abs=0.1)

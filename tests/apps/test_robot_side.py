@@ -104,3 +104,20 @@ def test_a_command_that_needs_more_names_its_extra(
     for line, (code, said) in zip(lines, run(*given), strict=True):
         assert code == 1, f"{line}: {said}"
         assert f"pip install 'streamavis[{extra}]'" in said, f"{line}: {said}"
+
+
+def test_a_head_follows_without_the_engine(tmp_path: Path) -> None:
+    (tmp_path / "tty").write_text("")
+    drawing = tmp_path / "follow.svg"
+    nobody = f"ipc://{tmp_path}/none"
+    drawn, silent, serial = run(
+        ["follow", "--picture", str(drawing)],
+        ["follow", nobody, "--wait", "0.1"],
+        ["follow", nobody, "--head", f"dynamixel:{tmp_path}/tty"],
+    )
+    assert drawn[0] == 0, drawn[1]
+    assert drawing.read_text().startswith("<svg")
+    assert silent[0] == 1
+    assert "nothing arrived for 0.1 s" in silent[1]
+    assert serial[0] == 1
+    assert "is no serial port" in serial[1]

@@ -50,6 +50,16 @@ def test_a_change_makes_one_movement_without_oscillation(latency_s: float) -> No
     assert max(settled) - min(settled) < 2.5, "it stands still then"
 
 
+def test_an_unknown_network_delay_does_not_make_it_swing() -> None:
+    """On another machine ages are a lower bound: the head is taken to be farther than it was."""
+    people = turns((-30.0, 0.5, 4.0))
+    slow = replace(PAN, speed=80)
+    trace = play(Scene(people=people, seconds=4, age_error_s=0.06), pan=slow)
+    pans = [pose.pan for pose in trace.sent]
+    assert min(pans) > -33
+    assert pans[-1] == pytest.approx(-30, abs=3)
+
+
 def test_an_off_screen_voice_turns_the_head_and_is_then_seen() -> None:
     trace = play(Scene(people=turns((0.0, 0.5, 2.0), (100.0, 2.0, 5.0)), seconds=5))
     assert pan_at(trace, 1.9) == pytest.approx(0, abs=4)

@@ -1,5 +1,6 @@
 """`streamavis bench bearing`: its command line."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -20,6 +21,15 @@ def bearing(
         float, typer.Option(min=0.3, max=2.0, metavar="M", help="Of the sound, in metres.")
     ] = 1.5,
     rate: Annotated[int, typer.Option(min=8000, max=48000, help="Samples per second.")] = 16_000,
+    sounds: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            file_okay=False,
+            metavar="DIR",
+            help="Recordings in place of the synthetic voice, such as speech.",
+        ),
+    ] = None,
     seed: Seed = 2026,
     json: Json = None,
 ) -> None:
@@ -39,5 +49,12 @@ def bearing(
     """
     from streamavis_benchmarks.bearing import Plan, run
 
-    plan = Plan(directions=directions, seconds=seconds, distance_m=distance, rate=rate, seed=seed)
+    plan = Plan(
+        directions=directions,
+        seconds=seconds,
+        distance_m=distance,
+        rate=rate,
+        seed=seed,
+        sounds=sounds,
+    )
     raise typer.Exit(run(plan, json_path=json))

@@ -5,6 +5,14 @@ from typing import Annotated
 
 import typer
 
+from streamavis_apps.commands.bearing_options import (
+    Calibration,
+    FrameId,
+    Hfov,
+    MicArrayFile,
+    MicSpacing,
+    geometry_of,
+)
 from streamavis_apps.commands.options import (
     Compute,
     Device,
@@ -103,6 +111,11 @@ def command(
     device: Device = "auto",
     dtype: DtypeOption = Dtype.AUTO,
     threads: Threads = None,
+    hfov: Hfov = None,
+    calibration: Calibration = None,
+    mic_spacing: MicSpacing = None,
+    mic_array: MicArrayFile = None,
+    frame_id: FrameId = "",
 ) -> None:
     """Run cameras and microphones live: what is in view and what sounds.
 
@@ -118,9 +131,11 @@ def command(
       streamavis live --mcap out.mcap --mqtt homeassistant.local
       streamavis live --camera rtsp://user:pw@10.0.0.5/cam --publish tcp://127.0.0.1:5555
       streamavis live --mic none --publish tcp://0.0.0.0:5555   [dim]after: streamavis keys init[/]
+      streamavis live --hfov 70 --mic-spacing 0.1 --publish tcp://127.0.0.1:5555
       streamavis live --camera door=camera:0 --camera yard=camera:2 --mic none --jsonl out.jsonl
     """
     check_publish(publish, keys, insecure)
+    geometry = geometry_of(hfov, calibration, mic_spacing, mic_array, frame_id)
     from streamavis_apps.bridges import Services
     from streamavis_apps.live.live import Live, run
     from streamavis_apps.live.sinks import Wanted
@@ -151,6 +166,7 @@ def command(
         metrics=metrics,
         least_hz=min_rate,
         seconds=seconds,
+        geometry=geometry,
         compute=Compute(device, dtype.value, threads),
     )
     raise typer.Exit(run(plan))

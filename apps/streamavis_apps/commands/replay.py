@@ -5,6 +5,14 @@ from typing import Annotated
 
 import typer
 
+from streamavis_apps.commands.bearing_options import (
+    Calibration,
+    FrameId,
+    Hfov,
+    MicArrayFile,
+    MicSpacing,
+    geometry_of,
+)
 from streamavis_apps.commands.options import (
     AudioTrack,
     Compute,
@@ -87,6 +95,11 @@ def command(
     device: Device = "auto",
     dtype: DtypeOption = Dtype.AUTO,
     threads: Threads = None,
+    hfov: Hfov = None,
+    calibration: Calibration = None,
+    mic_spacing: MicSpacing = None,
+    mic_array: MicArrayFile = None,
+    frame_id: FrameId = "",
 ) -> None:
     """Run a recorded clip through the engine as if it were live.
 
@@ -102,6 +115,7 @@ def command(
       streamavis replay clip.mp4 --view web
     """
     check_publish(publish, keys, insecure)
+    geometry = geometry_of(hfov, calibration, mic_spacing, mic_array, frame_id)
     from streamavis_apps.sources import recording
 
     source = recording(file, "replay")
@@ -122,6 +136,7 @@ def command(
         window=view is View.WINDOW,
         web=Web(listen, token) if view is View.WEB else None,
         stamps=stamps,
+        geometry=geometry,
         compute=Compute(device, dtype.value, threads),
     )
     raise typer.Exit(run(plan))

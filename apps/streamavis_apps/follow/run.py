@@ -86,7 +86,7 @@ def run(
 
         def silence() -> None:
             follower.silence()
-            news.tell(f"stands still: nothing arrived for {plan.dead_man_s:g} s")
+            news.silence(plan.dead_man_s)
 
         with Subscriber(
             plan.address,
@@ -141,15 +141,25 @@ class _News:
         self._console = console
         self._begin_s = time.monotonic()
         self._last: Target | None = None
+        self._told = ""
+        self._has_seen = False  # a result
 
     def tell(self, text: str) -> None:
         """Print a line, with the seconds since the start."""
+        self._told = text
         since_s = time.monotonic() - self._begin_s
         line = f"{since_s:8.1f} s  {shown(text)}"
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
+    def silence(self, dead_man_s: float) -> None:
+        """Tell that the head stands still; once, until something else is told."""
+        text = f"stands still: nothing arrived for {dead_man_s:g} s"
+        if self._has_seen and text != self._told:
+            self.tell(text)
+
     def target(self, target: Target | None, result: FrameResult) -> None:
         """Tell where the head turns to, where that is news."""
+        self._has_seen = True
         last, self._last = self._last, target
         if target is None:
             if last is not None:

@@ -49,6 +49,7 @@ class Scene:
     seconds: float
     fps: float = 15.0
     latency_s: float = 0.09  # from a picture to its result at the follower
+    age_error_s: float = 0.0  # by which a picture is taken for newer than it is
     sound_delay_s: float = 0.25  # from a change of speaker to that of the sound's bearing
     hfov_deg: float = 70.0
     seen_noise_deg: float = 0.5  # standard deviations
@@ -104,7 +105,7 @@ def play(
         while on_the_way and on_the_way[0][0] <= at_s:
             _, result = on_the_way.popleft()
             if at_s < scene.silent_from_s:
-                follower.see(result, result.capture_time_ns)
+                follower.see(result, result.capture_time_ns + round(scene.age_error_s * _NS))
                 heard_s = at_s
         if at_s - heard_s >= dead_man_s:
             follower.silence()

@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from streamavis.bearing import Geometry
 from streamavis.clock import Clock, MonotonicClock
 from streamavis.errors import InputAddressError, InputError, OutputError, StoppedError
 from streamavis.io.live import LiveSource
@@ -58,6 +59,7 @@ class Live:
     metrics: str | None = None  # HOST:PORT
     least_hz: float = 5.0  # results per second every stream must be able to have
     seconds: float | None = None  # how long; None: until stopped
+    geometry: Geometry = field(default_factory=Geometry)
     compute: Compute = AUTO
 
 
@@ -186,6 +188,7 @@ def _opened(plan: Live, address: str, outputs: Outputs, clock: Clock, stop: Stop
             clock,
             sound_offset_s=plan.sound_offset_s,
             cancelled=stop.event,
+            array=plan.geometry.array,
         )
     except InputError as error:
         if shared is None or plan.seconds is None:
@@ -251,17 +254,21 @@ def _engine(
     feeds = []
     for place, (name, source) in enumerate(sources.items()):
         info = source.info
+        geometry = _geometry_of(plan, name, len(sources))
         hello = Hello(
             model=plan.model.rpartition("/")[2],
             classes=model.config.classes,
             size=(info.height, info.width),
             fps=info.fps,
             has_audio=info.has_audio,
+            intrinsics=geometry.intrinsics((info.height, info.width)),
+            frame_id=geometry.frame_id,
             boot_id=outputs.boot_id,
         )
         session = Session(model, stream=name, has_audio=info.has_audio, clock=clock)
         sinks = outputs.of(hello, info, stream=name, place=place, several=len(sources) > 1)
-        feeds.append(Feed(source, session, [*sinks, board.sink(name)], outputs.stride))
+        shown = [*sinks, board.sink(name)]
+        feeds.append(Feed(source, session, shown, outputs.stride, geometry))
     return Engine(
         feeds,
         Policy(live=True),
@@ -270,6 +277,14 @@ def _engine(
         cancelled=stop.event,
         governor=Governor(),
     )
+
+
+def _geometry_of(plan: Live, stream: str, streams: int) -> Geometry:
+    """Of one camera; of several each has its name in its frame_id."""
+    known = plan.geometry
+    if streams == 1 or not known.frame_id:
+        return known
+    return replace(known, frame_id=f"{known.frame_id}_{stream}")
 
 
 def _release(sources: dict[str, LiveSource]) -> None:

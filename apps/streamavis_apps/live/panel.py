@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from streamavis.runtime.input_health import Arrivals
+from streamavis.words import direction
 from streamavis_apps.results.board import sounding_names
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ class LiveBoard:
         self._next_line_ns = now_ns + round(_LINE_S * 1e9)
         for stream, report in reports.items():
             newest = self._newest[stream]
-            heard = "nothing yet" if newest.result is None else sounding_names(newest.result)
+            heard = _heard(newest.result)
             self._line(
                 now_ns,
                 f"{stream}: {newest.rate_hz:.1f} results/s, {_latency(report)}, "
@@ -146,7 +147,7 @@ class LiveBoard:
                 _latency(report),
                 _drops(report),
                 Text(
-                    "nothing yet" if newest.result is None else sounding_names(newest.result),
+                    _heard(newest.result),
                     style="bold green",
                 ),
             )
@@ -161,6 +162,14 @@ class LiveBoard:
             since_s = (notice.time_ns - self._begin_ns) / 1e9
             outer.add_row(Text(f"{since_s:8.1f} s  {stream}: {notice.text}", "dim"))
         return outer
+
+
+def _heard(result: FrameResult | None) -> str:
+    """Who sounds, and from where the sound comes."""
+    if result is None:
+        return "nothing yet"
+    where = direction(result.sound_bearing)
+    return sounding_names(result) + (f"; {where}" if where else "")
 
 
 def _state(state: str) -> Text:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from streamavis import Stream
+    from streamavis.bearing import Geometry
     from streamavis.runtime.step import StepModel
     from streamavis.wire import Hello
     from streamavis_apps.exits import Stop
@@ -63,6 +64,7 @@ class Passes:
     hello: Hello
     viewer: WebView
     playback: Playback
+    geometry: Geometry
 
     def follow(self, results: Stream, stop: Stop) -> None:
         """Play on while there are viewers, after the first pass, `results`, is over.
@@ -89,7 +91,7 @@ class Passes:
         sink = self.viewer.sink(self.stream, self.hello, playback=self.playback)
         with (
             until_stopped(stop) as cancelled,
-            MediaSource(self.source, start_s=from_s) as media,
+            MediaSource(self.source, start_s=from_s, array=self.geometry.array) as media,
             streamavis.open(
                 Strided(media, self.viewer.controls.stride),
                 self.model,
@@ -97,6 +99,7 @@ class Passes:
                 stream=self.stream,
                 sinks=[sink],
                 cancelled=cancelled,
+                geometry=self.geometry,
             ) as results,
         ):
             self.playback.running(results.stop)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import streamavis
+from streamavis.bearing import Geometry
 from streamavis.clock import PausableClock
 from streamavis.errors import OutputError, OutputPathError, TruncatedInputError
 from streamavis.io.container import BEST, Tracks
@@ -59,6 +60,7 @@ class Replay:
     window: bool = False
     web: Web | None = None  # serve the viewer in a browser
     stamps: bool = False  # in the JSONL
+    geometry: Geometry = field(default_factory=Geometry)
     compute: Compute = AUTO
 
     @property
@@ -127,7 +129,7 @@ def ready(plan: Replay, stop: Stop, console: Console) -> Iterator[Ready]:
         _window(plan, stop, clock) as window,
         _viewer(plan) as viewer,
         _cancelled(plan, stop) as cancelled,
-        MediaSource(plan.source, tracks=plan.tracks) as media,
+        MediaSource(plan.source, tracks=plan.tracks, array=plan.geometry.array) as media,
     ):
         source: OpenSource = media
         with stop.leaving_at_once():
@@ -155,7 +157,16 @@ def ready(plan: Replay, stop: Stop, console: Console) -> Iterator[Ready]:
             playback = Playback(media.info.duration_s, seekable=not sinks)
             sinks.append(viewer.sink(plan.stream, hello, playback=playback))
             source = Strided(media, viewer.controls.stride)
-            passes = Passes(plan.source, plan.stream, plan.speed, model, hello, viewer, playback)
+            passes = Passes(
+                plan.source,
+                plan.stream,
+                plan.speed,
+                model,
+                hello,
+                viewer,
+                playback,
+                plan.geometry,
+            )
         with streamavis.open(
             source,
             model,
@@ -166,6 +177,7 @@ def ready(plan: Replay, stop: Stop, console: Console) -> Iterator[Ready]:
             clock=clock,
             cancelled=cancelled,
             warm=True,
+            geometry=plan.geometry,
         ) as results:
             if passes is not None:
                 passes.playback.running(results.stop)
@@ -280,4 +292,6 @@ def _hello(plan: Replay, model: StreamAVIS, info: MediaInfo) -> Hello:
         size=(info.height, info.width),
         fps=info.fps,
         has_audio=info.has_audio,
+        intrinsics=plan.geometry.intrinsics((info.height, info.width)),
+        frame_id=plan.geometry.frame_id,
     )

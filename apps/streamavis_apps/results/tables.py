@@ -11,7 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from streamavis.words import delay, percent
+from streamavis.words import UNKNOWN, delay, direction, percent
 from streamavis_apps.results.board import sounding_names
 from streamavis_apps.text import shown
 
@@ -78,7 +78,10 @@ def _heading(result: FrameResult) -> Text:
     style = "bold green" if any(track.is_sounding for track in result.tracks) else "dim"
     if names.startswith("unknown"):
         style = "yellow"
-    return Text.assemble("Now sounding: ", (names, style), overflow="fold")
+    where = direction(result.sound_bearing)
+    known = result.sound_bearing is not None and result.sound_bearing.azimuth is not None
+    rest = (f"  {where}", "cyan" if known else "dim") if where else ""
+    return Text.assemble("Now sounding: ", (names, style), rest, overflow="fold")
 
 
 def _tracks(board: Board, result: FrameResult, columns: int) -> Table:
@@ -87,7 +90,11 @@ def _tracks(board: Board, result: FrameResult, columns: int) -> Table:
     table.add_column("object", ratio=1, no_wrap=True, overflow="ellipsis")
     table.add_column("sounding", width=16 if columns >= _TINY else 8)
     table.add_column("since", justify="right", min_width=8)
-    if columns >= _NARROW:
+    bearings = any(track.bearing is not None for track in result.tracks)
+    if bearings and columns >= _NARROW:
+        table.add_column("right, up", justify="right", min_width=9)
+    boxes = columns >= _NARROW and not bearings  # there is no room for both
+    if boxes:
         table.add_column("box x y w h", justify="right", min_width=19)
         table.add_column("score", justify="right")
     tracks = sorted(result.tracks, key=lambda track: track.id)
@@ -98,13 +105,23 @@ def _tracks(board: Board, result: FrameResult, columns: int) -> Table:
             _meter(track, bar=columns >= _TINY),
         ]
         cells.append(f"{board.since_s(track):.1f} s")
-        if columns >= _NARROW:
+        if bearings and columns >= _NARROW:
+            cells.append(_bearing(track))
+        if boxes:
             cells += [" ".join(f"{side:4d}" for side in track.box), percent(track.score)]
         style = "bold green" if track.is_sounding else "dim" if track.visible == 0 else ""
         table.add_row(*cells, style=style)
     for _ in range(_MIN_ROWS - len(tracks)):
         table.add_row()
     return table
+
+
+def _bearing(track: Track) -> Text:
+    """Degrees to the right and up; marked where the sound comes from there."""
+    if track.bearing is None:
+        return Text(UNKNOWN, style="dim")
+    right, up = track.bearing
+    return Text(f"{right:+.0f}° {up:+.0f}°", style="cyan" if track.bearing_agrees else "")
 
 
 def _meter(track: Track, *, bar: bool) -> RenderableType:

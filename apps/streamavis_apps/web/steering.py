@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from streamavis.io.media import MediaInfo, MediaSource
-    from streamavis.types import AudioChunk
+    from streamavis.types import SourceItem
 
 __all__ = ["Strided"]
 
@@ -28,7 +28,7 @@ class Strided:
         """Of the source."""
         return self._source.info
 
-    def __iter__(self) -> Iterator[AudioChunk | VideoFrame]:
+    def __iter__(self) -> Iterator[SourceItem]:
         for item in self._source:
             if not isinstance(item, VideoFrame) or item.index % self._stride() == 0:
                 yield item

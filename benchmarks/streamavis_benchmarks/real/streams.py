@@ -68,7 +68,7 @@ def watch_file(
                 if not silence:
                     session.hear(item)
                 continue
-            if item.capture_time_ns < due_ns:
+            if not isinstance(item, VideoFrame) or item.capture_time_ns < due_ns:
                 continue
             due_ns = round((int(item.capture_time_ns * fps / _NS) + 1) * _NS / fps)
             if silence:

@@ -32,6 +32,7 @@ class ChildRequest(msgspec.Struct, frozen=True):
     target: str = ""
     format: str = ""  # of a container, as libavformat calls it
     options: dict[str, str] = {}
+    channels: int = 0  # of a microphone, each by itself beside the mono mix; 0: mono alone
 
 
 class FoundMicrophone(msgspec.Struct, frozen=True):
@@ -70,6 +71,8 @@ class SoundMessage(msgspec.Struct, frozen=True, tag="sound"):
     age_ns: int | None  # of the first sample then, by the driver's ADC time
     overflow: bool
     missed: int
+    channels: int = 0  # of `array`
+    array: bytes = b""  # float32, (n, channels), where channels were asked for
 
 
 class PacketMessage(msgspec.Struct, frozen=True, tag="packet"):

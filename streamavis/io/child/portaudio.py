@@ -37,7 +37,10 @@ class BlockRing:
     is counted and its length told with the next one that does.
     """
 
-    def __init__(self, frames: int, channels: int, blocks: int = 1024) -> None:
+    def __init__(
+        self, frames: int, channels: int, blocks: int = 1024, *, keeps_channels: bool = False
+    ) -> None:
+        self._keeps_channels = keeps_channels
         self._samples = np.zeros((frames, channels), np.float32)
         self._lengths = np.zeros(blocks, np.int64)
         self._times = np.zeros((blocks, 2), np.int64)  # monotonic ns; age ns, -1: unknown
@@ -75,12 +78,19 @@ class BlockRing:
         place = self._read % len(self._lengths)
         count = int(self._lengths[place])
         index = (self._tail + np.arange(count)) % len(self._samples)
-        mono = self._samples[index].mean(axis=1, dtype=np.float32)
+        samples = self._samples[index]
+        mono = samples.mean(axis=1, dtype=np.float32)
         (when, age), (overflow, missed) = self._times[place].tolist(), self._flags[place].tolist()
         self._tail += count
         self._read += 1
         return SoundMessage(
-            mono.tobytes(), when, None if age < 0 else age, bool(overflow), int(missed)
+            mono.tobytes(),
+            when,
+            None if age < 0 else age,
+            bool(overflow),
+            int(missed),
+            samples.shape[1] if self._keeps_channels else 0,
+            samples.tobytes() if self._keeps_channels else b"",
         )
 
 
@@ -107,8 +117,12 @@ def microphones() -> list[FoundMicrophone]:
     ]
 
 
-def sound(name: str) -> Iterator[msgspec.Struct]:
+def sound(name: str, channels: int = 0) -> Iterator[msgspec.Struct]:
     """Open a microphone and yield its blocks for ever.
+
+    Args:
+        name: of the microphone.
+        channels: that are wanted by themselves, beside the mono mix; 0: none.
 
     Raises:
         InputError: there is none of that name, it cannot be opened, or it stopped.
@@ -116,7 +130,10 @@ def sound(name: str) -> Iterator[msgspec.Struct]:
     sounddevice = _sounddevice()
     device, rate = _find(sounddevice, name)
     info = sounddevice.query_devices(device)
-    stream, ring = _open(sounddevice, device, rate, int(info["max_input_channels"]))
+    most = int(info["max_input_channels"])
+    if channels > most:
+        raise InputError(f"has {most} channels of sound, but the array needs {channels}")
+    stream, ring = _open(sounddevice, device, rate, most, channels)
     with stream:
         yield OpenedMicrophone(str(info["name"]), rate)
         while stream.active:
@@ -136,11 +153,14 @@ def _sounddevice() -> Any:
     return sounddevice
 
 
-def _open(sounddevice: Any, device: int, rate: int, channels: int) -> tuple[Any, BlockRing]:
-    """Mono where the device can do it, else as many channels as it has."""
+def _open(
+    sounddevice: Any, device: int, rate: int, channels: int, wanted: int
+) -> tuple[Any, BlockRing]:
+    """As many channels as are wanted; 0: mono where the device can do it, else what it has."""
     problem: Exception | None = None
-    for count in dict.fromkeys((1, min(2, channels), channels)):
-        ring = BlockRing(round(_RING_S * rate), count)
+    counts = (wanted, channels) if wanted else (1, min(2, channels), channels)
+    for count in dict.fromkeys(counts):
+        ring = BlockRing(round(_RING_S * rate), count, keeps_channels=wanted > 0)
 
         def callback(
             samples: NDArray[np.float32],

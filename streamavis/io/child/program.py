@@ -56,7 +56,7 @@ def _messages(request: ChildRequest) -> Iterator[msgspec.Struct]:
 
     if request.kind == "list":
         return iter([Listed(portaudio.microphones())])
-    return portaudio.sound(request.target)
+    return portaudio.sound(request.target, request.channels)
 
 
 def _packets(request: ChildRequest) -> Iterator[msgspec.Struct]:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
-from streamavis.types import AudioChunk, AudioGap, Modality, VideoFrame
+from streamavis.types import (
+    AudioChunk,
+    AudioGap,
+    Modality,
+    SoundBearing,
+    SourceEvent,
+    VideoFrame,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -14,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Capture", "Captured", "Device", "TellsTiming"]
 
-Captured: TypeAlias = VideoFrame | AudioChunk | AudioGap
+Captured: TypeAlias = VideoFrame | AudioChunk | AudioGap | SoundBearing | SourceEvent
 
 
 class Capture(Protocol):

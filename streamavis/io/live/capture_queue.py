@@ -7,7 +7,14 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from streamavis.audio_ring import NS_PER_SAMPLE
-from streamavis.types import AudioChunk, AudioGap, SourceEvent, SourceItem, VideoFrame
+from streamavis.types import (
+    AudioChunk,
+    AudioGap,
+    SoundBearing,
+    SourceEvent,
+    SourceItem,
+    VideoFrame,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,15 +25,15 @@ __all__ = ["CaptureQueue"]
 
 _MOST_FRAMES = 4
 _MOST_SOUND_NS = 10_000_000_000
-_MOST_NOTES = 256  # events and gaps
+_MOST_NOTES = 256  # events, gaps and bearings
 
 
 class CaptureQueue:
     """A queue of everything a live source says, in the order it was said; never blocks a writer.
 
     Where its reader is late, the oldest frames go first (`dropped_frames` counts them, their
-    `index` shows the hole); sound beyond 10 s becomes a gap of its length; of events and gaps
-    the newest 256 are kept.
+    `index` shows the hole); sound beyond 10 s becomes a gap of its length; of events, gaps
+    and bearings the newest 256 are kept.
     """
 
     def __init__(self) -> None:
@@ -98,7 +105,7 @@ class CaptureQueue:
             self._count(self._oldest(VideoFrame), -1)
             self.dropped_frames += 1
         if self._notes > _MOST_NOTES:
-            self._count(self._oldest(SourceEvent, AudioGap), -1)
+            self._count(self._oldest(SourceEvent, AudioGap, SoundBearing), -1)
         if self._sound_ns > _MOST_SOUND_NS:
             self._lose_sound()
 

@@ -16,22 +16,27 @@ from streamavis.io.locate import locate
 from streamavis.io.media import MediaSource
 
 if TYPE_CHECKING:
+    from streamavis.bearing import MicArray
     from streamavis.io.live.capture import Device
 
 __all__ = ["camera_device", "check_camera", "recorded_size", "sound_device"]
 
 
-def camera_device(address: str, *, with_sound: bool = True) -> Device:
+def camera_device(
+    address: str, *, with_sound: bool = True, array: MicArray | None = None
+) -> Device:
     """The camera at `address`, with the sound of its stream if it has some and that is wanted.
+
+    With `array` the channels of that sound are its microphones, and have bearings.
 
     Raises:
         InputError: the address is not one of a camera.
     """
     parsed = parse_camera(address)
     if parsed.kind in (Kind.FILE, Kind.LAVFI):
-        return paced_device(parsed, "video", with_sound=with_sound)
+        return paced_device(parsed, "video", with_sound=with_sound, array=array)
     if parsed.kind is Kind.NETWORK:
-        return network_device(parsed, "video", with_sound=with_sound)
+        return network_device(parsed, "video", with_sound=with_sound, array=array)
     return v4l2_device(parsed) if sys.platform == "linux" else opencv_device(parsed)
 
 
@@ -64,17 +69,19 @@ def recorded_size(address: str) -> tuple[int, int] | None:
         return media.info.height, media.info.width
 
 
-def sound_device(address: str) -> Device:
+def sound_device(address: str, *, array: MicArray | None = None) -> Device:
     """The microphone, or the sound of the stream or file, at `address`.
+
+    With `array` its channels are the microphones of that, and have bearings.
 
     Raises:
         InputError: the address is not one of sound.
     """
     parsed = parse_sound(address)
     if parsed.kind in (Kind.FILE, Kind.LAVFI):
-        return paced_device(parsed, "audio")
+        return paced_device(parsed, "audio", array=array)
     if parsed.kind is Kind.NETWORK:
-        return network_device(parsed, "audio")
+        return network_device(parsed, "audio", array=array)
     if parsed.kind is Kind.MICROPHONE:
-        return microphone_device(parsed)
+        return microphone_device(parsed, array)
     raise InputError(f"{parsed.name}: there is nothing to listen to")

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import av
 
 from streamavis.errors import InputError
+from streamavis.io.array_sound import ArraySound, check_channels
 from streamavis.io.live.capture import Capture, Captured, Device
 from streamavis.io.live.probe import is_waited_for, network_problem
 from streamavis.io.live.stream_sound import StreamSound
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from av.stream import Stream
     from av.video.stream import VideoStream
 
+    from streamavis.bearing import MicArray
     from streamavis.clock import Clock
     from streamavis.io.live.address import DeviceAddress
     from streamavis.types import Modality
@@ -53,9 +55,13 @@ _RATES = range(4_000, 400_000)  # Hz, of sound
 
 
 def network_device(
-    address: DeviceAddress, modality: Modality, *, with_sound: bool = True
+    address: DeviceAddress,
+    modality: Modality,
+    *,
+    with_sound: bool = True,
+    array: MicArray | None = None,
 ) -> Device:
-    """A network stream as a camera with its sound, or its sound alone."""
+    """A network stream as a camera with its sound, or its sound alone; `array`: with bearings."""
 
     def open_capture(clock: Clock) -> Capture:
         return _NetworkCapture(
@@ -63,6 +69,7 @@ def network_device(
             clock,
             pictures=modality == "video",
             sound=with_sound or modality == "audio",
+            array=array,
         )
 
     return Device(
@@ -80,8 +87,15 @@ class _NetworkCapture:
     """One connection. Reads end by themselves: a worker in here is never stuck for ever."""
 
     def __init__(
-        self, address: DeviceAddress, clock: Clock, *, pictures: bool, sound: bool
+        self,
+        address: DeviceAddress,
+        clock: Clock,
+        *,
+        pictures: bool,
+        sound: bool,
+        array: MicArray | None,
     ) -> None:
+        self._array = array
         self.fps: float | None = None
         self.has_sound = False
         self._address = address
@@ -130,7 +144,11 @@ class _NetworkCapture:
     def _read(self, container: InputContainer) -> Iterator[Captured]:
         video, audio = self._choose(container)
         self._timeline = timeline = StreamTimeline(counted=container.format.name in COUNTED_FORMATS)
-        ears = None if audio is None else StreamSound(timeline)
+        bearings = None
+        if self._array is not None and audio is not None:
+            check_channels(self._array, audio.codec_context.channels, self._address.name)
+            bearings = ArraySound(self._array, self._address.name)
+        ears = None if audio is None else StreamSound(timeline, bearings)
         streams = [stream for stream in (video, audio) if stream is not None]
         for packet in _packets(container, streams):
             now_ns = self._clock.now_ns()

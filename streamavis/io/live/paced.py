@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from streamavis.errors import InputError, TruncatedInputError
+from streamavis.io.array_sound import ArraySound, check_channels
 from streamavis.io.container import open_media
 from streamavis.io.demux import PacketReader
 from streamavis.io.live.capture import Capture, Captured, Device
 from streamavis.io.media import MediaSource
 from streamavis.io.resample import MonoResampler
 from streamavis.io.unusable import UNUSABLE
-from streamavis.types import AudioChunk, Stage, VideoFrame
+from streamavis.types import AudioChunk, SoundBearing, SourceEvent, Stage, VideoFrame
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     import av
 
+    from streamavis.bearing import MicArray
     from streamavis.clock import Clock
     from streamavis.io.live.address import DeviceAddress
     from streamavis.types import Modality
@@ -27,13 +30,19 @@ if TYPE_CHECKING:
 __all__ = ["paced_device"]
 
 
-def paced_device(address: DeviceAddress, modality: Modality, *, with_sound: bool = True) -> Device:
-    """A file or `lavfi:` graph as a camera, or its sound as a microphone."""
+def paced_device(
+    address: DeviceAddress,
+    modality: Modality,
+    *,
+    with_sound: bool = True,
+    array: MicArray | None = None,
+) -> Device:
+    """A file or `lavfi:` graph as a camera, or its sound as a microphone, or as an array."""
 
     def open_capture(clock: Clock) -> Capture:
         if modality == "audio":
-            return _PacedSound(address, clock)
-        return _PacedMedia(address, clock, with_sound)
+            return _PacedSound(address, clock, array)
+        return _PacedMedia(address, clock, with_sound, array if with_sound else None)
 
     return Device(address.name, modality, open_capture)
 
@@ -61,7 +70,10 @@ class _Pace:
 
 
 class _PacedMedia:
-    def __init__(self, address: DeviceAddress, clock: Clock, with_sound: bool) -> None:
+    def __init__(
+        self, address: DeviceAddress, clock: Clock, with_sound: bool, array: MicArray | None
+    ) -> None:
+        self._array = array
         self.fps: float | None = None
         self.has_sound = False
         self._address = address
@@ -73,7 +85,7 @@ class _PacedMedia:
         self._pace.abort()
 
     def __iter__(self) -> Iterator[Captured]:
-        with MediaSource(self._address.target) as source:
+        with MediaSource(self._address.target, array=self._array) as source:
             self.fps = source.info.fps
             self.has_sound = self._with_sound and source.info.has_audio
             try:
@@ -83,6 +95,10 @@ class _PacedMedia:
 
     def _on_time(self, source: MediaSource) -> Iterator[Captured]:
         for item in source:
+            if isinstance(item, SoundBearing | SourceEvent):
+                # It comes with the sound it was computed from: early by what is waited for below.
+                yield _placed(item, self._pace)
+                continue
             if isinstance(item, AudioChunk):
                 if not self.has_sound:
                     continue
@@ -103,9 +119,10 @@ class _PacedSound:
     fps: float | None = None
     has_sound = True
 
-    def __init__(self, address: DeviceAddress, clock: Clock) -> None:
+    def __init__(self, address: DeviceAddress, clock: Clock, array: MicArray | None) -> None:
         self._address = address
         self._pace = _Pace(clock)
+        self._array = array
 
     def abort(self) -> None:
         self._pace.abort()
@@ -115,6 +132,10 @@ class _PacedSound:
         with media.container:
             if media.audio is None or media.audio.codec_context is None:
                 raise InputError(f"{self._address.name}: holds no sound")
+            bearings: ArraySound | None = None
+            if self._array is not None:
+                check_channels(self._array, media.audio.codec_context.channels, self._address.name)
+                bearings = ArraySound(self._array, self._address.name)
             reader = PacketReader(media, look_ahead=0, streams=[media.audio])
             resampler = MonoResampler()
             ended = False
@@ -124,7 +145,11 @@ class _PacedSound:
                 chunks: list[AudioChunk] = []
                 try:
                     for frame in media.audio.codec_context.decode(packet):
-                        chunks += resampler.feed(frame, _time_s(frame, media.origin_s))
+                        time_s = _time_s(frame, media.origin_s)
+                        start_ns = None if time_s is None else round(time_s * 1_000_000_000)
+                        found = [] if bearings is None else bearings.frame(frame, start_ns)
+                        yield from (_placed(item, self._pace) for item in found)
+                        chunks += resampler.feed(frame, time_s)
                 except UNUSABLE:
                     continue  # a corrupt packet: a gap
                 if ended:
@@ -134,6 +159,10 @@ class _PacedSound:
                     if not self._pace.wait(chunk.start_time_ns):
                         return
                     yield chunk
+
+
+def _placed(item: SoundBearing | SourceEvent, pace: _Pace) -> SoundBearing | SourceEvent:
+    return replace(item, time_ns=pace.on_clock(item.time_ns))
 
 
 def _time_s(frame: av.AudioFrame, origin_s: Fraction) -> Fraction | None:

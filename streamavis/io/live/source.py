@@ -13,13 +13,14 @@ from streamavis.io.live.delay import DelayMeter
 from streamavis.io.live.device_supervisor import DeviceSupervisor
 from streamavis.io.live.devices import camera_device, sound_device
 from streamavis.io.media import MediaInfo
-from streamavis.types import AudioChunk, AudioGap, SourceEvent, SourceItem
+from streamavis.types import AudioChunk, AudioGap, SoundBearing, SourceEvent, SourceItem
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Iterator
     from types import TracebackType
 
+    from streamavis.bearing import MicArray
     from streamavis.io.live.capture import Device
     from streamavis.protocols import Receiver
 
@@ -53,6 +54,7 @@ class LiveSource:
         patience_s: float = 0.0,
         sound_offset_s: float = 0.0,
         cancelled: threading.Event | None = None,
+        array: MicArray | None = None,
     ) -> None:
         """Open both and wait for the first picture.
 
@@ -65,21 +67,26 @@ class LiveSource:
             sound_offset_s: how late sound is against the picture, as `ClapMeter` measures it;
                 its times are moved back by this.
             cancelled: whoever sets it ends the wait for the first picture.
+            array: the microphones that the channels of the sound are; bearings of the sound
+                (`SoundBearing`) come beside it. Devices of your own give them by themselves.
 
         Raises:
             InputError: the camera or the named microphone cannot be opened; says why.
             StoppedError: `cancelled` was set before both had given something.
         """
         self._clock = clock or MonotonicClock()
+        self._array = array
         self._cancelled = cancelled
         self._queue = CaptureQueue()
         self._sound_offset_ns = round(sound_offset_s * 1e9)
         own_sound = microphone is None or microphone == camera
         if isinstance(camera, str):
-            camera = camera_device(camera, with_sound=own_sound)
+            camera = camera_device(camera, with_sound=own_sound, array=array)
         sound: Device | None = None
         if not own_sound and microphone is not None and microphone != "none":
-            sound = sound_device(microphone) if isinstance(microphone, str) else microphone
+            sound = (
+                sound_device(microphone, array=array) if isinstance(microphone, str) else microphone
+            )
         self._delay = DelayMeter((sound or camera).longest_delay_s)
         self._eyes = self._supervise(camera, self._put if own_sound else self._put_video)
         self._ears = None if sound is None else self._supervise(sound, self._put)
@@ -178,7 +185,7 @@ class LiveSource:
         self.info = MediaInfo(camera.name, width, height, eyes.fps, has_audio, None)
 
     def _try_default_microphone(self) -> bool:
-        device = sound_device(_DEFAULT_MICROPHONE)
+        device = sound_device(_DEFAULT_MICROPHONE, array=self._array)
         self._delay = DelayMeter(device.longest_delay_s)
         ears = self._supervise(device, self._put)
         ears.start()
@@ -202,11 +209,13 @@ class LiveSource:
             self._delay.observe(item.start_time_ns, self._clock.now_ns())
         elif isinstance(item, AudioGap):
             item = replace(item, start_time_ns=item.start_time_ns - self._sound_offset_ns)
+        elif isinstance(item, SoundBearing):
+            item = replace(item, time_ns=item.time_ns - self._sound_offset_ns)
         self._queue.put(item)
 
     def _put_video(self, item: SourceItem) -> None:
         """What the camera gives while the sound comes from elsewhere."""
-        if isinstance(item, AudioChunk | AudioGap):
+        if isinstance(item, AudioChunk | AudioGap | SoundBearing):
             return
         if isinstance(item, SourceEvent) and item.modality == "audio":
             return

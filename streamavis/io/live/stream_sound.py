@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     import av
 
+    from streamavis.io.array_sound import ArraySound
     from streamavis.io.live.capture import Captured
     from streamavis.io.live.timeline import StreamTimeline
 
@@ -23,8 +24,10 @@ __all__ = ["StreamSound"]
 class StreamSound:
     """A stream's decoded sound on the engine's clock: by its stamps where those are sane."""
 
-    def __init__(self, timeline: StreamTimeline) -> None:
+    def __init__(self, timeline: StreamTimeline, array: ArraySound | None = None) -> None:
+        """Place sound by `timeline`; with `array` its bearings come as well."""
         self._timeline = timeline
+        self._array = array
         self._mono = MonoConverter()
         self._rate = 0
         self._steady = SteadySound(1)
@@ -32,6 +35,11 @@ class StreamSound:
 
     def feed(self, frame: av.AudioFrame, arrival_ns: int) -> Iterator[Captured]:
         """Chunks and gaps of one decoded frame; nothing of one that cannot be converted."""
+        if self._array is not None:
+            stamp_ns = self._timeline.on_clock(frame.pts, frame.time_base)
+            length_ns = frame.samples * 1_000_000_000 // (frame.sample_rate or 1)
+            begin_ns = arrival_ns - length_ns if stamp_ns is None else stamp_ns
+            yield from self._array.frame(frame, begin_ns)
         try:
             samples = self._mono.convert(frame)
         except UNUSABLE:

@@ -2,6 +2,7 @@
 
 import re
 import time
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from web_rig import HELLO, REPORT, shot, track, until
 from streamavis import words
 from streamavis.clock import MonotonicClock
 from streamavis.status import EngineReport
-from streamavis.types import SAMPLE_RATE, AudioChunk, Heard, InputStatus, Stage
+from streamavis.types import SAMPLE_RATE, AudioChunk, Heard, InputStatus, SoundBearing, Stage
 
 pytestmark = pytest.mark.browser
 
@@ -299,6 +300,10 @@ def test_the_page_writes_as_window_and_terminal_do(view, visit):
     places = [0, 5.04, 59.96, 65.24, 3601]
     states = [(audio, live) for audio in ("ok", "gap", "lost", "absent") for live in (True, False)]
     sounding = [None, 0.2, 0.5, 0.87]
+    directions = [
+        None,
+        *(SoundBearing(0, azimuth, 0.9) for azimuth in (None, -2.0, 23.5, -41.4, 179.6)),
+    ]
     ours = {
         "names": words.name_of("dog", 3),
         "shares": [words.percent(share) for share in shares],
@@ -307,11 +312,12 @@ def test_the_page_writes_as_window_and_terminal_do(view, visit):
         "places": [words.clock_time(place) for place in places],
         "states": [words.sound_state(audio, live=live) for audio, live in states],
         "sounding": [words.sounding_words(track(1, RED.box, sounding=p)) for p in sounding],
+        "directions": [words.direction(one) for one in directions],
         "detects": words.detects("nano", CLASSES),
         "none": words.none_in_view("nano"),
     }
     theirs = visit(view.url).evaluate(
-        """async ([shares, levels, delays, places, states, sounding, classes]) => {
+        """async ([shares, levels, delays, places, states, sounding, directions, classes]) => {
             const words = await import("/static/words.js");
             return {
                 names: words.nameOf("dog", 3),
@@ -321,10 +327,20 @@ def test_the_page_writes_as_window_and_terminal_do(view, visit):
                 places: places.map((place) => words.clockTime(place)),
                 states: states.map(([audio, live]) => words.soundState(audio, live)),
                 sounding: sounding.map((p) => words.soundingWords({ sounding: p })),
+                directions: directions.map((one) => words.direction(one)),
                 detects: words.detects("nano", classes),
                 none: words.noneInView("nano"),
             };
         }""",
-        [shares, levels, delays, places, states, sounding, list(CLASSES)],
+        [
+            shares,
+            levels,
+            delays,
+            places,
+            states,
+            sounding,
+            [None if one is None else asdict(one) for one in directions],
+            list(CLASSES),
+        ],
     )
     assert theirs == ours

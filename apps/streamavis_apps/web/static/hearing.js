@@ -1,7 +1,7 @@
 // The sound: level, spectrum, and the detected audio classes.
 
 import { byId, make, say, sharp, still } from "./dom.js";
-import { level, percent, soundState, UNKNOWN } from "./words.js";
+import { direction, level, percent, soundState, UNKNOWN } from "./words.js";
 
 const SPAN = 500; // columns of 10 ms
 const FLOOR_DB = -60;
@@ -38,6 +38,7 @@ export class Hearing {
     this.live = true;
     this.show(null, []);
     this.tell("");
+    this.from(null);
     this.draw();
   }
 
@@ -55,6 +56,13 @@ export class Hearing {
   tell(words) {
     say(byId("unknown-sound"), words);
     byId("unknown-sound").hidden = !words;
+  }
+
+  /** Take where the sound comes from, null without an array of microphones. */
+  from(sound) {
+    const words = direction(sound);
+    say(byId("sound-from"), words);
+    byId("sound-from").hidden = !words;
   }
 
   /** Take level and spectrum. */

@@ -129,6 +129,7 @@ async function picture(header, jpeg) {
     if (result.boot_id !== now.boot) restart(result.boot_id);
     timeline.add(result, colours);
     objects.update(result, colours, settings.values.sounding_from);
+    hearing.from(result.sound_bearing);
     if (!now.paused) {
       if (grid.on) await grid.picture(header, jpeg);
       else await stage.show(result, colours, jpeg);

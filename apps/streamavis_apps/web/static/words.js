@@ -28,6 +28,15 @@ export const soundState = (audio, live = true) =>
 /** Loudness: `-32 dBFS`; null, no sound arrives, is `unknown`. */
 export const level = (dbfs) => (dbfs === null ? UNKNOWN : `${round(dbfs)} dBFS`);
 
+/** Where the sound comes from: `sound from 23° right`; null, without an array, is empty. */
+export function direction(sound) {
+  if (!sound) return "";
+  if (sound.azimuth === null) return `direction of the sound ${UNKNOWN}`;
+  const away = Math.abs(sound.azimuth);
+  if (away < 2.5) return "sound from straight ahead";
+  return `sound from ${round(away)}° ${sound.azimuth > 0 ? "right" : "left"}`;
+}
+
 /** A delay: `62 ms`; from one second on `1.8 s`. */
 export const delay = (ms) => (ms < 1000 ? `${round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`);
 
