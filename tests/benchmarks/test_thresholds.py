@@ -60,8 +60,8 @@ def test_the_network_runs_once_for_all_thresholds():
 @pytest.mark.parametrize(
     ("precisions", "recalls", "chosen"),
     [
-        ((0.5, 0.72, 0.9), (0.9, 0.8, 0.3), 1),  # the lowest that is right often enough
-        ((0.2, 0.5, 0.6), (0.9, 0.8, 0.1), 1),  # none is: the best F1
+        ((0.5, 0.72, 0.9), (0.9, 0.8, 0.3), 1),
+        ((0.65, 0.72, 0.9), (0.9, 0.5, 0.3), 0),
     ],
 )
 def test_the_choice_follows_its_rule(precisions, recalls, chosen):

@@ -123,8 +123,8 @@ def thresholds(
     """Choose a model's score thresholds on the split `val`.
 
     The network runs once over pictures and composed clips; every threshold
-    is then measured on its outputs. Chosen is the lowest one whose reports
-    on whole pictures are right in 70 %, else the one with the best F1.
+    is then measured on its outputs. Chosen is the one with the best F1 on
+    whole pictures.
 
     [bold]Example[/]
       streamavis bench thresholds --data data --composed composed/val --write

@@ -25,7 +25,6 @@ __all__ = ["GRID", "KEEP", "Choice", "choose", "sweep", "write"]
 
 GRID = tuple(round(0.25 + 0.05 * n, 2) for n in range(15))  # of score_on
 KEEP = 0.75  # score_off over score_on: a known object is in view down to this part of a birth's
-_PRECISION = 0.7  # of reports on whole pictures, that a choice has to reach
 
 
 @dataclass(frozen=True)
@@ -111,10 +110,7 @@ def _choice(score: float, counts: Counter[str]) -> Choice:
 
 
 def choose(found: Sequence[Choice]) -> Choice:
-    """The lowest threshold whose reports are right often enough, else the best F1."""
-    for one in found:
-        if one.precision >= _PRECISION:
-            return one
+    """The threshold with the best F1 on whole pictures."""
     return max(found, key=lambda one: one.f1)
 
 
