@@ -83,7 +83,7 @@ def world(tmp_path, monkeypatch) -> Iterator[dict[str, object]]:
         stream.close()
 
 
-def _no_microphone(address: str) -> object:
+def _no_microphone(address: str, array: object = None) -> object:
     microphone = FakeDevice("audio", name=address)
     microphone.refuses = "there is none"
     return microphone.device

@@ -10,7 +10,7 @@ from source_tree import Module, modules
 _LINES = 500
 # Names that two classes of other parts still share; each line goes when its class is renamed.
 _TWICE = {
-    *("Attention", "Axis", "Pace", "Pose", "Recording", "Row", "Target"),
+    *("Attention", "Axis", "Pose", "Row"),
     *("Camera", "ClassMap", "Device", "Heard", "Hearing", "Look", "Network", "Picture"),
     *("Placement", "Report", "Run", "Scene", "SceneObject", "Seen", "Settings", "Source"),
     *("Stage", "StoppedError", "Track", "Variant", "View", "Work"),
