@@ -227,7 +227,7 @@ def test_an_example_is_one_command_at_any_width():
         lines = {re.sub(r"   after:.*", "", line.strip()) for line in joined.splitlines()}
         examples[columns] = {line for line in lines if line.startswith("streamavis live")}
     assert examples[60] == examples[200]
-    assert len(examples[60]) == 6
+    assert len(examples[60]) == 7
 
 
 def test_without_a_command_the_help_is_shown_as_an_error():

@@ -36,7 +36,7 @@ def test_a_client_is_listed_read_and_revoked(keys, tmp_path):
     code, out, _ = keys("revoke", "robot1")
     assert code == 0 and "no longer" in out
     assert folder.clients() == {}
-    assert "Nobody may read yet" in keys("list")[1]
+    assert "No readers yet" in keys("list")[1]
 
 
 def test_a_key_from_elsewhere_needs_no_file(keys, tmp_path):

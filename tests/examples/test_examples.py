@@ -122,7 +122,7 @@ def test_own_model(tmp_path):
 
 def test_train_your_own(tmp_path, capsys):
     """Two steps of a tiny network on four tiny clips."""
-    from streamavis.model.backbone import NanoConfig
+    from streamavis.model.light_backbone import NanoConfig
     from streamavis_training.pool import BatchConfig
     from streamavis_training.recipes.nano import WorldStage
 

@@ -249,8 +249,8 @@ def _when(readings: list[tuple[int, int]]) -> dict[str, float]:
 
 
 def _said(output: StepOutput) -> list[Tensor]:
-    values = (getattr(output, f.name) for f in fields(StepOutput))
-    return [value for value in values if value is not None]
+    values = (getattr(output, f.name) for f in fields(StepOutput) if f.name != "extra")
+    return [*(value for value in values if value is not None), *output.extra.values()]
 
 
 def _finite(output: StepOutput) -> bool:
