@@ -12,7 +12,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from streamavis_training.recipes.nano import NanoRecipe
+from streamavis_training.recipes.nano_drawn import NanoDrawnRecipe
 from streamavis_training.trainer import Progress, Trainer
 
 import streamavis as sa
@@ -23,7 +23,7 @@ def tell(step: Progress) -> None:
     print(f"step {step.step}, loss {step.loss:.2f}")
 
 
-def train(recipe: NanoRecipe, folder: Path) -> sa.StreamAVIS:
+def train(recipe: NanoDrawnRecipe, folder: Path) -> sa.StreamAVIS:
     """Train every phase of a recipe and load what came of it."""
     recipe.prepare(folder, 1, lambda what, done, total: None)
     for phase in recipe.phases(folder):
@@ -32,9 +32,9 @@ def train(recipe: NanoRecipe, folder: Path) -> sa.StreamAVIS:
     return sa.load(folder / "nano.safetensors")
 
 
-def short(steps: int) -> NanoRecipe:
+def short(steps: int) -> NanoDrawnRecipe:
     """The recipe with fewer steps and clips than it takes to learn much."""
-    recipe = NanoRecipe()
+    recipe = NanoDrawnRecipe()
     return replace(
         recipe,
         trainer=replace(recipe.trainer, steps=steps, device="auto"),

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from streamavis_apps.machine import Machine
 
-__all__ = ["ROWS", "WireFigures", "WireRow", "run"]
+__all__ = ["ROWS", "ReaderPlan", "WireFigures", "WireRow", "message", "run"]
 
 _FPS: Final = 30
 _SIZE: Final = (360, 640)

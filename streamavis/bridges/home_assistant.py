@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from streamavis.bridges.heard import SPEECH
 
-__all__ = ["PAYLOADS", "bridge_topic", "discovery", "stream_topic", "topic"]
+__all__ = ["PAYLOADS", "bridge_topic", "discovery", "slug", "stream_topic", "topic"]
 
 # `None` is how an MQTT binary sensor of Home Assistant says that its state is unknown.
 PAYLOADS: Final = {"on": "ON", "off": "OFF", "unknown": "None"}

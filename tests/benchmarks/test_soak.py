@@ -13,7 +13,7 @@ from streamavis_benchmarks.soak.world import FAULTS
 from until_said import UntilSaid
 
 
-def test_a_short_soak_is_reported_of_every_fault_and_recovers(monkeypatch, tmp_path):
+def test_a_short_soak_reports_every_fault_and_recovers(monkeypatch, tmp_path):
     monkeypatch.setattr("streamavis.checkpoint.load", lambda name: FakeModel())
     faults = ("close", "mic", "nan")
     plan = LiveSoak(

@@ -122,9 +122,10 @@ def test_own_model(tmp_path):
 
 def test_train_your_own(tmp_path, capsys):
     """Two steps of a tiny network on four tiny clips."""
-    from streamavis.model.light_backbone import NanoConfig
     from streamavis_training.pool import BatchConfig
-    from streamavis_training.recipes.nano import WorldStage
+    from streamavis_training.recipes.nano_drawn import WorldStage
+
+    from streamavis.model.light_backbone import NanoConfig
 
     example = program("train_your_own")
     recipe = example.short(steps=2)

@@ -77,7 +77,7 @@ FAULTS = {
     "bad files": ["io/test_bad_media.py::test_what_cannot_be_opened_says_why"],
     "disk full": ["faults/test_outputs.py::test_a_full_disk_costs_its_output_and_one_notice"],
     "long runs": [
-        "benchmarks/test_soak.py::test_a_short_soak_is_told_of_every_fault_and_recovers",
+        "benchmarks/test_soak.py::test_a_short_soak_reports_every_fault_and_recovers",
         "benchmarks/test_bench_live.py::test_every_picture_is_accounted_for_whatever_the_camera_does",
     ],
 }  # fmt: skip

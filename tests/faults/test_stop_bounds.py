@@ -147,7 +147,7 @@ def test_clients_that_neither_read_nor_answer_do_not_keep_the_page_from_closing(
 
 
 def test_the_waits_of_a_stop_fit_into_its_promise():
-    page_s = viewed._LAST_WORDS_S + viewed._LEAVE_S + viewed._CLOSE_S
+    page_s = viewed._END_S + viewed._LEAVE_S + viewed._CLOSE_S
     assert served._GOODBYE_S < viewed._LEAVE_S
     assert page_s < viewed._STOP_S
     assert STEP_S < ENGINE_S

@@ -192,7 +192,7 @@ def test_late_joiners_are_greeted_together(publisher, monkeypatch):
     now_ns = [10**18]
     publisher._greeting.clock = lambda: now_ns[0]
     publisher._greeting.due_ns = 0
-    publisher._ring()
+    publisher._wake()
     monkeypatch.setattr(publisher, "_run", lambda: None)
     while len(repeated) < 1:
         publisher._greet()
