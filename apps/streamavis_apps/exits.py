@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import signal
 import threading
 from contextlib import contextmanager
@@ -125,7 +124,3 @@ def stop_on_signals() -> Iterator[Stop]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        if stop.signal is not None:
-            # The process ends. Python would look through all that is loaded for garbage before,
-            # with torch for 0.7 s of CPU: seconds where others work, too.
-            gc.freeze()

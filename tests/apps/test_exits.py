@@ -64,13 +64,3 @@ def test_a_second_interrupt_insists():
         assert stop.event.wait(60)
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
-
-
-@pytest.mark.parametrize("number", [None, signal.SIGTERM])
-def test_a_process_that_ends_by_a_signal_looks_for_no_garbage(monkeypatch, number):
-    frozen = []
-    monkeypatch.setattr("streamavis_apps.exits.gc.freeze", lambda: frozen.append(True))
-    with stop_on_signals() as stop:
-        if number is not None:
-            stop.request(number)
-    assert frozen == ([] if number is None else [True])
