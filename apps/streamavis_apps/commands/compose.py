@@ -8,7 +8,6 @@ import typer
 from streamavis_apps.commands.options import (
     Jobs,
     Material,
-    Names,
     PictureSize,
     Seed,
     Split,
@@ -31,16 +30,11 @@ def command(
         ),
     ] = None,
     split: Split = "test",
-    tiers: Tiers = "open,check",  # type: ignore[assignment]
+    tiers: Tiers = "open,check",
     classes: Annotated[
-        Names,
-        typer.Option(
-            parser=parse_names,
-            metavar="A,B,...",
-            help="Some of the classes.",
-            show_default="all",
-        ),
-    ] = "",  # type: ignore[assignment]
+        str,
+        typer.Option(metavar="A,B,...", help="Some of the classes.", show_default="all"),
+    ] = "",
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="Change how often something happens."),
@@ -84,13 +78,13 @@ def command(
         n=clips,
         seed=seed,
         split=split,
-        tiers=tiers,
+        tiers=parse_names(tiers),
         fps=fps,
         size=size,
         duration_s=seconds,
         jobs=jobs,
         cache=cache,
-        classes=classes,
+        classes=parse_names(classes),
         settings=tuple(settings or ()),
     )
     raise typer.Exit(run(request))

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from streamavis_apps.commands.options import Jobs, Material, Split, Tiers
+from streamavis_apps.commands.options import Jobs, Material, Split, Tiers, parse_names
 from streamavis_apps.help_page import HelpCommand, HelpGroup
 
 __all__ = ["app", "bundle", "check", "stats"]
@@ -79,7 +79,7 @@ def bundle(
     out: Annotated[Path, typer.Option(metavar="FILE.tar.gz", help="The bundle.")],
     limit_mb: Annotated[float, typer.Option(min=0.01, help="At most so many MB.")] = 60,
     split: Split = "train",
-    tiers: Tiers = "open,check",  # type: ignore[assignment]
+    tiers: Tiers = "open,check",
     jobs: Jobs = 1,
 ) -> None:
     """Put training material into one file, to train on another machine.
@@ -95,4 +95,6 @@ def bundle(
     """
     from streamavis_apps.data.bundle import run
 
-    raise typer.Exit(run(material, out, limit_mb=limit_mb, split=split, tiers=tiers, jobs=jobs))
+    raise typer.Exit(
+        run(material, out, limit_mb=limit_mb, split=split, tiers=parse_names(tiers), jobs=jobs)
+    )

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated
 
 import typer
 
@@ -33,7 +33,6 @@ __all__ = [
     "MqttPassword",
     "MqttPlain",
     "MqttUser",
-    "Names",
     "PictureSize",
     "Publish",
     "PublisherAddress",
@@ -321,18 +320,13 @@ Material = Annotated[
 
 Split = Annotated[str, typer.Option(help="Of the material: train, val or test.")]
 
-Names: TypeAlias = tuple[str, ...]
 
-
-def parse_names(text: str) -> Names:
+def parse_names(text: str) -> tuple[str, ...]:
     """Read names that commas separate; empty parts are left out."""
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
-Tiers = Annotated[
-    Names,
-    typer.Option(parser=parse_names, metavar="A,B,...", help="Licences of the material."),
-]
+Tiers = Annotated[str, typer.Option(metavar="A,B,...", help="Licences of the material.")]
 
 
 @dataclass(frozen=True)
