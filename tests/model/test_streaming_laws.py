@@ -20,7 +20,7 @@ kinds = st.sampled_from(sorted(KINDS))
 
 def said(output: StepOutput) -> dict[str, torch.Tensor]:
     """What the network was taught to say, by name."""
-    values = {name: getattr(output, name) for name in FIELDS}
+    values = {name: getattr(output, name) for name in FIELDS if name != "extra"} | output.extra
     return {name: value for name, value in values.items() if value is not None}
 
 
