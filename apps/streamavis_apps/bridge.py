@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from streamavis.wire import Subscriber
@@ -13,7 +12,6 @@ from streamavis_apps.exits import ExitCode, Stop, stop_on_signals
 from streamavis_apps.terminal import Terminal
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from rich.console import Console
@@ -53,10 +51,9 @@ def run(
         KeyFileError: the file of the password cannot be used.
     """
     console = console or Terminal()
-    guard: AbstractContextManager[Stop] = nullcontext(stop) if stop else stop_on_signals()
     logging.getLogger("streamavis.wire.subscriber").addHandler(logging.NullHandler())
     with (
-        guard as stop,
+        stop_on_signals(stop) as stop,
         Bridges(services) as bridges,
         Subscriber(
             address,

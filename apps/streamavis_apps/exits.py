@@ -115,8 +115,15 @@ class Stop:
 
 
 @contextmanager
-def stop_on_signals() -> Iterator[Stop]:
-    """Turn SIGINT and SIGTERM into a `Stop` for the time of the block (main thread only)."""
+def stop_on_signals(given: Stop | None = None) -> Iterator[Stop]:
+    """Turn SIGINT and SIGTERM into a `Stop` for the time of the block (main thread only).
+
+    Args:
+        given: by a caller that asks for the stop itself; signals are then left as they are.
+    """
+    if given is not None:
+        yield given
+        return
     stop = Stop()
     before = {number: signal.signal(number, stop.request) for number in _SIGNALS}
     try:

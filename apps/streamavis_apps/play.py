@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -16,7 +15,6 @@ from streamavis_apps.terminal import Terminal
 from streamavis_apps.text import shown
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from rich.console import Console
@@ -59,9 +57,8 @@ def run(
         ArgumentError: the stream has to be named, or is not in the file.
     """
     console = console or Terminal()
-    guard: AbstractContextManager[Stop] = nullcontext(stop) if stop else stop_on_signals()
     recording = McapReader(file)
-    with guard as stop:
+    with stop_on_signals(stop) as stop:
         player = Player(
             recording, stream, speed=speed, clock=time.monotonic_ns, pause=stop.event.wait
         )

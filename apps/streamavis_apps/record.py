@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -18,7 +17,6 @@ from streamavis_apps.terminal import Terminal
 from streamavis_apps.text import shown
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from rich.console import Console
@@ -60,14 +58,13 @@ def run(
         OutputError: the file is there already, or cannot be written.
     """
     console = console or Terminal()
-    guard: AbstractContextManager[Stop] = nullcontext(stop) if stop else stop_on_signals()
     logging.getLogger("streamavis.wire.subscriber").addHandler(logging.NullHandler())
     kinds = tuple(KINDS)
     subscriber = Subscriber(address, stream=stream, kinds=kinds, follow=True, key=key,
                             insecure=insecure)  # fmt: skip
     until_s = float("inf") if seconds is None else time.monotonic() + seconds
     frames, told = 0, ""
-    with guard as stop, subscriber, McapWriter(out, overwrite=overwrite) as writer:
+    with stop_on_signals(stop) as stop, subscriber, McapWriter(out, overwrite=overwrite) as writer:
         origin_ns = time.time_ns() - time.monotonic_ns()  # a clock that is set does not matter
         with console.status(f"waiting for {address}") as status:
             while not stop.event.is_set() and time.monotonic() < until_s:

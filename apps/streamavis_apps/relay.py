@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from streamavis.sinks.publish import keys_for
@@ -12,7 +11,6 @@ from streamavis_apps.terminal import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from rich.console import Console
@@ -49,11 +47,10 @@ def run(
         WireError: an address or a key is refused.
     """
     console = console or Terminal()
-    guard: AbstractContextManager[Stop] = nullcontext(stop) if stop else stop_on_signals()
     folder = keys_for(address, keys, insecure)
     told: set[str] = set()
     with (
-        guard as stop,
+        stop_on_signals(stop) as stop,
         Relay(
             sources,
             address,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import time
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Protocol
 
 from rich.live import Live
@@ -21,7 +20,6 @@ from streamavis_apps.terminal import Terminal
 from streamavis_apps.text import shown
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from rich.console import Console
@@ -62,13 +60,12 @@ def run(
             nothing arrived for `wait_s`.
     """
     console = console or Terminal()
-    guard: AbstractContextManager[Stop] = nullcontext(stop) if stop else stop_on_signals()
     # The screen shows why a publisher refuses; with logging set up it is logged too.
     logging.getLogger("streamavis.wire.subscriber").addHandler(logging.NullHandler())
     subscriber = Subscriber(
         address, stream=stream, kinds=("frame", "status"), key=key, insecure=insecure
     )
-    with subscriber, guard as stop:
+    with subscriber, stop_on_signals(stop) as stop:
         board = Board()
         if ready_fd is not None:
             _wait_heard(subscriber, stop, wait_s)

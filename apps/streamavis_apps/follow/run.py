@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from contextlib import closing, nullcontext
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -19,7 +19,6 @@ from streamavis_apps.terminal import Terminal
 from streamavis_apps.text import shown
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from rich.console import Console
@@ -71,10 +70,9 @@ def run(
         OutputError: the head cannot be opened, or does not answer any more.
     """
     console = console or Terminal()
-    guard: AbstractContextManager[Stop] = nullcontext(stop) if stop else stop_on_signals()
     logging.getLogger("streamavis.wire.subscriber").addHandler(logging.NullHandler())
     news = _News(console)
-    with guard as stop, closing(head or open_head(plan.head)) as opened:
+    with stop_on_signals(stop) as stop, closing(head or open_head(plan.head)) as opened:
         follower = Follower(
             opened,
             pan=plan.pan,

@@ -6,7 +6,7 @@ import logging
 import re
 import threading
 import time
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -29,7 +29,6 @@ from streamavis_apps.terminal import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from contextlib import AbstractContextManager
 
     from rich.console import Console
 
@@ -80,8 +79,7 @@ def run(plan: Live, *, console: Console | None = None, stop: Stop | None = None)
             is too slow for this many streams; says which and why.
     """
     console = console or Terminal(stderr=is_stdout(plan.wanted.jsonl))
-    guard: AbstractContextManager[Stop] = nullcontext(stop) if stop else stop_on_signals()
-    with guard as stop, ExitStack() as stack:
+    with stop_on_signals(stop) as stop, ExitStack() as stack:
         # The board shows what the journal logs; with logging set up it is logged too.
         logging.getLogger("streamavis.runtime.journal").addHandler(logging.NullHandler())
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,7 +27,6 @@ from streamavis_apps.terminal import Terminal
 if TYPE_CHECKING:
     import threading
     from collections.abc import Iterator
-    from contextlib import AbstractContextManager
 
     from rich.console import Console
 
@@ -108,8 +107,7 @@ def run(plan: Replay, *, console: Console | None = None, stop: Stop | None = Non
         StreamAVISError: input, model or an output is not usable; says which and why.
     """
     console = console or Terminal(stderr=is_stdout(plan.jsonl))
-    guard: AbstractContextManager[Stop] = nullcontext(stop) if stop else stop_on_signals()
-    with guard as stop, ready(plan, stop, console) as replay:
+    with stop_on_signals(stop) as stop, ready(plan, stop, console) as replay:
         replay.wait_for_viewer(console, stop)
         play(replay, console, plan.source.name)
         replay.stay(console, stop)

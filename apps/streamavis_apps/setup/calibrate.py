@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
@@ -41,9 +41,8 @@ def run(
         InputError: the source cannot be opened, or too few claps were found.
     """
     console = console or Terminal()
-    guard: AbstractContextManager[Stop] = nullcontext(stop) if stop else stop_on_signals()
     meter = ClapMeter()
-    with guard as stop:
+    with stop_on_signals(stop) as stop:
         if parse_camera(source).kind is Kind.FILE:
             if microphone is not None:
                 raise InputAddressError(f"{source}: a recording has its own sound; leave out --mic")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,6 @@ from streamavis_apps.terminal import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from contextlib import AbstractContextManager
 
     from rich.console import Console
 
@@ -61,8 +60,7 @@ def run(
     _tell_microphones(microphones, problem, console)
     if not levels or not microphones:
         return ExitCode.DONE
-    guard: AbstractContextManager[Stop] = nullcontext(stop) if stop else stop_on_signals()
-    with guard as stop, _listening([m.name for m in microphones]) as meters:
+    with stop_on_signals(stop) as stop, _listening([m.name for m in microphones]) as meters:
         if console.is_terminal:
             _draw(meters, console, stop, seconds)
         else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,7 +24,6 @@ from streamavis_benchmarks.rigs.sounds import looped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from contextlib import AbstractContextManager
 
     from rich.console import Console
 
@@ -59,10 +57,9 @@ def run(
     about = machine()
     reason = missing()
     _check(bench.runs, reason)
-    guard: AbstractContextManager[Stop] = nullcontext(stop) if stop else stop_on_signals()
     measured: list[dict[str, Any]] = []
     claps: dict[str, Any] = {}
-    with guard as stop:
+    with stop_on_signals(stop) as stop:
         for one in bench.runs:
             if stop.event.is_set():
                 break

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -33,7 +33,6 @@ from streamavis_benchmarks.soak.world import FAULTS, FaultyModel, World
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from rich.console import Console
@@ -68,8 +67,7 @@ def run_live(
     """
     console = console or Terminal()
     about = machine()
-    guard: AbstractContextManager[Stop] = nullcontext(stop) if stop else stop_on_signals()
-    with guard as stop:
+    with stop_on_signals(stop) as stop:
         measured = _soak(plan, console, stop)
     figures = {"benchmark": "soak live", **measured, "machine": about}
     missed = _missed(figures)

@@ -7,7 +7,6 @@ process, and a copy of the aged state with reset counters must give the same out
 from __future__ import annotations
 
 import time
-from contextlib import nullcontext
 from dataclasses import dataclass, fields
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -28,7 +27,6 @@ from streamavis.types import WINDOW_SAMPLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from rich.console import Console
@@ -170,8 +168,7 @@ def run(
     about = machine()
     soak = ModelSoak.of(checkpoint.load(model), size)
     state = soak.network.init_state(1)
-    guard: AbstractContextManager[Stop] = nullcontext(stop) if stop else stop_on_signals()
-    with guard as stop, torch.inference_mode():
+    with stop_on_signals(stop) as stop, torch.inference_mode():
         began = time.monotonic()
         readings, finite = _age(soak, state, steps, console, stop)
         seconds = time.monotonic() - began
