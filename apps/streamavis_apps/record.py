@@ -60,8 +60,9 @@ def run(
     console = console or Terminal()
     logging.getLogger("streamavis.wire.subscriber").addHandler(logging.NullHandler())
     kinds = tuple(KINDS)
-    subscriber = Subscriber(address, stream=stream, kinds=kinds, follow=True, key=key,
-                            insecure=insecure)  # fmt: skip
+    subscriber = Subscriber(
+        address, stream=stream, kinds=kinds, follow=True, key=key, insecure=insecure
+    )
     until_s = float("inf") if seconds is None else time.monotonic() + seconds
     frames, told = 0, ""
     with stop_on_signals(stop) as stop, subscriber, McapWriter(out, overwrite=overwrite) as writer:

@@ -5,7 +5,7 @@ B streams, T frames, Q frame queries, V slots, C channels, D mask channels, K cl
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
 from torch.export import register_dataclass
@@ -36,6 +36,12 @@ class StepOutput:
     frame_mask_logits: Tensor  # (B, Q, H4, W4)
     # Of the heads in `extra_heads`, by name: (B, V) or (B, V, n). `Track.extra` gets them.
     extra: dict[str, Tensor] = field(default_factory=dict, kw_only=True)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What this network says of a frame, by name, that of further heads among it."""
+        values = {each.name: getattr(self, each.name) for each in fields(StepOutput)}
+        values |= values.pop("extra")
+        return {name: value for name, value in values.items() if value is not None}
 
 
 @dataclass

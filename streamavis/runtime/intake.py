@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Protocol
 
 from streamavis.protocols import PushingSource, Stoppable
@@ -33,7 +34,7 @@ class Taker(Protocol):
         """A live frame came, whether it is processed or not; on the source's thread."""
 
 
-class Intake:
+class Intake(ABC):
     """Takes what one source gives; the engine's thread takes frames from it."""
 
     def __init__(
@@ -55,9 +56,9 @@ class Intake:
         """True when `take` has something to do."""
         return self._queue.ready
 
+    @abstractmethod
     def start(self, worker: str) -> None:
         """Begin to take what the source gives, on a thread called `worker`."""
-        raise NotImplementedError
 
     def take(self) -> tuple[VideoFrame | None, bool]:
         """The next frame that waits, if any, and whether the source is over.

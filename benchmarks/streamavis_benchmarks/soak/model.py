@@ -7,7 +7,7 @@ process, and a copy of the aged state with reset counters must give the same out
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -22,7 +22,6 @@ from streamavis_kernels import backend
 from torch import Tensor
 
 from streamavis import checkpoint
-from streamavis.model import StepOutput
 from streamavis.types import WINDOW_SAMPLES
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from streamavis_apps.machine import Machine
 
-    from streamavis.model import ModelState, StreamAVIS
+    from streamavis.model import ModelState, StepOutput, StreamAVIS
 
 __all__ = ["GROWTH_MIB", "RATIO", "ModelSoak", "SoakFigures", "growth_mib", "run"]
 
@@ -133,7 +132,10 @@ class ModelSoak:
             scene = self.scene()
             a = self.step(aged, n + step, scene)
             b = self.step(reset, earlier + step, scene)
-            same &= all(torch.equal(x, y) for x, y in zip(_said(a), _said(b), strict=True))
+            same &= all(
+                torch.equal(x, y)
+                for x, y in zip(a.tensors().values(), b.tensors().values(), strict=True)
+            )
         return same
 
 
@@ -245,13 +247,8 @@ def _when(readings: list[tuple[int, int]]) -> dict[str, float]:
     return {name: round(readings[i][1] / 2**20, 1) for name, i in names.items() if readings}
 
 
-def _said(output: StepOutput) -> list[Tensor]:
-    values = (getattr(output, f.name) for f in fields(StepOutput) if f.name != "extra")
-    return [*(value for value in values if value is not None), *output.extra.values()]
-
-
 def _finite(output: StepOutput) -> bool:
-    return all(bool(value.isfinite().all()) for value in _said(output))
+    return all(bool(value.isfinite().all()) for value in output.tensors().values())
 
 
 def _print(console: Console, figures: SoakFigures) -> None:
