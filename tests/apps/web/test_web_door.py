@@ -105,7 +105,7 @@ def test_silent_connections_leave_for_a_client(view, caplog):
     closed = [told(each) for each in silent[: 60 - 32 + 1]]
     assert set(closed) == {b""}
     lines = [r.getMessage() for r in caplog.records]
-    assert lines == ["web viewer: 127.0.0.1 opens connections and asks nothing"]
+    assert lines == ["web viewer: 127.0.0.1 opens connections, sends no requests"]
     for each in silent:
         each.close()
 
